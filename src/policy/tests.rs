@@ -1,0 +1,144 @@
+use super::*;
+use crate::rewrite::Rewrite;
+
+const MAIN: Pid = Pid::from_raw(7);
+const OTHER: Pid = Pid::from_raw(8);
+const WAYS: [Via; 3] = [Via::Direct, Via::SharedGroup, Via::HandOff];
+
+fn policy(forward: Forward, rewrites: &[&str]) -> Policy {
+    let mut table = RewriteTable::new();
+    for rewrite in rewrites {
+        table.set(Rewrite::parse(rewrite.as_bytes()).expect(rewrite));
+    }
+    Policy::new(forward, table, MAIN)
+}
+
+fn signum(number: i32) -> Signum {
+    Signum::new(number).expect("a signal")
+}
+
+fn every_signal() -> impl Iterator<Item = Signum> {
+    (1..=64).map(signum)
+}
+
+fn recipient(forward: Forward) -> Recipient {
+    match forward {
+        Forward::Child => Recipient::Process(MAIN),
+        Forward::Group => Recipient::Group(MAIN),
+    }
+}
+
+/// What is forwarded, and to whom.
+fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
+    let one = |action: &Action| match *action {
+        Action::Forward(signum, recipient) => Some((signum, recipient)),
+        _ => None,
+    };
+    actions.iter().filter_map(one).collect()
+}
+
+#[test]
+fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
+    for forward in [Forward::Child, Forward::Group] {
+        for signum in every_signal() {
+            let actions = policy(forward, &[]).decide(Event::Signal(signum, Via::Direct));
+            assert_eq!(actions.first(), Some(&Action::Say(Line::Received(signum))));
+            let to = if forward == Forward::Group && signum.suspends_a_job() { Signum::STOP } else { signum };
+            let expected = if signum == Signum::CHLD { vec![] } else { vec![(to, recipient(forward))] };
+            assert_eq!(forwarded(&actions), expected, "{forward:?} {signum}");
+            assert_eq!(actions.contains(&Action::CollectChildren), signum == Signum::CHLD);
+            assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
+        }
+    }
+}
+
+#[test]
+fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
+    for forward in [Forward::Child, Forward::Group] {
+        for signum in Signum::standard().filter(|&signum| signum != Signum::CHLD) {
+            let actions = policy(forward, &[&format!("{signum}:31")]).decide(Event::Signal(signum, Via::Direct));
+            assert_eq!(forwarded(&actions), [(Signum::new(31).unwrap(), recipient(forward))]);
+            let translated = Line::Translating { from: signum, to: Signum::new(31) };
+            assert_eq!(actions[1], Action::Say(translated));
+
+            let actions = policy(forward, &[&format!("{signum}:0")]).decide(Event::Signal(signum, Via::Direct));
+            assert_eq!(forwarded(&actions), []);
+            assert_eq!(actions[2], Action::Say(Line::NotForwarded));
+            // Nobody gets it, but the terminal's user wants the job to stop all the same.
+            assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
+        }
+    }
+}
+
+#[test]
+fn what_the_hand_off_sends_goes_to_nobody() {
+    for signum in [Signum::HUP, Signum::CONT] {
+        let actions = policy(Forward::Group, &["1:15"]).decide(Event::Signal(signum, Via::HandOff));
+        assert_eq!(actions, [Action::Say(Line::Received(signum)), Action::Say(Line::HandOffIgnored(signum))]);
+    }
+}
+
+#[test]
+fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
+    for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
+        let actions = policy(Forward::Child, &[]).decide(Event::Signal(signum, Via::SharedGroup));
+        assert_eq!(forwarded(&actions).is_empty(), signum.comes_from_a_key(), "{signum}");
+        assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
+    }
+    // What it becomes is another signal, which nobody has sent yet.
+    let actions = policy(Forward::Child, &["2:15"]).decide(Event::Signal(Signum::INT, Via::SharedGroup));
+    assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Process(MAIN))]);
+}
+
+#[test]
+fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
+    let status = ExitStatus::Killed(Signum::TERM);
+    for (forward, rest) in [(Forward::Child, Recipient::Nobody), (Forward::Group, Recipient::RestOfGroup(MAIN))] {
+        let actions = policy(forward, &["15:2"]).decide(Event::Ended { pid: MAIN, status });
+        let expected = [
+            Action::Say(Line::ChildEnded { pid: MAIN, status }),
+            Action::Say(Line::Translating { from: Signum::TERM, to: Some(Signum::INT) }),
+            Action::Forward(Signum::INT, rest),
+            Action::Reap(MAIN),
+            Action::Say(Line::Goodbye(status)),
+            Action::Exit(status),
+        ];
+        assert_eq!(actions, expected);
+    }
+}
+
+#[test]
+fn the_end_of_any_other_child_is_only_told() {
+    let status = ExitStatus::Exited(9);
+    let actions = policy(Forward::Group, &[]).decide(Event::Ended { pid: OTHER, status });
+    assert_eq!(actions, [Action::Say(Line::ChildEnded { pid: OTHER, status }), Action::Reap(OTHER)]);
+}
+
+#[test]
+fn nothing_but_the_end_of_the_command_ends_it() {
+    for forward in [Forward::Child, Forward::Group] {
+        let signals = every_signal().flat_map(|signum| WAYS.map(|via| Event::Signal(signum, via)));
+        let others = every_signal().flat_map(|signum| {
+            let pid = OTHER;
+            [
+                Event::Trapped { pid: MAIN, signum: Some(signum) },
+                Event::Ended { pid, status: ExitStatus::Killed(signum) },
+            ]
+        });
+        for event in signals.chain(others) {
+            let actions = policy(forward, &[]).decide(event);
+            assert!(!actions.iter().any(|action| matches!(action, Action::Exit(_))), "{event:?}");
+        }
+    }
+}
+
+#[test]
+fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
+    let policy = policy(Forward::Group, &[]);
+    for signum in every_signal() {
+        let acts_on = Some(signum).filter(|&signum| signum != Signum::STOP && signum != Signum::TRAP);
+        let actions = policy.decide(Event::Trapped { pid: MAIN, signum: Some(signum) });
+        assert_eq!(actions, [Action::Release(MAIN, acts_on)]);
+    }
+    assert_eq!(policy.decide(Event::Trapped { pid: OTHER, signum: None }), [Action::Release(OTHER, None)]);
+}

@@ -1,0 +1,102 @@
+//! Which number is a signal?
+//!
+//! A [`Signum`] is one of the kernel's 64 signals, standard and real-time alike. The typed enums of the libraries end
+//! at 31, and a command may well be stopped with SIGRTMIN+3 (systemd in a container), so nothing here uses them.
+//! Numbers are the kernel's: 32 and 33 are plain signals to it, although C libraries keep them for themselves.
+
+use std::fmt;
+use std::num::NonZeroU8;
+
+/// A signal that exists: 1 to 64 (signal(7)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Signum(NonZeroU8);
+
+impl Signum {
+    pub(crate) const HUP: Self = Self::constant(libc::SIGHUP);
+    pub(crate) const PIPE: Self = Self::constant(libc::SIGPIPE);
+    pub(crate) const TERM: Self = Self::constant(libc::SIGTERM);
+    pub(crate) const CHLD: Self = Self::constant(libc::SIGCHLD);
+    pub(crate) const CONT: Self = Self::constant(libc::SIGCONT);
+    pub(crate) const STOP: Self = Self::constant(libc::SIGSTOP);
+    pub(crate) const INT: Self = Self::constant(libc::SIGINT);
+    pub(crate) const QUIT: Self = Self::constant(libc::SIGQUIT);
+    pub(crate) const TRAP: Self = Self::constant(libc::SIGTRAP);
+    pub(crate) const TSTP: Self = Self::constant(libc::SIGTSTP);
+    pub(crate) const TTIN: Self = Self::constant(libc::SIGTTIN);
+    pub(crate) const TTOU: Self = Self::constant(libc::SIGTTOU);
+
+    /// The last standard signal; real-time ones, which queue instead of coalescing, come after it.
+    const LAST_STANDARD: i32 = 31;
+    /// The last signal there is on Linux (`_NSIG`).
+    const LAST: i32 = 64;
+
+    /// The signal with this number, or `None` where there is none.
+    pub(crate) const fn new(number: i32) -> Option<Self> {
+        if number < 1 || number > Self::LAST {
+            return None;
+        }
+        // In range as just tested.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        match NonZeroU8::new(number as u8) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Evaluated by the compiler alone: a wrong number is a build that fails.
+    const fn constant(number: i32) -> Self {
+        match Self::new(number) {
+            Some(signum) => signum,
+            None => panic!("no such signal"),
+        }
+    }
+
+    /// The number as system calls want it.
+    pub(crate) fn raw(self) -> i32 {
+        i32::from(self.0.get())
+    }
+
+    /// The number as it goes into an exit status or an index.
+    pub(crate) fn number(self) -> u8 {
+        self.0.get()
+    }
+
+    /// The standard signals, 1 to 31.
+    pub(crate) fn standard() -> impl Iterator<Item = Self> {
+        (1..=Self::LAST_STANDARD).filter_map(Self::new)
+    }
+
+    /// Is it one of the three by which a terminal suspends a job (`tty_ioctl(4)`, setpgid(2))?
+    pub(crate) fn suspends_a_job(self) -> bool {
+        matches!(self, Self::TSTP | Self::TTIN | Self::TTOU)
+    }
+
+    /// What the kernel sends to the whole foreground group for a key: Ctrl-C, Ctrl-\ and Ctrl-Z.
+    pub(crate) const KEYS: [Self; 3] = [Self::INT, Self::QUIT, Self::TSTP];
+
+    /// Is it one of [`Self::KEYS`]?
+    pub(crate) fn comes_from_a_key(self) -> bool {
+        Self::KEYS.contains(&self)
+    }
+}
+
+impl fmt::Display for Signum {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixty_four_numbers_are_signals_and_no_other_is() {
+        for number in 1..=64 {
+            assert_eq!(Signum::new(number).map(Signum::raw), Some(number));
+        }
+        for number in [i32::MIN, -15, -1, 0, 65, 128, 257, i32::MAX] {
+            assert_eq!(Signum::new(number), None, "{number}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! How does the command's process come into being, from fork to exec?
+//!
+//! We sleep until the child has called exec, so nothing is forwarded before there is someone to get it. A signal that
+//! somebody else sends to the child before that (a key, say, where it shares our terminal) is noted by the child and sent
+//! again by us when it has become the command. So none is lost, and none stops or ends the child halfway.
+
+use std::ffi::{CStr, c_int};
+
+use nix::errno::Errno;
+use nix::unistd::{self, Pid};
+
+use crate::environment::{Environment, ListenPid};
+use crate::logging::{self, Line};
+use crate::policy::{Event, Via};
+use crate::search::Search;
+use crate::signal::Signum;
+use crate::status::ExitStatus;
+use crate::sys::arguments::Word;
+use crate::sys::clone::{self, Stack};
+use crate::sys::exec::{self, Vector};
+use crate::sys::signals::{self, Received};
+use crate::sys::tty;
+use crate::terminal::HandOver;
+
+/// What runs a script that names no interpreter.
+const SHELL: &CStr = c"/bin/sh";
+
+/// What has come of it.
+pub(crate) struct Spawned {
+    /// The command's process.
+    pub(crate) main: Pid,
+    /// What came from the terminal before there was a command.
+    pub(crate) keys: Vec<Event>,
+}
+
+/// Starts `command`, which isn't empty: in a session of its own, which takes this terminal over if it is one, or in ours
+/// where there is nothing to hand over.
+///
+/// # Errors
+/// clone(2)'s.
+pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option<&HandOver>) -> nix::Result<Spawned> {
+    let name = command.first().copied().unwrap_or_default();
+    // All that needs memory is made before the clone.
+    let listen_pid = environment.listen_pid_index(unistd::getpid());
+    let mut environment_vector = environment.vector();
+    let argv = Vector::new(command.iter().copied());
+    // `/bin/sh SCRIPT ARGS...`, with the script's path still to come.
+    let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(command.iter().copied().skip(1)));
+    let mut search = Search::new(name, environment.get("PATH"));
+
+    let mut stack = Stack::new();
+    // Nothing may come in between: the kernel sees to it that a key from the clone's beginning on reaches both of us.
+    let keys = take_keys();
+    let main = clone::until_exec(&mut stack, &mut |pid: Pid| -> c_int {
+        logging::say_in_child(Line::Spawned(pid));
+        if let Some(hand_over) = session
+            && let Err(errno) = lead_a_session(hand_over)
+        {
+            logging::say_in_child(Line::NoSetsid(errno));
+            return ExitStatus::FAILURE.code().into();
+        }
+        signals::note_until_exec();
+        signals::unblock_all();
+        let own_entry = ListenPid::new(unistd::getpid());
+        let errno = environment_vector.with_other(listen_pid, own_entry.entry(), |environment| {
+            search.run(|path| match exec::exec(path, &argv, environment) {
+                // A script without `#!` (execvp(3)).
+                Errno::ENOEXEC => shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment)),
+                errno => errno,
+            })
+        });
+        // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
+        signals::block_all();
+        logging::say_not_executed(name, errno);
+        ExitStatus::NOT_EXECUTED.code().into()
+    })?;
+    // A key that came between the clone and setsid has reached the child and us; we forward ours.
+    for signum in signals::noted().filter(|signum| session.is_none() || !signum.comes_from_a_key()) {
+        // It fails only where the process has ended already, which makes no difference.
+        let _ = signals::send_to_process(main, signum);
+    }
+    Ok(Spawned { main, keys })
+}
+
+/// Takes the keys that were pressed so far. The command can't have got them, though it may share our process group and
+/// get all that follow.
+fn take_keys() -> Vec<Event> {
+    let pending = Signum::KEYS.into_iter().filter_map(signals::take_pending);
+    pending.map(|Received { signum, origin: _ }| Event::Signal(signum, Via::Direct)).collect()
+}
+
+fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
+    unistd::setsid()?;
+    if let Err(errno) = tty::take(hand_over.fd()) {
+        logging::say_in_child(Line::NotAttached(errno));
+    }
+    logging::say_in_child(Line::SetsidComplete);
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! What did exec hand over to us?
+//!
+//! The words of the command line and of the environment, as the bytes that they are: they are borrowed from where the
+//! kernel put them, and the command gets them unchanged.
+
+use std::ffi::{CStr, c_char};
+
+unsafe extern "C" {
+    /// environ(7)
+    static environ: *const *const c_char;
+}
+
+/// A C string that lives as long as the process.
+pub(crate) type Word = &'static CStr;
+
+/// Borrows `count` strings, or fewer where a null pointer comes first.
+///
+/// # Safety
+/// `strings` points to at least `count` pointers, or ends with a null pointer before that. Each is null or points to a
+/// C string. None is freed or written to while the process lives.
+pub(crate) unsafe fn collect(strings: *const *const c_char, count: usize) -> Vec<Word> {
+    let mut words = Vec::new();
+    for index in 0..count {
+        // SAFETY: index < count, and no null pointer has been seen so far.
+        let place = unsafe { strings.add(index) };
+        // SAFETY: `place` is inside of the vector, as just said.
+        let string = unsafe { *place };
+        if string.is_null() {
+            break;
+        }
+        // SAFETY: not null, so it is a C string that outlives us, by this function's contract.
+        words.push(unsafe { CStr::from_ptr(string) });
+    }
+    words
+}
+
+/// The environment, including entries that are no `NAME=VALUE`.
+pub(crate) fn environment() -> Vec<Word> {
+    // SAFETY: the C library sets the variable before main, and nothing in this program writes to it.
+    let strings = unsafe { environ };
+    if strings.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: a vector that ends with a null pointer; this program never calls setenv(3) or putenv(3).
+    unsafe { collect(strings, usize::MAX) }
+}

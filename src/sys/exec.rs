@@ -1,0 +1,39 @@
+//! How does a process become the command?
+
+use std::ffi::{CStr, c_char};
+use std::marker::PhantomData;
+use std::ptr;
+
+use nix::errno::Errno;
+
+/// A vector of C strings as exec wants it. Made before the clone, since the child must not allocate.
+pub(crate) struct Vector<'a> {
+    pointers: Vec<*const c_char>,
+    strings: PhantomData<&'a CStr>,
+}
+
+impl<'a> Vector<'a> {
+    pub(crate) fn new(strings: impl IntoIterator<Item = &'a CStr>) -> Self {
+        let mut pointers: Vec<_> = strings.into_iter().map(CStr::as_ptr).collect();
+        pointers.push(ptr::null());
+        Self { pointers, strings: PhantomData }
+    }
+
+    /// Calls `run` with this vector, in which the string at `index`, if any is named, is another one for that time.
+    pub(crate) fn with_other<R>(&mut self, index: Option<usize>, other: &CStr, run: impl FnOnce(&Self) -> R) -> R {
+        // The last pointer is the null that ends the vector.
+        let strings = self.pointers.len().saturating_sub(1);
+        let Some(index) = index.filter(|&index| index < strings) else { return run(self) };
+        let before = std::mem::replace(&mut self.pointers[index], other.as_ptr());
+        let result = run(self);
+        self.pointers[index] = before;
+        result
+    }
+}
+
+/// execve(2). Returns only where it failed.
+pub(crate) fn exec(path: &CStr, argv: &Vector<'_>, environment: &Vector<'_>) -> Errno {
+    // SAFETY: all three point to C strings that are borrowed for the call; both vectors end with a null pointer.
+    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), environment.pointers.as_ptr()) };
+    Errno::last()
+}

@@ -1,0 +1,17 @@
+//! What does the program ask of the kernel?
+//!
+//! The only place with unsafe code and raw libc calls. Everything above sees types (`Signum`, `Pid`, `ExitStatus`) and
+//! named outcomes. EINTR is dealt with here; it is rare, since every signal is blocked for the whole life of the
+//! program and only a stop with its SIGCONT can interrupt a call.
+
+#![allow(unsafe_code)] // This layer exists so that no other needs it.
+
+pub(crate) mod arguments;
+pub(crate) mod children;
+pub(crate) mod clone;
+#[cfg_attr(test, allow(dead_code))] // The unit tests have an entry point of their own.
+mod entry;
+pub(crate) mod exec;
+pub(crate) mod fds;
+pub(crate) mod signals;
+pub(crate) mod tty;

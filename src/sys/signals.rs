@@ -1,0 +1,168 @@
+//! How are signals blocked, awaited and sent?
+//!
+//! Every signal is blocked from the first moment on and fetched by rt_sigtimedwait(2), which also tells who sent it.
+//! Blocked signals are queued whatever their disposition, SIG_IGN and PID 1's immunity included (`sig_ignored()` in the
+//! kernel), so no handler is needed. The system calls are made directly: the C libraries' sets leave out the signals
+//! that they use themselves (32 and 33 with glibc, 32 to 34 with musl), and SIGRTMIN is among those.
+
+use std::ffi::c_int;
+use std::mem::{MaybeUninit, size_of};
+use std::ptr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::signal::{self, Signal};
+use nix::unistd::{Pid, getpid};
+
+use crate::signal::Signum;
+
+/// The kernel's own set of signals 1 to 64, signal n being bit n - 1.
+type KernelSet = u64;
+const ALL: KernelSet = KernelSet::MAX;
+const NONE: KernelSet = 0;
+
+fn set_mask(mask: KernelSet) {
+    // It can't fail: both pointers are good and the size is the kernel's (rt_sigprocmask(2)).
+    // SAFETY: reads eight bytes from `mask`, and writes nothing, since the old mask isn't asked for.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            ptr::null_mut::<KernelSet>(),
+            size_of::<KernelSet>(),
+        )
+    };
+}
+
+/// Blocks all 64 signals (KILL and STOP can't be).
+pub(crate) fn block_all() {
+    set_mask(ALL);
+}
+
+/// Empties the signal mask.
+pub(crate) fn unblock_all() {
+    set_mask(NONE);
+}
+
+fn set_disposition(signum: Signum, handler: libc::sighandler_t) {
+    // SAFETY: a sigaction of zeros is a valid one: SIG_DFL, no flags, empty mask.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    action.sa_sigaction = handler;
+    // KILL and STOP are refused with EINVAL, and have the default disposition anyway.
+    // SAFETY: `action` lives through the call; the old action isn't asked for.
+    unsafe { libc::sigaction(signum.raw(), &raw const action, ptr::null_mut()) };
+}
+
+/// Makes our children's deaths visible to us where whoever started us ignores SIGCHLD: then the kernel would reap them
+/// by itself, and nobody would ever learn the command's status (wait(2), notes).
+pub(crate) fn expect_children() {
+    set_disposition(Signum::CHLD, libc::SIG_DFL);
+}
+
+/// The standard signals that the child has got before its exec, signal n being bit n.
+static NOTED: AtomicU32 = AtomicU32::new(0);
+
+extern "C" fn note(number: c_int) {
+    NOTED.fetch_or(1 << number, Ordering::Relaxed);
+}
+
+/// Lets signals 1 to 31 do nothing to the child but be noted, until its exec makes default dispositions of that
+/// (execve(2)), also of what was ignored when we were started. What was ignored among the real-time signals stays so.
+///
+/// A default disposition would do as well but for those that stop a process: we sleep until the child's exec, and would
+/// not see that it is stopped, nor could we stop with it.
+pub(crate) fn note_until_exec() {
+    let handler: extern "C" fn(c_int) = note;
+    Signum::standard().for_each(|signum| set_disposition(signum, handler as libc::sighandler_t));
+}
+
+/// What the child, which had our memory, has noted before its exec.
+pub(crate) fn noted() -> impl Iterator<Item = Signum> {
+    let noted = NOTED.load(Ordering::Relaxed);
+    Signum::standard().filter(move |signum| noted & (1 << signum.number()) != 0)
+}
+
+/// A signal that was fetched, and where it came from (sigaction(2), `si_code`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Received {
+    pub(crate) signum: Signum,
+    pub(crate) origin: Origin,
+}
+
+/// Who sent a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The kernel of its own accord: a key on the terminal, a child's death.
+    Kernel,
+    /// This process, be it through a system call that signals its own group.
+    Ourselves,
+    /// Some other process.
+    Other,
+}
+
+/// Waits for `set`, for ever or not at all. `None` where nothing is pending.
+fn fetch(set: KernelSet, timeout: *const libc::timespec) -> Option<Received> {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a timespec
+    // of the caller's that outlives the call.
+    let number = unsafe {
+        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info.as_mut_ptr(), timeout, size_of::<KernelSet>())
+    };
+    // Nothing pending (EAGAIN), or stopped and continued meanwhile (EINTR).
+    let signum = i32::try_from(number).ok().and_then(Signum::new)?;
+    // SAFETY: zeros are a valid siginfo_t, and the kernel has filled it in.
+    let info = unsafe { info.assume_init() };
+    // SAFETY: every variant with one of these codes begins with the sender's PID.
+    let from_us = || unsafe { info.si_pid() } == getpid().as_raw();
+    let origin = match info.si_code {
+        libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE if from_us() => Origin::Ourselves,
+        // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
+        code if code <= 0 => Origin::Other,
+        _ => Origin::Kernel,
+    };
+    Some(Received { signum, origin })
+}
+
+/// Sleeps until a signal is there, and fetches the one that the kernel delivers first.
+pub(crate) fn wait() -> Received {
+    loop {
+        if let Some(received) = fetch(ALL, ptr::null()) {
+            return received;
+        }
+    }
+}
+
+/// Fetches this signal if it is pending.
+pub(crate) fn take_pending(signum: Signum) -> Option<Received> {
+    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    fetch(1 << (signum.number() - 1), &raw const now)
+}
+
+/// Sends a signal to a process.
+///
+/// # Errors
+/// kill(2): ESRCH where there is no such process, EPERM where we may not signal it.
+pub(crate) fn send_to_process(pid: Pid, signum: Signum) -> nix::Result<()> {
+    send(pid.as_raw(), signum)
+}
+
+/// Sends a signal to every member of a process group that we may signal.
+///
+/// # Errors
+/// kill(2): ESRCH where it has no member, EPERM where we may not signal a single one. Success says that one member was
+/// signalled, not that all were.
+pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
+    send(-leader.as_raw(), signum)
+}
+
+fn send(target: i32, signum: Signum) -> nix::Result<()> {
+    // SAFETY: kill(2) touches no memory of ours. nix has no number above 31 to give it.
+    Errno::result(unsafe { libc::kill(target, signum.raw()) }).map(drop)
+}
+
+/// Stops this process until it gets SIGCONT. As PID 1 of a namespace it goes on at once: the kernel stops no init.
+pub(crate) fn stop_ourselves() {
+    // It can't fail: SIGSTOP exists and we may signal ourselves.
+    let _ = signal::kill(getpid(), Signal::SIGSTOP);
+}

@@ -1,0 +1,41 @@
+//! How is a controlling terminal given up and taken (`tty_ioctl(4)`)?
+
+use std::os::fd::RawFd;
+
+use nix::unistd::{getpid, getsid};
+
+mod raw {
+    nix::ioctl_none_bad!(give_up, libc::TIOCNOTTY);
+    nix::ioctl_write_int_bad!(take, libc::TIOCSCTTY);
+}
+
+/// Gives up the controlling terminal, if `fd` is it. Where a session leader does so, the terminal is free for another
+/// session, and its foreground process group is sent SIGHUP and SIGCONT.
+///
+/// # Errors
+/// ENOTTY where it is no terminal or not the controlling one, EBADF.
+pub(crate) fn give_up(fd: RawFd) -> nix::Result<()> {
+    // SAFETY: TIOCNOTTY has no argument.
+    unsafe { raw::give_up(fd) }.map(drop)
+}
+
+/// Makes the terminal `fd` the controlling terminal of the session that this process leads, and this process's group
+/// its foreground group.
+///
+/// # Errors
+/// ENOTTY where it is no terminal, EPERM where it belongs to another session, EBADF.
+pub(crate) fn take(fd: RawFd) -> nix::Result<()> {
+    // SAFETY: TIOCSCTTY's argument is a number; 0 asks not to take it from another session.
+    unsafe { raw::take(fd, 0) }.map(drop)
+}
+
+/// Does this process lead its session?
+pub(crate) fn we_lead_our_session() -> bool {
+    getsid(None) == Ok(getpid())
+}
+
+/// Is it a terminal, be it ours or not?
+pub(crate) fn is_terminal(fd: RawFd) -> bool {
+    // SAFETY: isatty(3) touches no memory of ours.
+    unsafe { libc::isatty(fd) == 1 }
+}

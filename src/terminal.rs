@@ -1,0 +1,64 @@
+//! Who gets the controlling terminal, and why was this SIGHUP swallowed?
+//!
+//! In group mode the command leads a session of its own, and a session has a controlling terminal of its own or none.
+//! So we give ours up before the command's process is made, and that process takes it. When a session leader gives its
+//! terminal up, the kernel sends SIGHUP and SIGCONT to the foreground group, to which the leader usually belongs: these
+//! two are nobody's message to the command. They are taken out here, where they arise, so that a later SIGHUP is always
+//! a real one.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
+use crate::logging::{self, Line};
+use crate::policy::{Event, Via};
+use crate::signal::Signum;
+use crate::sys::signals::{self, Origin, Received};
+use crate::sys::{fds, tty};
+
+/// What the kernel sends for a terminal that is given up (`tty_ioctl(4)`).
+const HAND_OFF: [Signum; 2] = [Signum::HUP, Signum::CONT];
+
+/// A terminal on its way from our session to the command's.
+pub(crate) struct HandOver {
+    /// The terminal, where stdin isn't it.
+    other: Option<OwnedFd>,
+}
+
+impl HandOver {
+    /// The descriptor of what the command's process is to take as its controlling terminal.
+    pub(crate) fn fd(&self) -> RawFd {
+        self.other.as_ref().map_or(libc::STDIN_FILENO, AsRawFd::as_raw_fd)
+    }
+}
+
+/// Gives our controlling terminal up. Returns also the signals that came of it or were waiting already.
+pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
+    let leader = tty::we_lead_our_session();
+    // A redirected stdin hides the terminal, which nobody but a session's leader can hand on.
+    let hidden = leader && !tty::is_terminal(libc::STDIN_FILENO);
+    let hand_over = HandOver { other: hidden.then(|| fds::open(c"/dev/tty").ok()).flatten() };
+
+    // One that waits already is real, and would swallow the kernel's: standard signals don't queue.
+    let mut signals = if leader { take_pending(|_| Via::Direct) } else { Vec::new() };
+    logging::say(match tty::give_up(hand_over.fd()) {
+        Err(errno) => Line::NotDetached(errno),
+        Ok(()) if leader => Line::DetachedAsLeader,
+        Ok(()) => Line::DetachedAsMember,
+    });
+    if leader {
+        signals.append(&mut take_pending(way_of_the_hand_off));
+    }
+    (hand_over, signals)
+}
+
+fn take_pending(way: impl Fn(Origin) -> Via) -> Vec<Event> {
+    let received = HAND_OFF.into_iter().filter_map(signals::take_pending);
+    received.map(|Received { signum, origin }| Event::Signal(signum, way(origin))).collect()
+}
+
+/// The kernel sends these two in our name; one of somebody else's may have come in the same moment.
+fn way_of_the_hand_off(origin: Origin) -> Via {
+    match origin {
+        Origin::Ourselves => Via::HandOff,
+        Origin::Kernel | Origin::Other => Via::Direct,
+    }
+}
