@@ -1,0 +1,63 @@
+//! stderr is closed, full, or a pipe that nobody reads: nothing changes but that the lines are lost.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{Start, init_under_test, role};
+
+fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
+    let start = Start::init(&init_under_test()).condition(condition).words(words).words(role(command));
+    start.run().code()
+}
+
+#[test]
+fn a_stderr_that_takes_no_line_changes_no_exit_status() {
+    for condition in ["closed=2", "full=2"] {
+        for options in [&["-v"][..], &["-vc"], &["-c"], &[]] {
+            assert_eq!(with(condition, options, ["exit", "7"]), 7, "{condition} {options:?}");
+            assert_eq!(with(condition, options, ["die", "15"]), 143, "{condition} {options:?}");
+        }
+        let start = || Start::init(&init_under_test()).condition(condition);
+        start().words(["-v", "/nonexistent"]).run().expect_code(2);
+        start().words(["/nonexistent"]).run().expect_code(2);
+        start().words(["--yolo"]).run().expect_code(1);
+        start().words(["-r", "bad", "true"]).run().expect_code(1);
+        start().words(["--version"]).run().expect_code(0);
+        start().words(["--help"]).run().expect_code(0);
+    }
+}
+
+/// A pipe whose reader is gone, as the program's stderr.
+fn unread_stderr(words: &[&str]) -> Start {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    // The probe takes its stdin for stderr, and /dev/null for stdin.
+    let writer = File::from(OwnedFd::from(writer));
+    Start::init(&init_under_test()).stdin(writer).condition("stderr-as-stdin").condition("null=0").words(words)
+}
+
+#[test]
+fn a_stderr_without_a_reader_does_not_end_it_early() {
+    unread_stderr(&["/nonexistent"]).run().expect_code(2);
+    unread_stderr(&[]).words(role(["exit", "7"])).run().expect_code(7);
+}
+
+#[test]
+fn a_stderr_without_a_reader_makes_no_signal_of_its_own() {
+    wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
+        for options in ["-v", "-vc"] {
+            unread_stderr(&[options]).words(role(["exit", "7"])).run().expect_code(7);
+            unread_stderr(&[options, "/nonexistent"]).run().expect_code(2);
+            // What the command gets is what was sent, and no SIGPIPE before it.
+            let running = unread_stderr(&[options]).words(role(["record", "12"])).start();
+            running.wait_for_line("ready");
+            running.signal(libc::SIGUSR1);
+            running.wait_for_line("got 10");
+            running.signal(libc::SIGPIPE);
+            running.wait_for_line("got 13");
+            running.signal(libc::SIGUSR2);
+            running.outcome().expect_code(42).expect_stdout("ready\ngot 10\ngot 13\ngot 12\n");
+        }
+    });
+}

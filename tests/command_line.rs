@@ -1,0 +1,176 @@
+//! What a command line means, and what is said about a wrong one.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{Outcome, Start, init, init_under_test, role};
+
+const NO_COMMAND: &str = "Usage: dumb-init [option] program [args]\nTry dumb-init --help for full usage.\n";
+const BAD_REWRITE: &str = "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
+                           This option can be specified multiple times.\n\
+                           Use --help for full usage.\n";
+
+fn run(words: &[&str]) -> Outcome {
+    init().words(words).run()
+}
+
+/// A command line that is refused with this text, and starts nothing.
+fn refused(words: &[&str], stderr: &str) {
+    run(words).expect_code(1).expect_stdout("").expect_stderr(stderr);
+}
+
+/// The command line runs a command whose status is 0.
+fn accepted(options: &[&str]) {
+    init().words(options).words(role(["exit", "0"])).run().expect_code(0).expect_stdout("").expect_stderr("");
+}
+
+#[test]
+fn without_a_command_the_usage_is_shown() {
+    for words in [&[][..], &["--"], &["-v"], &["-cv"], &["-r", "15:3"], &["-c", "--"]] {
+        refused(words, NO_COMMAND);
+    }
+}
+
+#[test]
+fn a_wrong_option_is_refused_in_getopts_words() {
+    for (words, text) in [
+        (&["--yolo", "true"][..], "unrecognized option '--yolo'"),
+        (&["--yolo=x", "true"], "unrecognized option '--yolo=x'"),
+        (&["---x", "true"], "unrecognized option '---x'"),
+        (&["--helpx"], "unrecognized option '--helpx'"),
+        (&["-x", "true"], "invalid option -- 'x'"),
+        (&["-cx", "true"], "invalid option -- 'x'"),
+        (&["-c-", "true"], "invalid option -- '-'"),
+        (&["-:", "true"], "invalid option -- ':'"),
+        (&["-+", "true"], "invalid option -- '+'"),
+        (&["-W", "true"], "invalid option -- 'W'"),
+        (&["-r"], "option requires an argument -- 'r'"),
+        (&["-cvr"], "option requires an argument -- 'r'"),
+        (&["--rewrite"], "option '--rewrite' requires an argument"),
+        (&["--rew"], "option '--rewrite' requires an argument"),
+        (&["--help=3"], "option '--help' doesn't allow an argument"),
+        (&["--verb=", "true"], "option '--verbose' doesn't allow an argument"),
+        (&["--ver"], "option '--ver' is ambiguous; possibilities: '--verbose' '--version'"),
+        (&["--v=1"], "option '--v=1' is ambiguous; possibilities: '--verbose' '--version'"),
+        (
+            &["--=3"],
+            "option '--=3' is ambiguous; possibilities: '--help' '--single-child' '--rewrite' '--verbose' '--version'",
+        ),
+    ] {
+        refused(words, &format!("dumb-init: {text}\n"));
+    }
+}
+
+#[test]
+fn messages_name_the_program_as_it_was_called() {
+    let path = init_under_test();
+    let outcome = Start::program(&path).words(["--yolo"]).run();
+    outcome.expect_code(1).expect_stderr(&format!("{}: unrecognized option '--yolo'\n", path.display()));
+}
+
+#[test]
+fn a_wrong_option_is_quoted_byte_for_byte() {
+    let outcome = init().word(OsStr::from_bytes(b"--\xff\xfe")).word("true").run();
+    outcome.expect_code(1);
+    assert_eq!(outcome.stderr, b"dumb-init: unrecognized option '--\xff\xfe'\n", "{outcome}");
+    // The first byte of a letter of two, as getopt(3) sees it.
+    let outcome = init().words(["-\u{e9}", "true"]).run();
+    outcome.expect_code(1);
+    assert_eq!(outcome.stderr, b"dumb-init: invalid option -- '\xc3'\n", "{outcome}");
+}
+
+#[test]
+fn a_bad_rewrite_is_refused_before_anything_is_started() {
+    for value in ["", "15", "15:", ":3", "x", "15:x", "15 :3", "0:3", "32:3", "15:32", "15:-1", "=15:3", "0x0f:3"] {
+        refused(&["-r", value, "echo", "started"], BAD_REWRITE);
+        refused(&[&format!("--rewrite={value}"), "echo", "started"], BAD_REWRITE);
+    }
+    refused(&["-r", "15:2", "-r", "15:99", "true"], BAD_REWRITE);
+    // The next word is the value, whatever it looks like.
+    refused(&["-r", "-c", "true"], BAD_REWRITE);
+    refused(&["-r", "--", "true"], BAD_REWRITE);
+}
+
+#[test]
+fn a_rewrite_is_read_as_scanf_reads_it() {
+    for value in ["15:3", " 15:3", "+15: +3", "15:3x", "15:3:4", "015:3", "31:31", "15:-0", "4294967311:4294967297"] {
+        accepted(&["-r", value]);
+    }
+}
+
+#[test]
+fn options_are_clustered_and_abbreviated_as_getopt_long_does() {
+    for options in [
+        &["-r15:3"][..],
+        &["-cr15:3"],
+        &["-cr", "15:3"],
+        &["--rewrite=15:3"],
+        &["--rewrite", "15:3"],
+        &["--rew=15:3"],
+        &["--r", "15:3"],
+        &["--s", "--single-ch"],
+        &["-c", "-c", "-cc"],
+        &["-c", "--"],
+        &["--"],
+    ] {
+        accepted(options);
+    }
+    let outcome = init().word("--verb").words(role(["exit", "0"])).run();
+    assert!(outcome.expect_code(0).stderr().contains("setsid complete."), "{outcome}");
+}
+
+#[test]
+fn options_end_at_the_first_word_that_is_none() {
+    for (words, stdout) in [
+        (&["echo", "-v", "--", "-x"][..], "-v -- -x\n"),
+        (&["--", "echo", "-V"], "-V\n"),
+        (&["-c", "echo", "--yolo"], "--yolo\n"),
+    ] {
+        run(words).expect_code(0).expect_stdout(stdout).expect_stderr("");
+    }
+    // A dash alone is a word like any other, and so is an option behind `--`.
+    run(&["-"]).expect_code(2).expect_stderr("[dumb-init] -: No such file or directory\n");
+    run(&["--", "-V"]).expect_code(2).expect_stderr("[dumb-init] -V: No such file or directory\n");
+}
+
+#[test]
+fn options_act_in_the_order_in_which_they_stand() {
+    let version = run(&["-V"]).stderr();
+    for words in [&["-V", "-x"][..], &["-Vx"], &["-V", "-r", "bad"], &["--vers", "-h"], &["-cV", "echo", "x"]] {
+        run(words).expect_code(0).expect_stdout("").expect_stderr(&version);
+    }
+    refused(&["-x", "-V"], "dumb-init: invalid option -- 'x'\n");
+    refused(&["-xV"], "dumb-init: invalid option -- 'x'\n");
+    refused(&["-r", "bad", "-V"], BAD_REWRITE);
+    refused(&["-r", "bad", "-x"], BAD_REWRITE);
+    refused(&["-x", "-r", "bad"], "dumb-init: invalid option -- 'x'\n");
+    let help = run(&["-h", "-V"]).stderr();
+    assert!(help.starts_with(&version) && help.len() > version.len(), "{help}");
+}
+
+#[test]
+fn help_and_version_go_to_stderr() {
+    let version = run(&["--version"]);
+    version.expect_code(0).expect_stdout("");
+    assert!(version.stderr().starts_with("dumb-init v1."), "{version}");
+    assert_eq!(version.stderr().lines().count(), 1, "{version}");
+    for word in ["-h", "--help", "--he"] {
+        let help = run(&[word]);
+        help.expect_code(0).expect_stdout("");
+        assert_eq!(help.stderr().lines().next(), Some(version.stderr().trim_end()), "{help}");
+        for option in ["-c, --single-child", "-r, --rewrite", "-v, --verbose", "-h, --help", "-V, --version"] {
+            assert!(help.stderr().contains(option), "no {option}\n{help}");
+        }
+    }
+}
+
+#[test]
+fn the_help_is_in_our_own_words() {
+    wanted_difference("1. The help text", Original::Fails, || {
+        let help = run(&["--help"]).stderr();
+        assert!(help.starts_with(&format!("dumb-init v{}\n", env!("CARGO_PKG_VERSION"))), "{help}");
+        assert!(help.contains("DUMB_INIT_SETSID=0"), "{help}");
+        assert!(help.lines().all(|line| line.len() <= 80), "{help}");
+    });
+}

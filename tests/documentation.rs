@@ -1,0 +1,47 @@
+//! What the documentation says about the tests and the program is so.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use crate::support::differences::LIST;
+use crate::support::{Start, built_init, init_under_test};
+
+/// The tests that the list of wanted differences names.
+fn listed() -> BTreeSet<&'static str> {
+    LIST.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect()
+}
+
+#[test]
+fn every_wanted_difference_has_tests_that_exist() {
+    let this = std::env::current_exe().expect("the tests");
+    let output = Command::new(this).arg("--list").output().expect("a list of the tests");
+    let output = String::from_utf8(output.stdout).expect("names");
+    let tests: BTreeSet<&str> = output.lines().filter_map(|line| line.strip_suffix(": test")).collect();
+    assert!(listed().is_subset(&tests), "{:?}", listed().difference(&tests).collect::<Vec<_>>());
+    for entry in LIST.split("\n## ").skip(1) {
+        assert!(entry.contains("\nTest: `") || entry.contains("\nTests: `"), "no test: {entry}");
+    }
+}
+
+#[test]
+fn the_build_is_one_static_file() {
+    // PT_INTERP names the dynamic loader; a static file has none.
+    const PT_INTERP: u32 = 3;
+    let bytes = std::fs::read(built_init()).expect("the init");
+    let number = |at: usize, length: usize| {
+        bytes[at..at + length].iter().rev().fold(0usize, |value, &byte| (value << 8) | usize::from(byte))
+    };
+    assert_eq!(&bytes[..5], b"\x7fELF\x02", "a 64-bit ELF file");
+    let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
+    let kinds: Vec<u32> = (0..count).map(|index| u32::try_from(number(table + index * size, 4)).unwrap()).collect();
+    assert!(!kinds.contains(&PT_INTERP), "{} needs a dynamic loader", built_init().display());
+}
+
+#[test]
+fn the_readmes_first_command_does_what_it_says() {
+    let readme = include_str!("../README.md");
+    let line = readme.lines().find_map(|line| line.trim().strip_prefix("cargo run --release -- ")).expect("a command");
+    let outcome = Start::program("sh").words(["-c", &format!("exec \"$0\" {line}")]).word(init_under_test()).run();
+    outcome.expect_code(0).expect_stdout("cleaned up\n");
+    assert!(outcome.stderr().contains("Child exited with status 0. Goodbye."), "{outcome}");
+}

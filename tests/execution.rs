@@ -1,0 +1,112 @@
+//! Which file is executed, and what is said where none can be: exit 2.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{Scratch, init};
+
+fn not_executed(name: &OsStr, text: &str) {
+    let outcome = init().word(name).run();
+    outcome.expect_code(2).expect_stdout("");
+    let expected = [b"[dumb-init] ", name.as_bytes(), b": ", text.as_bytes(), b"\n"].concat();
+    assert_eq!(outcome.stderr, expected, "{outcome}");
+}
+
+#[test]
+fn what_can_not_be_executed_is_named_with_strerrors_text() {
+    let scratch = Scratch::new();
+    let plain = scratch.file("plain", "echo never", 0o644);
+    let interpreted = scratch.file("interpreted", "#!/nonexistent/interpreter\n", 0o755);
+    let looped = scratch.path().join("looped");
+    std::os::unix::fs::symlink(&looped, &looped).unwrap();
+    let below_a_file = plain.join("x");
+    let long = "x".repeat(300);
+    for (name, text) in [
+        (OsStr::new("/nonexistent"), "No such file or directory"),
+        (OsStr::new("nonexistent-command"), "No such file or directory"),
+        (OsStr::new("a name"), "No such file or directory"),
+        (OsStr::new(""), "No such file or directory"),
+        (OsStr::from_bytes(b"b\xff\xfe"), "No such file or directory"),
+        (scratch.path().as_os_str(), "Permission denied"),
+        (plain.as_os_str(), "Permission denied"),
+        (interpreted.as_os_str(), "No such file or directory"),
+        (below_a_file.as_os_str(), "Not a directory"),
+        (looped.as_os_str(), "Too many levels of symbolic links"),
+        (OsStr::new(&long), "File name too long"),
+        (OsStr::new(&format!("./{long}")), "File name too long"),
+    ] {
+        not_executed(name, text);
+    }
+}
+
+#[test]
+fn a_name_of_any_length_is_quoted_whole() {
+    let name = format!("/{}", "x".repeat(100_000));
+    not_executed(OsStr::new(&name), "File name too long");
+}
+
+#[test]
+fn a_name_that_is_too_long_is_missing_where_its_directory_is() {
+    let name = "x".repeat(256);
+    for (path, text) in [("/nonexistent", "No such file or directory"), ("/nonexistent:/bin", "File name too long")] {
+        let outcome = init().word(&name).variable("PATH", path).run();
+        outcome.expect_code(2).expect_stderr(&format!("[dumb-init] {name}: {text}\n"));
+    }
+}
+
+#[test]
+fn a_directory_in_path_that_is_too_long_is_passed_over() {
+    wanted_difference("12. Too long a directory in PATH", Original::Fails, || {
+        let scratch = Scratch::new();
+        scratch.file("tool", "", 0o755);
+        let path = format!("/{}:/nonexistent", "x".repeat(5000));
+        let outcome = init().word("tool").directory(scratch.path()).variable("PATH", path).run();
+        outcome.expect_code(2).expect_stderr("[dumb-init] tool: No such file or directory\n");
+    });
+}
+
+#[test]
+fn a_script_without_an_interpreter_is_run_by_the_shell() {
+    let scratch = Scratch::new();
+    let script = scratch.file("script", "echo \"$0\" \"$@\"; exit 7\n", 0o755);
+    let outcome = init().word(&script).words(["a", "b c"]).run();
+    outcome.expect_code(7).expect_stdout(&format!("{} a b c\n", script.display())).expect_stderr("");
+    // Found in PATH, it is named by the path under which it was found.
+    let outcome = init().words(["script", "a"]).variable("PATH", scratch.path()).run();
+    outcome.expect_code(7).expect_stdout(&format!("{} a\n", script.display()));
+    let empty = scratch.file("empty", "", 0o755);
+    init().word(empty).run().expect_code(0).expect_stdout("").expect_stderr("");
+}
+
+#[test]
+fn a_command_is_searched_as_execvp_does() {
+    let scratch = Scratch::new();
+    scratch.file("denied", "", 0o644);
+    let tool = scratch.file("tool", "#!/bin/sh\necho found as $0\n", 0o755);
+    let path = |path: &str| init().directory(scratch.path()).variable("PATH", path);
+
+    path(&format!("/nonexistent:{}", scratch.path().display()))
+        .words(["tool"])
+        .run()
+        .expect_code(0)
+        .expect_stdout(&format!("found as {}\n", tool.display()));
+    // An empty directory in PATH is the current one, and so is an empty PATH.
+    path(":/bin").words(["tool"]).run().expect_code(0).expect_stdout("found as tool\n");
+    path("").words(["tool"]).run().expect_code(0).expect_stdout("found as tool\n");
+    // A file that may not be executed is told rather than one that is missing.
+    let here = scratch.path().display();
+    let outcome = path(&format!("{here}:/nonexistent")).words(["denied"]).run();
+    outcome.expect_code(2).expect_stderr("[dumb-init] denied: Permission denied\n");
+    let outcome = path(&format!("/nonexistent:{here}/tool")).words(["x"]).run();
+    outcome.expect_code(2).expect_stderr("[dumb-init] x: Not a directory\n");
+}
+
+#[test]
+fn a_command_that_can_not_be_executed_is_told_in_the_debug_lines_too() {
+    let outcome = init().words(["-vc", "/nonexistent"]).run();
+    outcome.expect_code(2);
+    let lines: Vec<String> = outcome.stderr().lines().map(str::to_owned).collect();
+    assert!(lines.contains(&"[dumb-init] /nonexistent: No such file or directory".into()), "{outcome}");
+    assert_eq!(lines.last().unwrap(), "[dumb-init] Child exited with status 2. Goodbye.", "{outcome}");
+}

@@ -1,0 +1,184 @@
+//! What the command finds: its arguments, environment, descriptors, dispositions and mask.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{Outcome, Scratch, init, procfs, role};
+
+#[test]
+fn what_was_ignored_when_it_started_is_default_in_the_command() {
+    for options in [&[][..], &["-c"]] {
+        let outcome = init().condition("ignored=all").words(options).words(role(["report"])).run();
+        let dispositions = outcome.report("dispositions");
+        assert!(!dispositions.split(' ').any(|number| number.parse::<i32>().is_ok_and(|n| n < 32)), "{outcome}");
+        // The real-time ones stay what they were.
+        assert!(dispositions.split(' ').any(|number| number == "40"), "{outcome}");
+    }
+    for number in [libc::SIGPIPE, libc::SIGCHLD, libc::SIGHUP, libc::SIGINT] {
+        let outcome = init().condition(format!("ignored={number}")).words(role(["report"])).run();
+        assert_eq!(outcome.report("dispositions"), "", "{outcome}");
+    }
+}
+
+#[test]
+fn nothing_is_ignored_that_was_not() {
+    for options in [&[][..], &["-c"]] {
+        let outcome = init().words(options).words(role(["report"])).run();
+        assert_eq!(outcome.report("dispositions"), "", "{outcome}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_command_by_sigpipe() {
+    for options in [&[][..], &["-c"]] {
+        let outcome = init().words(options).words(["sh", "-c", "{ yes; echo $? >&2; } | head -n 1"]).run();
+        outcome.expect_code(0).expect_stdout("y\n").expect_stderr("141\n");
+    }
+}
+
+#[test]
+fn the_commands_mask_is_empty_whatever_it_was() {
+    for condition in ["blocked=all", "blocked=15", "blocked=34", "blocked=17"] {
+        for options in [&[][..], &["-c"]] {
+            let outcome = init().condition(condition).words(options).words(role(["report"])).run();
+            let blocked: Vec<_> = outcome.report("blocked").split_whitespace().map(str::to_owned).collect();
+            // glibc's calls don't reach the two that it keeps for itself.
+            assert!(blocked.iter().all(|number| number == "32" || number == "33"), "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn an_ignored_sigchld_hides_no_death() {
+    for options in [&[][..], &["-c"]] {
+        init().condition("ignored=17").words(options).words(role(["exit", "7"])).run().expect_code(7);
+    }
+}
+
+/// The report of a command whose standard descriptors may be closed.
+fn report_to_a_file(conditions: &[&str], options: &[&str]) -> Vec<String> {
+    let scratch = Scratch::new();
+    let file = scratch.path().join("report");
+    let mut start = init().variable("REPORT_TO", &file);
+    for condition in conditions {
+        start = start.condition(condition);
+    }
+    start.words(options).words(role(["report"])).run().expect_code(5);
+    let report = std::fs::read_to_string(file).expect("a report");
+    let descriptors = report.lines().find_map(|line| line.strip_prefix("descriptors=")).expect("descriptors");
+    descriptors.split_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_closed_standard_descriptor_stays_closed() {
+    for options in [&[][..], &["-c"]] {
+        assert_eq!(report_to_a_file(&[], options), ["0", "1", "2"]);
+        assert_eq!(report_to_a_file(&["closed=0"], options), ["1", "2"]);
+        assert_eq!(report_to_a_file(&["closed=1"], options), ["0", "2"]);
+        assert_eq!(report_to_a_file(&["closed=2"], options), ["0", "1"]);
+        assert_eq!(report_to_a_file(&["closed=0", "closed=1", "closed=2"], options), [""; 0]);
+    }
+}
+
+/// Bytes as the report has them.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[test]
+fn arguments_and_environment_arrive_byte_for_byte() {
+    let odd = OsStr::from_bytes(b"\xff\xfe = \n\t\x01");
+    let words = [odd, OsStr::new(""), OsStr::new("--"), OsStr::new("-v"), OsStr::new("\u{e9}")];
+    let outcome = init()
+        .words(role(["report"]))
+        .words(words)
+        .variable("ODD", odd)
+        .variable(OsStr::from_bytes(b"N\xffME"), "value")
+        .variable("EMPTY", "")
+        .variable("DUMB_INIT_SETSID", "1")
+        .run();
+    assert_eq!(outcome.report("words"), words.map(|word| hex(word.as_bytes())).join(" "), "{outcome}");
+    let environment = outcome.report("environment");
+    for entry in [&[b"ODD=", odd.as_bytes()].concat()[..], b"N\xffME=value", b"EMPTY=", b"DUMB_INIT_SETSID=1"] {
+        assert!(environment.split(' ').any(|found| found == hex(entry)), "{entry:?}\n{outcome}");
+    }
+}
+
+#[test]
+fn the_environment_is_the_same_as_without_an_init() {
+    let lines = |outcome: Outcome| outcome.report("environment");
+    let with = |start: crate::support::Start| lines(start.variable("A", "B=C").variable("LISTEN_PID", "1").run());
+    let probe = role(["report"]);
+    let without = crate::support::Start::program(&probe[0]).words(&probe[1..]);
+    // The mark that the harness puts on each run is the only difference.
+    let unmarked = |environment: String| -> Vec<String> {
+        let mark = hex(b"DUMB_INIT_TEST_RUN=");
+        environment.split(' ').filter(|entry| !entry.starts_with(&mark)).map(str::to_owned).collect()
+    };
+    assert_eq!(unmarked(with(init().words(&probe))), unmarked(with(without)));
+}
+
+#[test]
+fn the_init_keeps_no_descriptor_of_the_commands() {
+    wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
+        // The shell gives the init a pipe as descriptor 5; it has no end as long as somebody holds the other side.
+        let scratch = Scratch::new();
+        let fifo = scratch.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let running = crate::support::Start::program("sh")
+            .words(["-c", "exec 5>\"$0\"; echo opened >&5; exec \"$@\""])
+            .word(&fifo)
+            .word(crate::support::init_under_test())
+            .words(role(["eof", "5"]))
+            .start();
+        let mut pipe = File::open(&fifo).unwrap();
+        running.wait_for_line("ready");
+        let mut text = String::new();
+        // Not blocking: at the pipe's end there is something to read, which is nothing.
+        nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+        let held = |pid| {
+            let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+            entries.filter(|entry| entry.file_name().to_str().is_some_and(|fd| fd.parse::<i32>().unwrap() > 2)).count()
+        };
+        // It closes its copies before it moves to the root directory.
+        let cwd = format!("/proc/{}/cwd", running.pid());
+        procfs::wait_until("the init is in /", || std::fs::read_link(&cwd).unwrap() == Path::new("/"));
+        assert_eq!(held(running.pid()), 0);
+        pipe.read_to_string(&mut text).expect("the end of the pipe");
+        assert_eq!(text, "opened\n");
+    });
+}
+
+#[test]
+fn descriptors_that_were_passed_on_reach_the_command() {
+    let script = "exec 5</dev/null 9>/dev/null; exec \"$@\"";
+    for options in [&[][..], &["-c"]] {
+        let outcome = crate::support::Start::program("sh")
+            .words(["-c", script, "sh"])
+            .word(crate::support::init_under_test())
+            .words(options)
+            .words(role(["report"]))
+            .run();
+        assert_eq!(outcome.report("descriptors"), "0 1 2 5 9", "{outcome}");
+    }
+}
+
+#[test]
+fn a_listen_pid_that_names_the_init_names_the_command() {
+    wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
+        for options in [&[][..], &["-c"]] {
+            let outcome = init().condition("listen-pid").words(options).words(role(["report"])).run();
+            assert_eq!(outcome.report("listen-pid"), outcome.report("pid"), "{outcome}");
+        }
+    });
+}
+
+#[test]
+fn a_listen_pid_that_names_another_process_is_left_alone() {
+    let outcome = init().variable("LISTEN_PID", "1").words(role(["report"])).run();
+    assert_eq!(outcome.report("listen-pid"), "1", "{outcome}");
+}

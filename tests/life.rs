@@ -1,0 +1,206 @@
+//! From the command's start to its end.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{Scratch, Start, init, init_under_test, procfs, report, role, send};
+
+#[test]
+fn the_exit_status_is_the_commands() {
+    for options in [&[][..], &["-c"]] {
+        for status in [0, 1, 2, 7, 127, 128, 143, 200, 255] {
+            init().words(options).words(role(["exit", &status.to_string()])).run().expect_code(status);
+        }
+    }
+}
+
+#[test]
+fn a_death_by_a_signal_is_reported_as_128_and_its_number() {
+    for options in [&[][..], &["-c"]] {
+        // Those whose default action is to end the process (signal(7)), with and without a core. 32 and 33 are ignored
+        // in whatever glibc's posix_spawn(3) has started, the tests' programs among them.
+        for number in (1..=64).filter(|number| ![17, 18, 19, 20, 21, 22, 23, 28, 32, 33].contains(number)) {
+            init().words(options).words(role(["die", &number.to_string()])).run().expect_code(128 + number);
+        }
+    }
+}
+
+#[test]
+fn the_command_leads_a_session_of_its_own() {
+    let outcome = init().words(role(["report"])).run();
+    outcome.expect_code(5);
+    let pid = outcome.report("pid");
+    assert_eq!((outcome.report("pgid"), outcome.report("sid")), (pid.clone(), pid), "{outcome}");
+}
+
+#[test]
+fn a_single_child_stays_in_the_session_and_group_that_it_was_started_in() {
+    for options in [&["-c"][..], &[]] {
+        let start = if options.is_empty() { init().variable("DUMB_INIT_SETSID", "0") } else { init() };
+        let outcome = start.words(options).words(role(["report"])).run();
+        let [group, session] = [nix::unistd::getpgrp(), nix::unistd::getsid(None).unwrap()].map(|pid| pid.to_string());
+        assert_eq!((outcome.report("pgid"), outcome.report("sid")), (group, session), "{outcome}");
+    }
+}
+
+#[test]
+fn only_the_two_variables_with_their_exact_values_change_anything() {
+    for value in ["", "1", "00", "0 ", "false", "no"] {
+        let outcome = init().variable("DUMB_INIT_SETSID", value).words(role(["report"])).run();
+        assert_eq!(outcome.report("sid"), outcome.report("pid"), "{value:?}\n{outcome}");
+    }
+    for value in ["", "0", "01", "true", "1 "] {
+        init().variable("DUMB_INIT_DEBUG", value).words(role(["exit", "0"])).run().expect_code(0).expect_stderr("");
+    }
+    for (name, value) in [
+        ("RUST_LOG", "trace"),
+        ("RUST_LOG", "dumb_init=debug"),
+        ("RUST_BACKTRACE", "full"),
+        ("RUST_LOG_STYLE", "always"),
+        ("NO_COLOR", "1"),
+        ("CLICOLOR_FORCE", "1"),
+        ("POSIXLY_CORRECT", "1"),
+        ("COLUMNS", "20"),
+    ] {
+        init().variable(name, value).words(role(["exit", "3"])).run().expect_code(3).expect_stderr("");
+        let version = init().variable(name, value).word("-V").run();
+        assert_eq!(version.stderr(), init().word("-V").run().stderr(), "{name}={value}");
+        let help = init().variable(name, value).word("-h").run();
+        assert_eq!(help.stderr(), init().word("-h").run().stderr(), "{name}={value}");
+    }
+}
+
+#[test]
+fn the_init_moves_to_the_root_directory_and_the_command_does_not() {
+    let directory = std::env::temp_dir().canonicalize().unwrap();
+    let running = init().directory(&directory).words(role(["hang"])).start();
+    running.wait_for_line("ready");
+    let cwd = |pid| std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
+    procfs::wait_until("the init is in /", || cwd(running.pid()) == std::path::Path::new("/"));
+    assert_eq!(cwd(running.command_pid()), directory);
+}
+
+#[test]
+fn the_end_of_another_child_is_not_the_end() {
+    for options in [&[][..], &["-c"]] {
+        // It was there before the init was executed, and ends, when the pipe does, with another status than the command.
+        let scratch = Scratch::new();
+        let fifo = scratch.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let running = Start::program("sh")
+            .words(["-c", "(read line; exit 9) <\"$0\" & exec \"$@\""])
+            .word(&fifo)
+            .word(init_under_test())
+            .words(options)
+            .words(role(["record", "10"]))
+            .start();
+        running.wait_for_line("ready");
+        drop(File::options().write(true).open(&fifo).unwrap());
+        procfs::wait_until("the other child is reaped", || procfs::children(running.pid()).len() == 1);
+        running.signal(libc::SIGUSR1);
+        running.outcome().expect_code(42);
+    }
+}
+
+#[test]
+fn a_child_that_ended_before_the_start_does_not_stay_a_zombie() {
+    wanted_difference("8. Zombies from before the start", Original::Fails, || {
+        let running = init().condition("zombie=9").words(role(["record", "10"])).start();
+        running.wait_for_line("ready");
+        let zombies = || procfs::children(running.pid()).into_iter().filter(|&pid| procfs::state(pid) == Some('Z'));
+        assert_eq!(zombies().count(), 0, "{running}");
+        running.signal(libc::SIGUSR1);
+        running.outcome().expect_code(42);
+    });
+}
+
+#[test]
+fn a_fork_that_fails_is_told_and_ends_it() {
+    // For root there is no limit of processes.
+    let start = if nix::unistd::geteuid().is_root() { init().condition("user=65534") } else { init() };
+    let scratch = world_executable_init();
+    let outcome = start.program_at(&scratch.1).condition("processes=0").words(["true"]).run();
+    outcome.expect_code(1).expect_stdout("").expect_stderr("[dumb-init] Unable to fork. Exiting.\n");
+}
+
+/// A copy of the init that every user may execute, wherever the original lies.
+fn world_executable_init() -> (Scratch, std::path::PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = Scratch::new();
+    let path = scratch.path().join("dumb-init");
+    std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::copy(init_under_test(), &path).unwrap();
+    (scratch, path)
+}
+
+#[test]
+fn a_stop_before_the_exec_stops_the_command_and_not_the_init() {
+    wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
+        // The original's child doesn't write there, and so can't be held up.
+        for (number, after_it) in [(libc::SIGTSTP, 'T'), (libc::SIGTERM, 'Z')] {
+            // The child can't write its first line before somebody reads, so it stays where it is before its exec.
+            let (mut reader, mut writer) = std::io::pipe().unwrap();
+            nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
+            while writer.write(&[b'x'; 4096]).is_ok() {}
+            nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::empty())).unwrap();
+            let running = init()
+                .own_group()
+                .stdin(File::from(std::os::fd::OwnedFd::from(writer)))
+                .condition("stderr-as-stdin")
+                .condition("null=0")
+                .word("-vc")
+                .words(role(["hang"]))
+                .start();
+            procfs::wait_until("there is a child", || !procfs::children(running.pid()).is_empty());
+            let command = running.command_pid();
+            send(command, number);
+            let reader = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+            // Either it is told of the end, or it sees its command stopped.
+            procfs::wait_until("the command has acted on it", || {
+                let state = procfs::state(command);
+                state == Some(after_it) || after_it == 'Z' && state.is_none()
+            });
+            if after_it == 'T' {
+                let cwd = format!("/proc/{}/cwd", running.pid());
+                procfs::wait_until("the init goes on", || std::fs::read_link(&cwd).unwrap() == Path::new("/"));
+                running.signal(libc::SIGTERM);
+                send(command, libc::SIGCONT);
+            }
+            running.outcome().expect_code(143);
+            reader.join().unwrap().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_child_that_asks_to_be_traced_goes_on() {
+    wanted_difference("3. Children that ask to be traced", Original::Fails, || {
+        for options in [&[][..], &["-c"]] {
+            init().words(options).words(role(["trapped", "19"])).run().expect_code(7).expect_stdout("goes on\n");
+            init().words(options).words(role(["trapped", "15"])).run().expect_code(143).expect_stdout("");
+        }
+    });
+}
+
+#[test]
+fn it_sleeps_until_something_happens() {
+    let running = init().words(role(["hang"])).start();
+    running.wait_for_line("ready");
+    let pid = running.pid();
+    procfs::wait_for_state(pid, 'S');
+    let switches = || procfs::status_field(pid, "voluntary_ctxt_switches");
+    let before = switches();
+    // The time itself is what is looked at: in it nothing may happen.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert_eq!(switches(), before);
+}
+
+#[test]
+fn an_exec_by_the_command_changes_nothing() {
+    let probe = role(["report"]);
+    let outcome = init().words(["sh", "-c", "exec \"$@\"", "sh"]).words(probe).run();
+    outcome.expect_code(5);
+    assert_eq!(report(&outcome.stdout(), "pid"), report(&outcome.stdout(), "sid"));
+}

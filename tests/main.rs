@@ -1,0 +1,24 @@
+//! The tests: real processes, signals, terminals and namespaces.
+//!
+//! They run against the init that was built with them, or against the one that `INIT_UNDER_TEST` names. What needs more
+//! than Rust and a C linker (namespaces, Docker, the packaged original) is skipped where that isn't there, and says so;
+//! with `REQUIRE_ALL_TESTS` set it fails instead.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test that panics is a test that fails.
+#![allow(unsafe_code, unreachable_pub)] // kill(2) with any number; a test harness has no public.
+
+mod support;
+
+mod broken_stderr;
+mod command_line;
+mod debug_lines;
+mod differential;
+mod documentation;
+mod execution;
+mod founding_case;
+mod inheritance;
+mod life;
+mod pid_1;
+mod signals;
+mod suspension;
+mod terminals;

@@ -1,0 +1,97 @@
+//! As PID 1 of a namespace, which is what it is made for.
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{can_have_pid_namespaces, init, procfs, role};
+
+#[test]
+fn as_pid_1_it_forwards_and_reports_as_anywhere() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    for options in [&[][..], &["-c"]] {
+        let running = init().in_namespace().words(options).words(role(["record", "64"])).start();
+        running.wait_for_line("ready");
+        for number in [1, 2, 3, 10, 13, 15, 28, 34, 37] {
+            running.signal(number);
+            running.wait_for_line(&format!("got {number}"));
+        }
+        running.signal(64);
+        running.outcome().expect_code(42);
+        init().in_namespace().words(options).words(role(["exit", "7"])).run().expect_code(7);
+        init().in_namespace().words(options).words(role(["die", "6"])).run().expect_code(134);
+        init().in_namespace().words(options).words(["/nonexistent"]).run().expect_code(2);
+    }
+}
+
+#[test]
+fn as_pid_1_it_is_pid_1_and_its_command_is_not() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let outcome = init().in_namespace().words(role(["report"])).run();
+    outcome.expect_code(5);
+    assert_eq!(outcome.report("ppid"), "1", "{outcome}");
+    assert_eq!(outcome.report("pid"), "2", "{outcome}");
+    assert_eq!(outcome.report("sid"), "2", "{outcome}");
+}
+
+#[test]
+fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = init().in_namespace().words(role(["orphans", "300"])).start();
+    running.wait_for_line("ready");
+    let pid = running.pid();
+    procfs::wait_until("the command is its only child", || procfs::children(pid).len() == 1);
+    running.signal(libc::SIGTERM);
+    running.outcome().expect_code(143);
+}
+
+#[test]
+fn as_pid_1_it_goes_on_where_a_plain_process_is_suspended() {
+    // The kernel stops no PID 1 at its own request, so it must not wait for a SIGCONT.
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = init().in_namespace().word("-c").words(role(["record", "64"])).start();
+    running.wait_for_line("ready");
+    running.signal(libc::SIGTSTP);
+    running.wait_for_line("got 20");
+    running.signal(64);
+    running.outcome().expect_code(42);
+}
+
+#[test]
+fn as_pid_1_a_signal_that_waits_at_the_start_is_not_lost() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
+        for options in [&[][..], &["-c"]] {
+            let outcome = init().in_namespace().condition("pending=15").words(options).words(role(["hang"])).run();
+            outcome.expect_code(143);
+        }
+    });
+}
+
+#[test]
+fn as_pid_1_with_an_ignored_sigchld_it_learns_of_every_death() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    init().in_namespace().condition("ignored=17").words(role(["exit", "7"])).run().expect_code(7);
+}
+
+#[test]
+fn on_a_terminal_as_pid_1_the_command_gets_it() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let (running, mut terminal) = init().in_namespace().words(role(["record", "64"])).start_on_terminal();
+    running.wait_for_line("ready");
+    terminal.keys("\x03");
+    running.wait_for_stdout("the key", |text| text.contains("got 2"));
+    terminal.keys("\x1c");
+    running.wait_for_stdout("the key", |text| text.contains("got 3"));
+}

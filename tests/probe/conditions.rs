@@ -1,0 +1,124 @@
+//! The role that sets up how another program finds itself started: `with CONDITION... -- PROGRAM ARGS...`.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::io::stdin;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::fcntl::{OFlag, open};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::Mode;
+use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::{ForkResult, execv, fork, getpid, setpgid, setsid, setuid, tcsetpgrp};
+
+use crate::say;
+use crate::signals::{next, set_disposition, set_mask};
+
+pub(crate) fn exec_with(words: &[OsString]) -> i32 {
+    let end = words.iter().position(|word| word == "--").expect("--");
+    let mut mask = 0;
+    for condition in &words[..end] {
+        apply(condition.to_str().expect("a condition"), &mut mask);
+    }
+    set_mask(mask);
+    let argv: Vec<CString> = words[end + 1..].iter().map(|word| CString::new(word.as_bytes()).unwrap()).collect();
+    let errno = execv(&argv[0], &argv).unwrap_err();
+    panic!("{argv:?}: {errno}");
+}
+
+fn apply(condition: &str, mask: &mut u64) {
+    let (name, value) = condition.split_once('=').unwrap_or((condition, ""));
+    let number = || value.parse::<i32>().expect(condition);
+    let each = || if value == "all" { 1..=64 } else { number()..=number() };
+    match name {
+        // SAFETY: nothing here uses it.
+        "closed" => check(unsafe { libc::close(number()) }),
+        // Written to, until the end; each line is lost.
+        "full" => redirect("/dev/full", number()),
+        "null" => redirect("/dev/null", number()),
+        "ignored" => each().for_each(|signum| set_disposition(signum, libc::SIG_IGN)),
+        "blocked" => each().for_each(|signum| *mask |= 1 << (signum - 1)),
+        "pending" => {
+            *mask |= 1 << (number() - 1);
+            set_mask(*mask);
+            // SAFETY: a process may signal itself.
+            unsafe { libc::kill(libc::getpid(), number()) };
+        }
+        // A child that has ended, and of which the program is never told by a signal.
+        "zombie" => {
+            // SAFETY: a single-threaded program.
+            match unsafe { fork() }.expect("fork") {
+                // SAFETY: ends this process and nothing else.
+                ForkResult::Child => unsafe { libc::_exit(number()) },
+                ForkResult::Parent { child } => {
+                    waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("waitid");
+                }
+            }
+        }
+        // Goes on when it gets SIGUSR1. What is blocked so far, and comes meanwhile, is pending when the program starts.
+        "waits" => {
+            *mask |= 1 << (libc::SIGUSR1 - 1);
+            set_mask(*mask);
+            say("waits");
+            while next(1 << (libc::SIGUSR1 - 1)) != libc::SIGUSR1 {}
+            *mask &= !(1 << (libc::SIGUSR1 - 1));
+        }
+        "listen-pid" => {
+            // SAFETY: a single-threaded program.
+            unsafe { std::env::set_var("LISTEN_PID", getpid().to_string()) };
+        }
+        "terminal" => {
+            setsid().expect("setsid");
+            let terminal = open(OsStr::new(value), OFlag::O_RDWR, Mode::empty()).expect(value);
+            for descriptor in [0, 1] {
+                // SAFETY: duplicates an open descriptor.
+                unsafe { libc::dup2(terminal.as_raw_fd(), descriptor) };
+            }
+        }
+        // SAFETY: duplicates an open descriptor.
+        "stderr-as-stdout" => check(unsafe { libc::dup2(1, 2) }),
+        // SAFETY: duplicates an open descriptor.
+        "stderr-as-stdin" => check(unsafe { libc::dup2(0, 2) }),
+        // Another group, of a process that stays, gets the foreground.
+        "background" => {
+            // SAFETY: a single-threaded program.
+            match unsafe { fork() }.expect("fork") {
+                ForkResult::Child => loop {
+                    nix::unistd::pause();
+                },
+                ForkResult::Parent { child } => {
+                    setpgid(child, child).expect("setpgid");
+                    tcsetpgrp(stdin(), child).expect("tcsetpgrp");
+                }
+            }
+        }
+        "tostop" => {
+            let mut settings = tcgetattr(stdin()).expect("tcgetattr");
+            settings.local_flags |= LocalFlags::TOSTOP;
+            tcsetattr(stdin(), SetArg::TCSANOW, &settings).expect("tcsetattr");
+        }
+        "processes" => {
+            let limit = value.parse().expect(condition);
+            setrlimit(Resource::RLIMIT_NPROC, limit, limit).expect("RLIMIT_NPROC");
+        }
+        // So that root, too, may signal only its own.
+        "without-cap-kill" => {
+            const CAP_KILL: libc::c_ulong = 5;
+            // SAFETY: takes a number and touches no memory.
+            check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_KILL) });
+        }
+        "user" => setuid(number().cast_unsigned().into()).expect("setuid"),
+        _ => panic!("no such condition: {condition}"),
+    }
+}
+
+fn redirect(path: &str, descriptor: i32) {
+    let file = open(OsStr::new(path), OFlag::O_RDWR, Mode::empty()).expect(path);
+    // SAFETY: duplicates an open descriptor.
+    check(unsafe { libc::dup2(file.as_raw_fd(), descriptor) });
+}
+
+fn check(result: i32) {
+    assert!(result >= 0, "{}", std::io::Error::last_os_error());
+}

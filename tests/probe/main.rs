@@ -1,0 +1,98 @@
+//! What the tests start under the init: it does one simple thing, and tells on stdout what happened to it.
+//!
+//! Like the init itself it has no `fn main`: std's runtime would reopen closed descriptors and ignore SIGPIPE before it
+//! could be told.
+
+#![no_main]
+#![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)] // A test program, which plays with what the kernel has.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // It fails loudly.
+
+mod conditions;
+mod jobs;
+mod report;
+mod signals;
+
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
+
+/// Called by the C library.
+#[unsafe(no_mangle)]
+extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
+    let words: Vec<OsString> = (0..usize::try_from(count).unwrap())
+        .map(|index| {
+            // SAFETY: argv has that many strings.
+            let word = unsafe { CStr::from_ptr(*argv.add(index)) };
+            OsStr::from_bytes(word.to_bytes()).to_owned()
+        })
+        .collect();
+    let text: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or("?")).collect();
+    match text[1..] {
+        ["hang"] => hang(),
+        ["record", sentinel] => signals::record(sentinel.parse().unwrap()),
+        ["record-as", user, sentinel] => {
+            nix::unistd::setuid(user.parse::<u32>().unwrap().into()).expect("setuid");
+            signals::record(sentinel.parse().unwrap())
+        }
+        ["work", name, milliseconds] => signals::work(name, milliseconds.parse().unwrap()),
+        ["report", ..] => report::print(&words[2..]),
+        ["exit", status] => status.parse().unwrap(),
+        ["die", signum] => signals::die(signum.parse().unwrap()),
+        ["orphans", count] => orphans(count.parse().unwrap()),
+        ["trapped", signum] => signals::stop_under_trace(signum.parse().unwrap()),
+        ["eof", descriptor] => close_and_hang(descriptor.parse().unwrap()),
+        ["shell", ..] => jobs::shell(&words[2..]),
+        ["with", ..] => conditions::exec_with(&words[2..]),
+        _ => panic!("no such role: {text:?}"),
+    }
+}
+
+/// Prints a line in one write.
+fn say(line: impl std::fmt::Display) {
+    let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
+    let _ = std::io::stdout().flush();
+}
+
+/// Waits for a signal to act on by default.
+fn hang() -> ! {
+    say("ready");
+    loop {
+        nix::unistd::pause();
+    }
+}
+
+/// Leaves `count` orphans behind, which end as soon as they are some. Then waits for a signal.
+fn orphans(count: u32) -> ! {
+    for _ in 0..count {
+        // SAFETY: a single-threaded program.
+        match unsafe { fork() }.expect("fork") {
+            ForkResult::Child => {
+                let parent = getpid();
+                // SAFETY: as above.
+                if let ForkResult::Child = unsafe { fork() }.expect("fork") {
+                    while getppid() == parent {
+                        std::thread::yield_now();
+                    }
+                }
+                std::process::exit(0)
+            }
+            ForkResult::Parent { child } => drop(waitpid(child, None)),
+        }
+    }
+    hang()
+}
+
+/// Closes a descriptor, tells so, and waits for a signal.
+fn close_and_hang(descriptor: c_int) -> ! {
+    // SAFETY: nothing else here uses it.
+    unsafe { libc::close(descriptor) };
+    hang()
+}
+
+/// Tells how a child changed, waiting for it.
+fn wait_for(child: Pid) -> WaitStatus {
+    waitpid(child, Some(WaitPidFlag::WUNTRACED | WaitPidFlag::WCONTINUED)).expect("waitpid")
+}

@@ -1,0 +1,86 @@
+//! Roles that get signals.
+
+use std::mem::{size_of, zeroed};
+use std::ptr;
+use std::time::Duration;
+
+use nix::sys::ptrace;
+
+use crate::say;
+
+const ALL: u64 = u64::MAX;
+
+/// rt_sigprocmask(2) on all 64 signals, which the C libraries' calls don't reach.
+pub(crate) fn set_mask(mask: u64) {
+    let none = ptr::null::<u8>();
+    // SAFETY: reads eight bytes.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, size_of::<u64>()) };
+}
+
+/// Waits for the next signal of a set, whose signals are blocked.
+pub(crate) fn next(set: u64) -> i32 {
+    loop {
+        let none = ptr::null::<u8>();
+        // SAFETY: reads eight bytes; neither information nor a timeout is asked for.
+        let number = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, none, none, size_of::<u64>()) };
+        if number > 0 {
+            return i32::try_from(number).unwrap();
+        }
+    }
+}
+
+/// Tells each signal that comes, until the one that ends it comes.
+pub(crate) fn record(sentinel: i32) -> i32 {
+    set_mask(ALL);
+    say("ready");
+    loop {
+        let number = next(ALL);
+        say(format_args!("got {number}"));
+        if number == sentinel {
+            return 42;
+        }
+    }
+}
+
+/// A program that tells each signal that comes, and takes its time to shut down after the first SIGTERM.
+pub(crate) fn work(name: &str, milliseconds: u64) -> i32 {
+    set_mask(ALL);
+    say(format_args!("{name} ready"));
+    loop {
+        let number = next(ALL);
+        say(format_args!("{name} got {number}"));
+        if number == libc::SIGTERM {
+            break;
+        }
+    }
+    // The work itself; nothing waits for the time to pass.
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    say(format_args!("{name} finished"));
+    0
+}
+
+/// Ends by a signal.
+pub(crate) fn die(number: i32) -> i32 {
+    set_mask(0);
+    // SAFETY: a process may signal itself.
+    unsafe { libc::kill(libc::getpid(), number) };
+    panic!("survived {number}");
+}
+
+/// Asks for a trace by its parent, and stops under it.
+pub(crate) fn stop_under_trace(number: i32) -> i32 {
+    ptrace::traceme().expect("PTRACE_TRACEME");
+    // SAFETY: a process may signal itself.
+    unsafe { libc::raise(number) };
+    say("goes on");
+    7
+}
+
+/// The disposition of a signal.
+pub(crate) fn set_disposition(number: i32, handler: libc::sighandler_t) {
+    // SAFETY: zeros are a valid sigaction.
+    let mut action: libc::sigaction = unsafe { zeroed() };
+    action.sa_sigaction = handler;
+    // SAFETY: `action` lives through the call.
+    unsafe { libc::sigaction(number, &raw const action, ptr::null_mut()) };
+}

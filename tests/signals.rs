@@ -1,0 +1,202 @@
+//! Which signals the command gets, and who else does.
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{Running, init, role, send, skip, without_pids};
+
+/// The last signal: of several that wait, it is delivered last, so whatever was to come before it has come.
+const SENTINEL: i32 = 64;
+
+fn recorder(options: &[&str]) -> Running {
+    let running = init().words(options).words(role(["record", "64"])).start();
+    running.wait_for_line("ready");
+    running
+}
+
+/// What a recorder has got up to the sentinel.
+fn recorded(running: Running) -> Vec<i32> {
+    running.signal(SENTINEL);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    outcome.stdout().lines().filter_map(|line| line.strip_prefix("got ")?.parse().ok()).collect()
+}
+
+/// Every signal but those that can't be caught, those by which a terminal suspends, which are a matter of their own,
+/// SIGCHLD, which is ours, and the two that C libraries keep for themselves.
+fn forwarded() -> impl Iterator<Item = i32> {
+    (1..SENTINEL).filter(|number| ![9, 17, 19, 20, 21, 22, 32, 33].contains(number))
+}
+
+#[test]
+fn every_signal_is_forwarded_to_the_group() {
+    forwards_every_signal(&[]);
+}
+
+#[test]
+fn every_signal_is_forwarded_to_the_single_child() {
+    forwards_every_signal(&["-c"]);
+}
+
+fn forwards_every_signal(options: &[&str]) {
+    let running = recorder(options);
+    for number in forwarded() {
+        running.signal(number);
+        running.wait_for_line(&format!("got {number}"));
+    }
+    let expected: Vec<i32> = forwarded().chain([SENTINEL]).collect();
+    assert_eq!(recorded(running), expected);
+}
+
+#[test]
+fn the_signals_that_c_libraries_keep_for_themselves_are_forwarded_too() {
+    wanted_difference("5. Signals 32 and 33", Original::Fails, || {
+        for options in [&[][..], &["-c"]] {
+            let running = recorder(options);
+            for number in [32, 33] {
+                running.signal(number);
+                running.wait_for_line(&format!("got {number}"));
+            }
+            assert_eq!(recorded(running), [32, 33, SENTINEL]);
+        }
+    });
+}
+
+#[test]
+fn a_signal_to_the_single_child_reaches_nobody_else() {
+    let [probe, record, until] = <[_; 3]>::try_from(role(["record", "64"])).unwrap();
+    let script = "\"$@\" & first=$!; exec \"$@\"";
+    let both = |options: &[&str]| {
+        let running = init().words(options).words(["sh", "-c", script, "sh"]).words([&probe, &record, &until]).start();
+        running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
+        running.signal(libc::SIGUSR1);
+        running.wait_for_line("got 10");
+        running
+    };
+    // To the group: both get it.
+    let running = both(&[]);
+    running.wait_for_stdout("two lines \"got 10\"", |text| text.matches("got 10").count() == 2);
+    // To the child alone. The other one tells nothing but the signal that it gets last.
+    let mut running = both(&["-c"]);
+    running.signal(SENTINEL);
+    running.wait();
+    for pid in running.descendants() {
+        send(pid, SENTINEL);
+    }
+    running.wait_for_stdout("the last signal, twice", |text| text.matches("got 64").count() == 2);
+    assert_eq!(running.stdout().matches("got 10").count(), 1, "{running}");
+}
+
+#[test]
+fn a_rewritten_signal_arrives_as_the_other_and_a_dropped_one_not_at_all() {
+    for mode in [&[][..], &["-c"]] {
+        let options: Vec<&str> =
+            mode.iter().copied().chain(["-r", "15:2", "-r15:10", "-r1:0", "-r", "12:12"]).collect();
+        let running = recorder(&options);
+        running.signal(libc::SIGHUP);
+        running.signal(libc::SIGTERM);
+        running.wait_for_line("got 10");
+        running.signal(libc::SIGUSR2);
+        running.wait_for_line("got 12");
+        assert_eq!(recorded(running), [10, 12, SENTINEL]);
+    }
+}
+
+#[test]
+fn a_signal_can_be_rewritten_to_one_that_can_not_be_caught() {
+    let running = init().words(["-r", "15:9"]).words(role(["record", "64"])).start();
+    running.wait_for_line("ready");
+    running.signal(libc::SIGTERM);
+    running.outcome().expect_code(137);
+}
+
+#[test]
+fn a_signal_is_forwarded_as_often_as_it_comes() {
+    let running = recorder(&[]);
+    // Real-time signals queue; each of these is one.
+    for _ in 0..200 {
+        running.signal(40);
+    }
+    running.wait_for_stdout("all of them", |text| text.matches("got 40").count() == 200);
+    assert_eq!(recorded(running).len(), 201);
+}
+
+#[test]
+fn a_signal_that_the_command_ignores_ends_nothing() {
+    for options in [&[][..], &["-c"]] {
+        let script = "trap '' TERM; echo ready; while read line; do [ \"$line\" = end ] && exit 9; done";
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let running =
+            init().words(options).words(["sh", "-c", script]).stdin(std::os::fd::OwnedFd::from(reader)).start();
+        running.wait_for_line("ready");
+        running.signal(libc::SIGTERM);
+        std::io::Write::write_all(&mut writer, b"end\n").unwrap();
+        running.outcome().expect_code(9);
+    }
+}
+
+#[test]
+fn when_the_command_has_ended_the_rest_of_its_group_gets_sigterm() {
+    for (options, expected) in [(&[][..], "got 15"), (&["-r", "15:10"], "got 10")] {
+        let script = "\"$@\" & while read line; do exit 6; done";
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut running = init()
+            .words(options)
+            .words(["sh", "-c", script, "sh"])
+            .words(role(["record", "64"]))
+            .stdin(std::os::fd::OwnedFd::from(reader))
+            .start();
+        running.wait_for_line("ready");
+        std::io::Write::write_all(&mut &writer, b"end\n").unwrap();
+        assert_eq!(running.wait().code(), Some(6));
+        running.wait_for_line(expected);
+    }
+}
+
+#[test]
+fn a_signal_that_may_not_be_sent_is_told() {
+    if !nix::unistd::geteuid().is_root() {
+        skip("only root can start a command as another user");
+        return;
+    }
+    wanted_difference("4. Signals that may not be sent", Original::Fails, || {
+        for options in [&[][..], &["-c"]] {
+            let running =
+                init().condition("without-cap-kill").words(options).words(role(["record-as", "65534", "64"])).start();
+            running.wait_for_line("ready");
+            running.signal(libc::SIGUSR1);
+            running.wait_for_debug_line("signal 10");
+            send(running.command_pid(), SENTINEL);
+            let outcome = running.outcome();
+            outcome.expect_code(42);
+            let told = "[dumb-init] Unable to forward signal 10 to PID N (errno=1 Operation not permitted).\n";
+            assert_eq!(without_pids(&outcome.stderr()), told, "{outcome}");
+        }
+    });
+}
+
+#[test]
+fn a_pending_signal_from_before_the_start_reaches_the_command() {
+    wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
+        for options in [&[][..], &["-c"]] {
+            let outcome = init().condition("pending=15").words(options).words(role(["hang"])).run();
+            outcome.expect_code(143);
+        }
+    });
+}
+
+#[test]
+fn no_signal_of_the_first_milliseconds_is_lost() {
+    wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
+        for round in 0..200 {
+            let options: &[&str] = if round % 2 == 0 { &[] } else { &["-c"] };
+            let running = init().words(options).words(role(["hang"])).start();
+            // A moment that nothing determines, from before the exec to after the command's start.
+            for _ in 0..(round * 200) {
+                std::hint::spin_loop();
+            }
+            running.signal(libc::SIGTERM);
+            // By the signal itself where it came before we could block it, by the command's death of it else.
+            let code = running.outcome().code();
+            assert!(code == 143 || code == -15, "round {round}: {code}");
+        }
+    });
+}

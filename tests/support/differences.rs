@@ -1,0 +1,55 @@
+//! The list of wanted differences, docs/differences.md, and what the tests make of it.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::Command;
+
+use super::init_under_test;
+
+thread_local! {
+    static EXPECTS_FAILURE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Is this thread's test expected to fail?
+pub fn expects_failure() -> bool {
+    EXPECTS_FAILURE.get()
+}
+
+/// The list as users read it.
+pub const LIST: &str = include_str!("../../docs/differences.md");
+
+/// Whether the original fails a test of a difference each time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Original {
+    /// It does: where it passes, the difference is none, and has no place on the list.
+    Fails,
+    /// It fails now and then, or only where nobody should try it.
+    IsNotTried,
+}
+
+/// Runs the test of a difference that the list has under this heading. Where the original is tested, the test is
+/// expected to fail.
+pub fn wanted_difference(heading: &str, original: Original, test: impl FnOnce()) {
+    assert!(LIST.contains(&format!("\n## {heading}\n")), "{heading} is not on the list of wanted differences");
+    if !tests_the_original() {
+        return test();
+    }
+    match original {
+        Original::IsNotTried => {}
+        Original::Fails => {
+            EXPECTS_FAILURE.set(true);
+            let result = catch_unwind(AssertUnwindSafe(test));
+            EXPECTS_FAILURE.set(false);
+            assert!(
+                result.is_err(),
+                "{heading} is on the list of wanted differences, but the original passes its test"
+            );
+        }
+    }
+}
+
+/// Is the program under test the original?
+pub fn tests_the_original() -> bool {
+    let output = Command::new(init_under_test()).arg("--version").output().expect("the init under test");
+    String::from_utf8_lossy(&output.stderr).starts_with("dumb-init v1.2.")
+}

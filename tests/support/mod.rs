@@ -1,0 +1,126 @@
+//! What the tests have in common: programs that are started for real, told signals and keys, and waited for.
+//!
+//! Nothing sleeps here: a test waits for what a program prints, for its end, or for a state that /proc tells, each until
+//! a deadline that is far longer than anything takes. When a test ends, however it ends, what it started is killed.
+
+pub mod differences;
+pub mod docker;
+mod output;
+pub mod procfs;
+mod run;
+mod terminal;
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use run::{Outcome, Running, Start, report, send};
+pub use terminal::Terminal;
+
+/// How long a test waits for what must happen. Nothing takes as long, on however busy a machine; where the original is
+/// expected to fail, waiting for that would only take time.
+pub fn deadline() -> Instant {
+    Instant::now() + Duration::from_secs(if differences::expects_failure() { 3 } else { 60 })
+}
+
+/// The program that is tested: what `INIT_UNDER_TEST` names, or the one that was built with these tests.
+pub fn init_under_test() -> PathBuf {
+    env::var_os("INIT_UNDER_TEST").map_or_else(built_init, PathBuf::from)
+}
+
+/// The init that was built with these tests.
+pub fn built_init() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_dumb-init"))
+}
+
+/// The packaged original, if it is installed.
+pub fn original() -> Option<PathBuf> {
+    let path = env::var_os("ORIGINAL_INIT").map_or_else(|| PathBuf::from("/usr/bin/dumb-init"), PathBuf::from);
+    path.exists().then_some(path)
+}
+
+/// The program that the tests start under the init.
+pub fn probe() -> PathBuf {
+    let path = built_init().with_file_name("examples").join("probe");
+    assert!(path.exists(), "{} is not built; `cargo test` builds it, so does `cargo build --examples`", path.display());
+    path
+}
+
+/// The init under test, ready to be given its options and command. Its argv[0] is `dumb-init`, whatever its path.
+pub fn init() -> Start {
+    Start::init(&init_under_test())
+}
+
+/// The command that plays a role of the probe's.
+pub fn role<const N: usize>(words: [&str; N]) -> Vec<OsString> {
+    std::iter::once(probe().into_os_string()).chain(words.map(OsString::from)).collect()
+}
+
+/// The text with N in place of each PID.
+pub fn without_pids(text: &str) -> String {
+    let mut parts = text.split("PID ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| text + "PID N" + part.trim_start_matches(|letter: char| letter.is_ascii_digit()))
+}
+
+/// Can the tests make namespaces here? Where not, the test that asks is skipped, loudly, and fails where
+/// `REQUIRE_ALL_TESTS` is set, as CI does.
+pub fn can_have_pid_namespaces() -> bool {
+    let namespace = namespace();
+    let mut unshare = std::process::Command::new(namespace[0]);
+    let works = unshare.args(&namespace[1..]).arg("true").output().is_ok_and(|output| output.status.success());
+    works || skip("no PID namespaces can be made here (unshare(1))")
+}
+
+/// The words that run a program as PID 1 of a namespace with a /proc of its own.
+pub fn namespace() -> Vec<&'static str> {
+    let mut words = vec!["unshare"];
+    if !nix::unistd::geteuid().is_root() {
+        words.extend(["--user", "--map-root-user"]);
+    }
+    words.extend(["--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "--"]);
+    words
+}
+
+/// Says that a test is skipped, and returns false. Fails where nothing may be skipped.
+pub fn skip(reason: &str) -> bool {
+    assert!(env::var_os("REQUIRE_ALL_TESTS").is_none(), "may not be skipped here: {reason}");
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Past the capture of the test runner, which hides what a test that passes prints.
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {reason}\n").as_bytes());
+    false
+}
+
+/// A directory of a test's own, removed when the test ends.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new() -> Self {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("dumb-init-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = env::temp_dir().join(name);
+        std::fs::create_dir(&path).expect("a directory for the test");
+        Self(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file with these permissions, and returns its path.
+    pub fn file(&self, name: impl AsRef<OsStr>, text: &str, mode: u32) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.0.join(name.as_ref());
+        std::fs::write(&path, text).expect("a file for the test");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("permissions");
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

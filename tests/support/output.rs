@@ -1,0 +1,75 @@
+//! What a program prints, as it comes.
+
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use super::deadline;
+
+/// The bytes that a stream has brought so far.
+#[derive(Clone, Default)]
+pub struct Output(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Output {
+    /// Reads a stream to its end, in a thread of its own.
+    pub fn of(mut stream: impl Read + Send + 'static) -> Self {
+        let output = Self::default();
+        let filled = output.clone();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                // A terminal tells its end by EIO.
+                let count = stream.read(&mut buffer).unwrap_or(0);
+                let (state, changed) = &*filled.0;
+                let mut state = state.lock().unwrap();
+                state.bytes.extend_from_slice(&buffer[..count]);
+                state.ended = count == 0;
+                changed.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        output
+    }
+
+    pub fn bytes(&self) -> Vec<u8> {
+        self.0.0.lock().unwrap().bytes.clone()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    /// Waits until the text is as wanted. False where it ends, or the deadline comes, before.
+    pub fn wait_until(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        self.wait(|state| wanted(&String::from_utf8_lossy(&state.bytes)))
+    }
+
+    /// Waits for the end of the stream: everybody who could write to it is gone.
+    pub fn wait_for_end(&self) -> bool {
+        self.wait(|state| state.ended)
+    }
+
+    fn wait(&self, wanted: impl Fn(&State) -> bool) -> bool {
+        let (state, changed) = &*self.0;
+        let end = deadline();
+        let mut state = state.lock().unwrap();
+        loop {
+            if wanted(&state) {
+                return true;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || state.ended {
+                return false;
+            }
+            state = changed.wait_timeout(state, left).unwrap().0;
+        }
+    }
+}

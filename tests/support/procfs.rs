@@ -1,0 +1,58 @@
+//! What /proc tells of processes.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::deadline;
+
+/// The fields of /proc/PID/stat from the third on, which is the state.
+fn stat(pid: Pid) -> Option<Vec<String>> {
+    let line = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = line.rsplit_once(") ")?;
+    Some(fields.split_whitespace().map(str::to_owned).collect())
+}
+
+/// The state of a process, as one letter.
+pub fn state(pid: Pid) -> Option<char> {
+    stat(pid)?.first()?.chars().next()
+}
+
+/// The processes that a process is the parent of, zombies included.
+pub fn children(parent: Pid) -> Vec<Pid> {
+    all().into_iter().filter(|&pid| stat(pid).is_some_and(|fields| fields[1] == parent.to_string())).collect()
+}
+
+/// Every process there is.
+pub fn all() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").expect("/proc");
+    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw).collect()
+}
+
+/// Polls until something is the case. Panics, naming it, where the deadline comes before.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = deadline();
+    while !is_so() {
+        assert!(Instant::now() < end, "in vain: waited until {what}");
+        // Not a time that something is expected to take: it only leaves the processor to those that are waited for.
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until a process is in this state.
+pub fn wait_for_state(pid: Pid, wanted: char) {
+    wait_until(&format!("{pid} is in state {wanted}"), || state(pid) == Some(wanted));
+}
+
+/// The value of a line of /proc/PID/status.
+pub fn status_field(pid: Pid, name: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
+}
+
+/// Does a process sleep, with no signal left to act on?
+pub fn waits_without_a_signal(pid: Pid) -> bool {
+    let nothing = |name| status_field(pid, name).is_some_and(|set| u64::from_str_radix(&set, 16) == Ok(0));
+    state(pid) == Some('S') && nothing("SigPnd") && nothing("ShdPnd")
+}

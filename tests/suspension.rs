@@ -1,0 +1,91 @@
+//! SIGTSTP, SIGTTIN and SIGTTOU: what the command gets, and that the init stops with it.
+
+use crate::support::{Running, init, procfs, role};
+
+const SENTINEL: i32 = 64;
+
+fn recorder(options: &[&str]) -> Running {
+    let running = init().words(options).words(role(["record", "64"])).start();
+    running.wait_for_line("ready");
+    running
+}
+
+/// Sends a signal of the terminal's, waits until the init has stopped, and lets it go on.
+fn suspend_and_go_on(running: &Running, number: i32) {
+    let command = running.command_pid();
+    running.signal(number);
+    procfs::wait_for_state(running.pid(), 'T');
+    // A SIGCONT takes back a stop signal that has not been acted on (signal(7)).
+    procfs::wait_until("the command has its signal", || procfs::waits_without_a_signal(command));
+    running.signal(libc::SIGCONT);
+    running.wait_for_line("got 18");
+}
+
+fn recorded(running: Running) -> Vec<i32> {
+    running.signal(SENTINEL);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    outcome.stdout().lines().filter_map(|line| line.strip_prefix("got ")?.parse().ok()).collect()
+}
+
+#[test]
+fn a_group_is_stopped_and_the_init_stops_too() {
+    for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+        let running = recorder(&[]);
+        let command = running.command_pid();
+        running.signal(number);
+        procfs::wait_for_state(running.pid(), 'T');
+        procfs::wait_for_state(command, 'T');
+        running.signal(libc::SIGCONT);
+        running.wait_for_line("got 18");
+        assert_eq!(recorded(running), [18, SENTINEL]);
+    }
+}
+
+#[test]
+fn a_single_child_gets_the_signal_itself() {
+    for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
+        let running = recorder(&["-c"]);
+        suspend_and_go_on(&running, number);
+        assert_eq!(recorded(running), [number, 18, SENTINEL]);
+    }
+}
+
+#[test]
+fn a_rewrite_says_what_the_group_gets_in_place_of_a_stop() {
+    for (rewrite, got) in
+        [("20:20", &[20, 18, SENTINEL][..]), ("20:15", &[15, 18, SENTINEL]), ("20:0", &[18, SENTINEL])]
+    {
+        for mode in [&[][..], &["-c"]] {
+            let options: Vec<&str> = mode.iter().copied().chain(["-r", rewrite]).collect();
+            let running = recorder(&options);
+            suspend_and_go_on(&running, libc::SIGTSTP);
+            assert_eq!(recorded(running), got, "{options:?}");
+        }
+    }
+}
+
+#[test]
+fn what_comes_while_it_is_stopped_is_forwarded_when_it_goes_on() {
+    let running = recorder(&["-c"]);
+    running.signal(libc::SIGTSTP);
+    procfs::wait_for_state(running.pid(), 'T');
+    running.wait_for_line("got 20");
+    running.signal(libc::SIGUSR1);
+    running.signal(libc::SIGHUP);
+    running.signal(libc::SIGCONT);
+    running.wait_for_line("got 18");
+    let mut got = recorded(running);
+    got.sort_unstable();
+    assert_eq!(got, [1, 10, 18, 20, SENTINEL]);
+}
+
+#[test]
+fn a_death_while_it_is_stopped_is_told_when_it_goes_on() {
+    let mut running = recorder(&["-r", "20:15", "-c"]);
+    running.signal(libc::SIGTSTP);
+    procfs::wait_for_state(running.pid(), 'T');
+    crate::support::send(running.command_pid(), libc::SIGKILL);
+    running.signal(libc::SIGCONT);
+    assert_eq!(running.wait().code(), Some(137));
+}

@@ -1,0 +1,266 @@
+//! The controlling terminal: who gets it, and what its keys do.
+
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
+
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{Start, Terminal, init, init_under_test, procfs, role};
+
+#[test]
+fn the_command_takes_over_the_terminal_of_a_session_leader() {
+    let (running, _terminal) = init().words(role(["report"])).start_on_terminal();
+    let outcome = running.outcome();
+    outcome.expect_code(5);
+    assert_eq!(outcome.report("terminal"), "true", "{outcome}");
+    assert_eq!(outcome.report("foreground"), "true", "{outcome}");
+    assert_eq!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+}
+
+#[test]
+fn a_single_child_shares_the_terminal() {
+    let (running, _terminal) = init().word("-c").words(role(["report"])).start_on_terminal();
+    let outcome = running.outcome();
+    assert_eq!(outcome.report("terminal"), "true", "{outcome}");
+    assert_eq!(outcome.report("foreground"), "true", "{outcome}");
+    assert_ne!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+}
+
+#[test]
+fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
+    let (running, _terminal) = init().word("-v").words(role(["record", "64"])).start_on_terminal();
+    running.wait_for_line("ready");
+    running.wait_for_debug_line("Ignoring tty hand-off signal 18.");
+    running.signal(64);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    let stderr = outcome.stderr();
+    assert!(
+        stderr.starts_with(
+            "[dumb-init] Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.\n"
+        )
+    );
+    let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("hand-off")).collect();
+    let ignored = ["[dumb-init] Ignoring tty hand-off signal 1.", "[dumb-init] Ignoring tty hand-off signal 18."];
+    assert_eq!(lines, ignored, "{outcome}");
+    let got: Vec<String> = outcome.stdout().lines().map(|line| line.trim().to_owned()).collect();
+    assert_eq!(got, ["ready", "got 64"], "{outcome}");
+}
+
+#[test]
+fn a_hangup_after_the_hand_off_reaches_the_command() {
+    let (running, _terminal) = init().words(role(["record", "64"])).start_on_terminal();
+    running.wait_for_line("ready");
+    // One that has been forwarded shows that the hand-off's own two, whose numbers are lower or which came before, are
+    // dealt with.
+    running.signal(63);
+    running.wait_for_line("got 63");
+    running.signal(libc::SIGHUP);
+    running.wait_for_line("got 1");
+    running.signal(libc::SIGCONT);
+    running.wait_for_line("got 18");
+}
+
+#[test]
+fn a_hangup_that_was_pending_at_the_hand_off_reaches_the_command() {
+    wanted_difference("11. Hand-off signals", Original::Fails, || {
+        let (running, _terminal) = init()
+            .condition("pending=1")
+            .condition("pending=18")
+            .word("-v")
+            .words(role(["exit", "0"]))
+            .start_on_terminal();
+        let outcome = running.outcome();
+        for number in [1, 18] {
+            assert!(outcome.stderr().contains(&format!("Forwarded signal {number} to children.")), "{outcome}");
+        }
+    });
+}
+
+#[test]
+fn a_hangup_is_not_swallowed_where_the_hand_off_sent_none() {
+    wanted_difference("11. Hand-off signals", Original::Fails, || {
+        // Not in the foreground: the kernel's two go to another group.
+        let (running, _terminal) = init().condition("background").words(role(["record", "64"])).start_on_terminal();
+        running.wait_for_line("ready");
+        running.signal(libc::SIGHUP);
+        running.signal(64);
+        let outcome = running.outcome();
+        let got: Vec<String> = outcome.stdout().lines().map(|line| line.trim().to_owned()).collect();
+        assert_eq!(got, ["ready", "got 1", "got 64"], "{outcome}");
+    });
+}
+
+#[test]
+fn control_c_reaches_the_command_once() {
+    let (running, mut terminal) = init().words(role(["record", "64"])).start_on_terminal();
+    running.wait_for_line("ready");
+    keys_and_expect(&running, &mut terminal, &["got 2", "got 3"]);
+}
+
+#[test]
+fn control_c_reaches_a_single_child_once() {
+    wanted_difference("10. Keys", Original::Fails, || {
+        let (running, mut terminal) = init().word("-vc").words(role(["record", "64"])).start_on_terminal();
+        running.wait_for_line("ready");
+        keys_and_expect(&running, &mut terminal, &["got 2", "got 3"]);
+        running.wait_for_debug_line("Forwarded signal 64");
+        // Two of the same that wait are one; so what the command gets does not tell for sure how often it was sent.
+        for number in [2, 3] {
+            assert!(running.stderr().contains(&format!("Received signal {number}.")), "{running}");
+            assert!(!running.stderr().contains(&format!("Forwarded signal {number} ")), "{running}");
+        }
+    });
+}
+
+/// Presses Ctrl-C and Ctrl-\, then ends the command, and compares what it got.
+fn keys_and_expect(running: &crate::support::Running, terminal: &mut Terminal, expected: &[&str]) {
+    for (key, line) in ["\x03", "\x1c"].iter().zip(expected) {
+        terminal.keys(key);
+        running.wait_for_line(line);
+    }
+    // Each signal that the init forwards comes before one with a higher number that is sent to it afterwards.
+    running.signal(64);
+    running.wait_for_line("got 64");
+    let stdout = running.stdout();
+    let got: Vec<&str> =
+        stdout.lines().map(str::trim).filter_map(|line| line.find("got").map(|at| &line[at..])).collect();
+    let expected: Vec<&str> = expected.iter().copied().chain(["got 64"]).collect();
+    assert_eq!(got, expected, "{running}");
+}
+
+#[test]
+fn a_key_from_before_the_start_reaches_a_single_child() {
+    wanted_difference("10. Keys", Original::IsNotTried, || {
+        let (running, mut terminal) =
+            init().condition("blocked=2").condition("waits").word("-c").words(role(["hang"])).start_on_terminal();
+        running.wait_for_line("waits");
+        terminal.keys("\x03");
+        // Ctrl-C is waiting when the init is executed.
+        procfs::wait_until("the key has arrived", || {
+            procfs::status_field(running.pid(), "ShdPnd") == Some("0000000000000002".into())
+        });
+        running.signal(libc::SIGUSR1);
+        running.outcome().expect_code(130);
+    });
+}
+
+#[test]
+fn a_key_that_is_rewritten_reaches_a_single_child_as_the_other_signal() {
+    let (running, mut terminal) = init().words(["-c", "-r", "2:10"]).words(role(["record", "64"])).start_on_terminal();
+    running.wait_for_line("ready");
+    terminal.keys("\x03");
+    running.wait_for_line("got 10");
+}
+
+#[test]
+fn a_hidden_terminal_is_handed_over_too() {
+    wanted_difference("7. A terminal behind a redirected stdin", Original::Fails, || {
+        let (running, _terminal) = init().condition("null=0").words(role(["report"])).start_on_terminal();
+        let outcome = running.outcome();
+        outcome.expect_code(5).expect_stderr("");
+        assert_eq!(outcome.report("terminal"), "true", "{outcome}");
+        assert_eq!(outcome.report("descriptors"), "0 1 2", "{outcome}");
+    });
+}
+
+#[test]
+fn a_terminal_that_nobody_controls_becomes_the_commands() {
+    let (_terminal, path, _output) = Terminal::open();
+    let stdin = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap();
+    let outcome = init().word("-v").words(role(["report"])).stdin(stdin).run();
+    assert_eq!(outcome.report("terminal"), "true", "{outcome}");
+    assert_eq!(outcome.report("foreground"), "true", "{outcome}");
+    // It is not the init's own, so there was nothing to give up.
+    assert!(outcome.stderr().starts_with("[dumb-init] Unable to detach from controlling tty (errno=25 "), "{outcome}");
+    assert!(!outcome.stderr().contains("Unable to attach"), "{outcome}");
+}
+
+#[test]
+fn without_a_terminal_nothing_is_handed_over() {
+    let outcome = init().word("-v").words(role(["report"])).run();
+    let errno = "(errno=25 Inappropriate ioctl for device).";
+    for line in ["Unable to detach from controlling tty", "Unable to attach to controlling tty"] {
+        assert!(outcome.stderr().contains(&format!("[dumb-init] {line} {errno}\n")), "{outcome}");
+    }
+    assert_eq!(outcome.report("terminal"), "false", "{outcome}");
+}
+
+#[test]
+fn with_a_closed_stdin_nothing_is_handed_over() {
+    let outcome = init().condition("closed=0").word("-v").words(role(["exit", "0"])).run();
+    outcome.expect_code(0);
+    for line in ["Unable to detach from controlling tty", "Unable to attach to controlling tty"] {
+        assert!(
+            outcome.stderr().contains(&format!("[dumb-init] {line} (errno=9 Bad file descriptor).\n")),
+            "{outcome}"
+        );
+    }
+}
+
+/// Starts the init as a foreground job of a shell on a terminal.
+fn as_a_job(options: &[&str], command: [&str; 2]) -> (crate::support::Running, Terminal) {
+    Start::program(crate::support::probe())
+        .word("shell")
+        .word(init_under_test())
+        .words(options)
+        .words(role(command))
+        .start_on_terminal()
+}
+
+#[test]
+fn a_terminal_that_belongs_to_a_shell_stays_its_own() {
+    let (running, _terminal) = as_a_job(&["-v"], ["exit", "3"]);
+    let outcome = running.outcome();
+    outcome.expect_code(3);
+    for line in [
+        "Detached from controlling tty, but was not session leader.",
+        "Unable to attach to controlling tty (errno=1 Operation not permitted).",
+    ] {
+        assert!(outcome.stderr().contains(&format!("[dumb-init] {line}\n")), "{outcome}");
+    }
+}
+
+#[test]
+fn control_z_stops_a_job_and_it_goes_on_when_the_shell_says_so() {
+    for options in [&[][..], &["-c"]] {
+        let (running, mut terminal) = as_a_job(options, ["record", "64"]);
+        running.wait_for_line("ready");
+        for count in 1..=2 {
+            terminal.keys("\x1a");
+            running.wait_for_stdout("a stop", |text| text.matches("job stopped by 19").count() == count);
+            running.wait_for_stdout("its end", |text| text.matches("job goes on").count() == count);
+            running.wait_for_stdout("SIGCONT", |text| text.matches("got 18").count() >= count);
+        }
+        let job = running.command_pid();
+        crate::support::send(job, 64);
+        let outcome = running.outcome();
+        outcome.expect_code(42);
+    }
+}
+
+#[test]
+fn control_c_on_a_job_reaches_its_command_once() {
+    let (running, mut terminal) = as_a_job(&[], ["record", "64"]);
+    running.wait_for_line("ready");
+    terminal.keys("\x03");
+    running.wait_for_stdout("the signal", |text| text.contains("got 2"));
+    crate::support::send(running.command_pid(), 64);
+    let outcome = running.outcome();
+    assert_eq!(outcome.stdout().matches("got 2").count(), 1, "{outcome}");
+}
+
+#[test]
+fn its_own_output_does_not_stop_it_where_the_terminal_has_tostop() {
+    for options in [&["-v"][..], &["-vc"]] {
+        let (running, _terminal) = init()
+            .condition("stderr-as-stdout")
+            .condition("tostop")
+            .words(options)
+            .words(["sh", "-c", "exec \"$@\" </dev/null", "sh"])
+            .words(role(["exit", "4"]))
+            .start_on_terminal();
+        let outcome = running.outcome();
+        outcome.expect_code(4);
+        assert!(outcome.stdout().contains("Child exited with status 4. Goodbye."), "{outcome}");
+    }
+}
