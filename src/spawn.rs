@@ -13,13 +13,11 @@ use crate::environment::{Environment, ListenPid};
 use crate::logging::{self, Line};
 use crate::policy::{Event, Via};
 use crate::search::Search;
-use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::sys::arguments::Word;
-use crate::sys::clone::{self, Stack};
+use crate::sys::clone::{self, Memory, Stack};
 use crate::sys::exec::{self, Vector};
-use crate::sys::signals::{self, Received};
-use crate::sys::tty;
+use crate::sys::{keys, signals, tty};
 use crate::terminal::HandOver;
 
 /// What runs a script that names no interpreter.
@@ -29,7 +27,7 @@ const SHELL: &CStr = c"/bin/sh";
 pub(crate) struct Spawned {
     /// The command's process.
     pub(crate) main: Pid,
-    /// What came from the terminal before there was a command.
+    /// The keys that came meanwhile from a terminal that we share with it.
     pub(crate) keys: Vec<Event>,
 }
 
@@ -49,9 +47,11 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
     let mut search = Search::new(name, environment.get("PATH"));
 
     let mut stack = Stack::new();
-    // Nothing may come in between: the kernel sees to it that a key from the clone's beginning on reaches both of us.
-    let keys = take_keys();
-    let main = clone::until_exec(&mut stack, &mut |pid: Pid| -> c_int {
+    if session.is_none() {
+        keys::start_noting();
+    }
+    let main = clone::until_exec(&mut stack, &mut |pid: Pid, memory: Memory| -> c_int {
+        keys::child_is_there();
         logging::say_in_child(Line::Spawned(pid));
         if let Some(hand_over) = session
             && let Err(errno) = lead_a_session(hand_over)
@@ -59,7 +59,10 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
             logging::say_in_child(Line::NoSetsid(errno));
             return ExitStatus::FAILURE.code().into();
         }
-        signals::note_until_exec();
+        match memory {
+            Memory::Shared => signals::note_until_exec(),
+            Memory::Copied => signals::act_by_default(),
+        }
         signals::unblock_all();
         let own_entry = ListenPid::new(unistd::getpid());
         let errno = environment_vector.with_other(listen_pid, own_entry.entry(), |environment| {
@@ -74,19 +77,15 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
         logging::say_not_executed(name, errno);
         ExitStatus::NOT_EXECUTED.code().into()
     })?;
+    signals::block_all();
     // A key that came between the clone and setsid has reached the child and us; we forward ours.
     for signum in signals::noted().filter(|signum| session.is_none() || !signum.comes_from_a_key()) {
         // It fails only where the process has ended already, which makes no difference.
         let _ = signals::send_to_process(main, signum);
     }
-    Ok(Spawned { main, keys })
-}
-
-/// Takes the keys that were pressed so far. The command can't have got them, though it may share our process group and
-/// get all that follow.
-fn take_keys() -> Vec<Event> {
-    let pending = Signum::KEYS.into_iter().filter_map(signals::take_pending);
-    pending.map(|Received { signum, origin: _ }| Event::Signal(signum, Via::Direct)).collect()
+    let before = keys::from_before_the_child().map(|key| Event::Signal(key, Via::Direct));
+    let shared = keys::shared_with_the_child().map(|key| Event::Signal(key, Via::SharedGroup));
+    Ok(Spawned { main, keys: before.chain(shared).collect() })
 }
 
 fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {

@@ -1,7 +1,9 @@
 //! What became of our children?
 //!
 //! A death is looked at first and reaped later (`WNOWAIT`), so that the decision what to do about it is made while the
-//! PID, and the number of the group that the process led, can't yet belong to someone else.
+//! PID, and the number of the group that the process led, can't yet belong to someone else. Where a sandbox refuses
+//! waitid(2), wait4(2) does both at once: then the last SIGTERM goes to a group whose leader is reaped already, and whose
+//! number is still its own as long as it has a member.
 
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -24,7 +26,12 @@ pub(crate) enum Change {
 
 /// Tells of a child without reaping it. `None` where there is nothing to tell.
 pub(crate) fn look() -> Option<Change> {
-    let info = wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT)?;
+    let info = match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+        Ok(info) => info,
+        // There is no child at all.
+        Err(Errno::ECHILD) => return None,
+        Err(_refused) => return look_and_reap(),
+    };
     // SAFETY: waitid(2) fills in the PID of the child.
     let pid = unsafe { info.si_pid() };
     if pid == 0 {
@@ -34,45 +41,87 @@ pub(crate) fn look() -> Option<Change> {
     // SAFETY: waitid(2) fills in the status, or the signal, according to `si_code`.
     let status = unsafe { info.si_status() };
     Some(match info.si_code {
-        // Only the lowest byte is a status, also where a program passed more to exit(3).
-        libc::CLD_EXITED => Change::Ended { pid, status: ExitStatus::Exited(status.to_le_bytes()[0]) },
-        libc::CLD_KILLED | libc::CLD_DUMPED => Change::Ended { pid, status: killed(status) },
-        // The upper bytes tell ptrace events (ptrace(2)); the signal is the lowest.
-        _ => Change::Trapped { pid, signum: Signum::new(status & 0x7f) },
+        libc::CLD_EXITED => exited(pid, status),
+        libc::CLD_KILLED | libc::CLD_DUMPED => killed(pid, status),
+        _ => trapped(pid, status),
     })
 }
 
-fn killed(number: i32) -> ExitStatus {
+/// The same with wait4(2): a child that has ended is reaped.
+fn look_and_reap() -> Option<Change> {
+    let mut status = 0;
+    // SAFETY: writes the status, and no resource usage, which isn't asked for.
+    let result = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, ptr::null_mut()) };
+    // 0 where no child has ended, ECHILD where there is none.
+    let pid = Errno::result(result).ok().filter(|&pid| pid > 0).map(Pid::from_raw)?;
+    Some(if libc::WIFEXITED(status) {
+        exited(pid, libc::WEXITSTATUS(status))
+    } else if libc::WIFSIGNALED(status) {
+        killed(pid, libc::WTERMSIG(status))
+    } else {
+        trapped(pid, libc::WSTOPSIG(status))
+    })
+}
+
+fn exited(pid: Pid, status: i32) -> Change {
+    // Only the lowest byte is a status, also where a program passed more to exit(3).
+    let [status, ..] = status.to_le_bytes();
+    Change::Ended { pid, status: ExitStatus::Exited(status) }
+}
+
+fn killed(pid: Pid, number: i32) -> Change {
     // The kernel names no signal that does not exist; if it did, the death is told all the same.
-    Signum::new(number).map_or(ExitStatus::Exited(u8::MAX), ExitStatus::Killed)
+    let status = Signum::new(number).map_or(ExitStatus::Exited(u8::MAX), ExitStatus::Killed);
+    Change::Ended { pid, status }
+}
+
+fn trapped(pid: Pid, status: i32) -> Change {
+    // The upper bytes tell ptrace events (ptrace(2)); the signal is the lowest.
+    Change::Trapped { pid, signum: Signum::new(status & 0x7f) }
+}
+
+/// Is this child stopped, by SIGSTOP or the like? Yes also where the kernel doesn't tell: whoever asks wants to let it go
+/// on, which does nothing to a child that runs.
+pub(crate) fn is_stopped(pid: Pid) -> bool {
+    let options = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
+    match wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), options) {
+        Ok(info) => info.si_code == libc::CLD_STOPPED,
+        // It is no child of ours any more.
+        Err(Errno::ECHILD) => false,
+        Err(_refused) => true,
+    }
 }
 
 /// Removes a child that has ended. Its PID is free from here on.
 pub(crate) fn reap(pid: Pid) {
-    wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), libc::WEXITED | libc::WNOHANG);
+    // It fails where looking has reaped it already.
+    let _ = wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), libc::WEXITED | libc::WNOHANG);
 }
 
 /// Lets a child that is stopped under our trace go on, untraced, acting on `signum` if there is one.
 pub(crate) fn release(pid: Pid, signum: Option<Signum>) {
     // The stop is taken note of, so that it isn't told again where the child can't be let go. This never takes a death.
-    wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), libc::WSTOPPED | libc::WNOHANG);
+    let _ = wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), libc::WSTOPPED | libc::WNOHANG);
     let data = libc::c_long::from(signum.map_or(0, Signum::raw));
     // ESRCH where it was killed meanwhile: its death will be told.
     // SAFETY: PTRACE_DETACH uses no memory; it ignores the address and takes the signal as a number.
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), ptr::null_mut::<libc::c_void>(), data) };
 }
 
-/// waitid(2). `None` where there is no child at all (ECHILD).
-fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Option<libc::siginfo_t> {
+/// waitid(2).
+///
+/// # Errors
+/// ECHILD where there is no such child; ENOSYS, EPERM or any other where a sandbox refuses the call.
+fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<libc::siginfo_t> {
     loop {
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
         // SAFETY: writes a siginfo_t into `info` and touches nothing else.
         let result = unsafe { libc::waitid(kind, id, info.as_mut_ptr(), options) };
         match Errno::result(result) {
             // SAFETY: zeros are a valid siginfo_t, which waitid leaves alone or fills in.
-            Ok(_) => return Some(unsafe { info.assume_init() }),
+            Ok(_) => return Ok(unsafe { info.assume_init() }),
             Err(Errno::EINTR) => {}
-            Err(_) => return None,
+            Err(errno) => return Err(errno),
         }
     }
 }

@@ -13,5 +13,6 @@ pub(crate) mod clone;
 mod entry;
 pub(crate) mod exec;
 pub(crate) mod fds;
+pub(crate) mod keys;
 pub(crate) mod signals;
 pub(crate) mod tty;

@@ -5,7 +5,7 @@
 //! kernel), so no handler is needed. The system calls are made directly: the C libraries' sets leave out the signals
 //! that they use themselves (32 and 33 with glibc, 32 to 34 with musl), and SIGRTMIN is among those.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::mem::{MaybeUninit, size_of};
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,13 +21,13 @@ type KernelSet = u64;
 const ALL: KernelSet = KernelSet::MAX;
 const NONE: KernelSet = 0;
 
-fn set_mask(mask: KernelSet) {
+fn change_mask(how: c_int, mask: KernelSet) {
     // It can't fail: both pointers are good and the size is the kernel's (rt_sigprocmask(2)).
     // SAFETY: reads eight bytes from `mask`, and writes nothing, since the old mask isn't asked for.
     unsafe {
         libc::syscall(
             libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
+            how,
             &raw const mask,
             ptr::null_mut::<KernelSet>(),
             size_of::<KernelSet>(),
@@ -37,18 +37,24 @@ fn set_mask(mask: KernelSet) {
 
 /// Blocks all 64 signals (KILL and STOP can't be).
 pub(crate) fn block_all() {
-    set_mask(ALL);
+    change_mask(libc::SIG_SETMASK, ALL);
 }
 
 /// Empties the signal mask.
 pub(crate) fn unblock_all() {
-    set_mask(NONE);
+    change_mask(libc::SIG_SETMASK, NONE);
 }
 
-fn set_disposition(signum: Signum, handler: libc::sighandler_t) {
+/// Lets these signals through.
+pub(super) fn unblock(signals: &[Signum]) {
+    change_mask(libc::SIG_UNBLOCK, signals.iter().fold(NONE, |set, &signum| set | set_of(signum)));
+}
+
+fn set_disposition(signum: Signum, handler: libc::sighandler_t, flags: c_int) {
     // SAFETY: a sigaction of zeros is a valid one: SIG_DFL, no flags, empty mask.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handler;
+    action.sa_flags = flags;
     // KILL and STOP are refused with EINVAL, and have the default disposition anyway.
     // SAFETY: `action` lives through the call; the old action isn't asked for.
     unsafe { libc::sigaction(signum.raw(), &raw const action, ptr::null_mut()) };
@@ -57,14 +63,32 @@ fn set_disposition(signum: Signum, handler: libc::sighandler_t) {
 /// Makes our children's deaths visible to us where whoever started us ignores SIGCHLD: then the kernel would reap them
 /// by itself, and nobody would ever learn the command's status (wait(2), notes).
 pub(crate) fn expect_children() {
-    set_disposition(Signum::CHLD, libc::SIG_DFL);
+    set_disposition(Signum::CHLD, libc::SIG_DFL, 0);
 }
 
-/// The standard signals that the child has got before its exec, signal n being bit n.
+/// What a handler is that wants to know where a signal came from.
+pub(super) type InformedHandler = extern "C" fn(c_int, *const libc::siginfo_t, *const c_void);
+
+/// Has a signal handled by `handler`, which may interrupt anything.
+pub(super) fn handle_with_information(signum: Signum, handler: InformedHandler) {
+    set_disposition(signum, handler as libc::sighandler_t, libc::SA_SIGINFO);
+}
+
+/// A standard signal's place in a word.
+pub(super) fn bit(number: c_int) -> u32 {
+    1u32.wrapping_shl(number.cast_unsigned())
+}
+
+/// The standard signals whose bits are set.
+pub(super) fn of_bits(bits: u32) -> impl Iterator<Item = Signum> {
+    Signum::standard().filter(move |signum| bits & bit(signum.raw()) != 0)
+}
+
+/// The standard signals that the child has got before its exec.
 static NOTED: AtomicU32 = AtomicU32::new(0);
 
-extern "C" fn note(number: c_int) {
-    NOTED.fetch_or(1 << number, Ordering::Relaxed);
+pub(super) extern "C" fn note(number: c_int) {
+    NOTED.fetch_or(bit(number), Ordering::Relaxed);
 }
 
 /// Lets signals 1 to 31 do nothing to the child but be noted, until its exec makes default dispositions of that
@@ -74,13 +98,17 @@ extern "C" fn note(number: c_int) {
 /// not see that it is stopped, nor could we stop with it.
 pub(crate) fn note_until_exec() {
     let handler: extern "C" fn(c_int) = note;
-    Signum::standard().for_each(|signum| set_disposition(signum, handler as libc::sighandler_t));
+    Signum::standard().for_each(|signum| set_disposition(signum, handler as libc::sighandler_t, 0));
+}
+
+/// The same for a child that can't tell us what it has noted: it acts on it.
+pub(crate) fn act_by_default() {
+    Signum::standard().for_each(|signum| set_disposition(signum, libc::SIG_DFL, 0));
 }
 
 /// What the child, which had our memory, has noted before its exec.
 pub(crate) fn noted() -> impl Iterator<Item = Signum> {
-    let noted = NOTED.load(Ordering::Relaxed);
-    Signum::standard().filter(move |signum| noted & (1 << signum.number()) != 0)
+    of_bits(NOTED.load(Ordering::Relaxed))
 }
 
 /// A signal that was fetched, and where it came from (sigaction(2), `si_code`).
@@ -135,8 +163,18 @@ pub(crate) fn wait() -> Received {
 
 /// Fetches this signal if it is pending.
 pub(crate) fn take_pending(signum: Signum) -> Option<Received> {
-    let now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    fetch(1 << (signum.number() - 1), &raw const now)
+    fetch(set_of(signum), &raw const NOW)
+}
+
+/// Fetches a signal if one is pending, the one that the kernel delivers first.
+pub(crate) fn take_any() -> Option<Received> {
+    fetch(ALL, &raw const NOW)
+}
+
+static NOW: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+
+fn set_of(signum: Signum) -> KernelSet {
+    1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
 }
 
 /// Sends a signal to a process.
@@ -147,13 +185,21 @@ pub(crate) fn send_to_process(pid: Pid, signum: Signum) -> nix::Result<()> {
     send(pid.as_raw(), signum)
 }
 
+/// Could we send this process a signal?
+///
+/// # Errors
+/// As [`send_to_process`].
+pub(crate) fn try_process(pid: Pid) -> nix::Result<()> {
+    signal::kill(pid, None::<Signal>)
+}
+
 /// Sends a signal to every member of a process group that we may signal.
 ///
 /// # Errors
 /// kill(2): ESRCH where it has no member, EPERM where we may not signal a single one. Success says that one member was
 /// signalled, not that all were.
 pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
-    send(-leader.as_raw(), signum)
+    send(leader.as_raw().wrapping_neg(), signum)
 }
 
 fn send(target: i32, signum: Signum) -> nix::Result<()> {
