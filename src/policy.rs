@@ -4,9 +4,13 @@
 //! told an [`Event`] and answers with the [`Action`]s to take, in order. It makes no system call, so every case of it
 //! can be tried out in a table.
 //!
-//! Invariants: the command's process is reaped after the last signal to it or to its group, since its number may belong
-//! to someone else from then on. [`Action::Exit`] is the last action there ever is, and comes only with the end of the
-//! command.
+//! Invariants, which the tests hold against random sequences of events (`policy::tests::sequences`):
+//! - No signal is dropped but by a rule: a rewrite to 0, the hand-off of the terminal, a key that the command has got from
+//!   the kernel. SIGCHLD is for us.
+//! - No signal is sent twice for one that came.
+//! - The command's process is reaped after the last signal to it or to its group, since its number may belong to someone
+//!   else from then on: nothing names a PID that was reaped.
+//! - [`Action::Exit`] is the last action there ever is, and comes with the end of the command and no sooner.
 
 use nix::unistd::Pid;
 
@@ -53,6 +57,8 @@ pub(crate) enum Action {
     Say(Line),
     /// Forward this signal, and say so.
     Forward(Signum, Recipient),
+    /// Let the recipient go on, by a SIGCONT, if the command's process is stopped.
+    WakeIfStopped(Recipient),
     /// Come back with an event for each child of which there is something to tell, one after the other.
     CollectChildren,
     /// Remove a child that has ended.
@@ -78,7 +84,11 @@ pub(crate) enum Recipient {
     Nobody,
 }
 
+/// No event leads to more actions than this.
+pub(crate) const MOST_ACTIONS: usize = 8;
+
 /// What the decisions depend on.
+#[derive(Clone)]
 pub(crate) struct Policy {
     forward: Forward,
     rewrites: RewriteTable,
@@ -99,13 +109,12 @@ impl Policy {
         Self { forward, rewrites, main }
     }
 
-    /// What is to be done about an event.
-    pub(crate) fn decide(&self, event: Event) -> Vec<Action> {
-        let mut actions = Vec::new();
+    /// Adds to `actions` what is to be done about an event: [`MOST_ACTIONS`] at most, so that there is no need for memory.
+    pub(crate) fn decide(&self, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Signal(signum, via) => {
                 actions.push(Action::Say(Line::Received(signum)));
-                self.on_signal(signum, via, &mut actions);
+                self.on_signal(signum, via, actions);
             }
             Event::Ended { pid, status } => {
                 actions.push(Action::Say(Line::ChildEnded { pid, status }));
@@ -114,7 +123,7 @@ impl Policy {
                         Forward::Child => Recipient::Nobody,
                         Forward::Group => Recipient::RestOfGroup(pid),
                     };
-                    self.forward(Signum::TERM, Via::Direct, rest, &mut actions);
+                    self.forward(Signum::TERM, Via::Direct, rest, actions);
                     actions.push(Action::Reap(pid));
                     actions.push(Action::Say(Line::Goodbye(status)));
                     actions.push(Action::Exit(status));
@@ -129,7 +138,6 @@ impl Policy {
                 actions.push(Action::Release(pid, signum.filter(|signum| !for_the_tracer(signum))));
             }
         }
-        actions
     }
 
     fn on_signal(&self, signum: Signum, via: Via, actions: &mut Vec<Action>) {
@@ -164,9 +172,21 @@ impl Policy {
         };
         match outcome {
             Outcome::Dropped => actions.push(Action::Say(Line::NotForwarded)),
-            // It has got this one from the terminal already, and would take a second Ctrl-C for another.
-            Outcome::Becomes(to) if to == signum && via == Via::SharedGroup && signum.comes_from_a_key() => {}
-            Outcome::Becomes(to) => actions.push(Action::Forward(to, recipient)),
+            Outcome::Becomes(to) => {
+                // What it has got from the terminal already isn't sent: it would take a second Ctrl-C for another.
+                let has_it = to == signum && via == Via::SharedGroup && signum.comes_from_a_key();
+                if !has_it {
+                    actions.push(Action::Forward(to, recipient));
+                }
+                // A stopped process acts on nothing but SIGKILL and SIGCONT, so it would never end.
+                let asks_to_end = signum.asks_to_end() || to.asks_to_end();
+                match recipient {
+                    Recipient::Process(_) | Recipient::Group(_) if asks_to_end && !to.stops() => {
+                        actions.push(Action::WakeIfStopped(recipient));
+                    }
+                    Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {}
+                }
+            }
         }
     }
 }

@@ -44,6 +44,7 @@ impl Signum {
     }
 
     /// Evaluated by the compiler alone: a wrong number is a build that fails.
+    #[allow(clippy::panic)] // The compiler's panic, as just said.
     const fn constant(number: i32) -> Self {
         match Self::new(number) {
             Some(signum) => signum,
@@ -69,6 +70,16 @@ impl Signum {
     /// Is it one of the three by which a terminal suspends a job (`tty_ioctl(4)`, setpgid(2))?
     pub(crate) fn suspends_a_job(self) -> bool {
         matches!(self, Self::TSTP | Self::TTIN | Self::TTOU)
+    }
+
+    /// Does it stop a process, unless that catches it? (No process can catch SIGSTOP.)
+    pub(crate) fn stops(self) -> bool {
+        self == Self::STOP || self.suspends_a_job()
+    }
+
+    /// Is it one by which people, terminals and container engines ask a program to end?
+    pub(crate) fn asks_to_end(self) -> bool {
+        matches!(self, Self::HUP | Self::INT | Self::QUIT | Self::TERM)
     }
 
     /// What the kernel sends to the whole foreground group for a key: Ctrl-C, Ctrl-\ and Ctrl-Z.

@@ -1,26 +1,44 @@
 //! What happens from the command's start to its end?
 //!
 //! Sleep until a signal comes, ask the policy, do what it says. Nothing here may end the program before the command has
-//! ended: what fails is said, and life goes on.
+//! ended: what fails is said, and life goes on. Nothing here needs memory that isn't there from the beginning.
+
+use std::vec;
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::logging::{self, Line};
-use crate::policy::{Action, Event, Policy, Recipient, Via};
+use crate::policy::{Action, Event, MOST_ACTIONS, Policy, Recipient, Via};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::sys::children::{self, Change};
 use crate::sys::signals::{self, Origin, Received};
+use crate::sys::{capabilities, processes};
 
 /// Lives on until the command, which runs as `main`, has ended, and returns how it did. What is in `earlier` has
 /// happened already and comes first.
 pub(crate) fn supervise(policy: &Policy, main: Pid, earlier: Vec<Event>) -> ExitStatus {
-    let mut earlier = earlier.into_iter();
+    let mut events = Events { main, earlier: earlier.into_iter(), collected: None };
+    let mut actions = Vec::with_capacity(MOST_ACTIONS);
     loop {
-        let event = earlier.next().unwrap_or_else(|| arrival(signals::wait(), main));
-        if let Some(status) = handle(policy, event) {
-            return status;
+        let event = events.next();
+        policy.decide(event, &mut actions);
+        for action in actions.drain(..) {
+            match action {
+                Action::Say(line) => logging::say(line),
+                Action::Forward(signum, recipient) => forward(signum, recipient, main),
+                Action::WakeIfStopped(recipient) if children::is_stopped(main) => {
+                    // It fails only where it would have nobody to reach.
+                    let _ = send(Signum::CONT, recipient);
+                }
+                Action::WakeIfStopped(_) => {}
+                Action::CollectChildren => events.collected = Some(0),
+                Action::Reap(pid) => children::reap(pid),
+                Action::Release(pid, signum) => children::release(pid, signum),
+                Action::StopOurselves => signals::stop_ourselves(),
+                Action::Exit(status) => return status,
+            }
         }
     }
 }
@@ -34,35 +52,47 @@ pub(crate) fn collect_older_children() {
     }
 }
 
-/// Makes an event of a signal.
-fn arrival(Received { signum, origin }: Received, main: Pid) -> Event {
-    let via = match origin {
-        Origin::Kernel if signum.comes_from_a_key() && children::shares_our_group(main) => Via::SharedGroup,
-        Origin::Kernel | Origin::Ourselves | Origin::Other => Via::Direct,
-    };
-    Event::Signal(signum, via)
+/// So many children are collected before a signal gets its turn: whoever makes processes faster than they can be reaped
+/// (a fork bomb's leftovers) must not keep a SIGTERM from being forwarded.
+const AT_A_STRETCH: u32 = 64;
+
+/// Where events come from.
+struct Events {
+    main: Pid,
+    earlier: vec::IntoIter<Event>,
+    /// How many children were collected at a stretch; `None` where there is nothing to collect.
+    collected: Option<u32>,
 }
 
-/// Does what an event leads to. Returns how the command ended, if this was its end.
-fn handle(policy: &Policy, event: Event) -> Option<ExitStatus> {
-    for action in policy.decide(event) {
-        match action {
-            Action::Say(line) => logging::say(line),
-            Action::Forward(signum, recipient) => forward(signum, recipient),
-            Action::CollectChildren => {
-                while let Some(change) = children::look() {
-                    if let Some(status) = handle(policy, told(change)) {
-                        return Some(status);
-                    }
-                }
+impl Events {
+    /// The next event. Sleeps until there is one.
+    fn next(&mut self) -> Event {
+        if let Some(collected) = self.collected {
+            let collected = if collected < AT_A_STRETCH {
+                collected
+            } else if let Some(received) = signals::take_any() {
+                self.collected = Some(0);
+                return self.arrival(received);
+            } else {
+                0
+            };
+            if let Some(change) = children::look() {
+                self.collected = Some(collected.saturating_add(1));
+                return told(change);
             }
-            Action::Reap(pid) => children::reap(pid),
-            Action::Release(pid, signum) => children::release(pid, signum),
-            Action::StopOurselves => signals::stop_ourselves(),
-            Action::Exit(status) => return Some(status),
+            self.collected = None;
         }
+        self.earlier.next().unwrap_or_else(|| self.arrival(signals::wait()))
     }
-    None
+
+    /// Makes an event of a signal.
+    fn arrival(&self, Received { signum, origin }: Received) -> Event {
+        let via = match origin {
+            Origin::Kernel if signum.comes_from_a_key() && children::shares_our_group(self.main) => Via::SharedGroup,
+            Origin::Kernel | Origin::Ourselves | Origin::Other => Via::Direct,
+        };
+        Event::Signal(signum, via)
+    }
 }
 
 fn told(change: Change) -> Event {
@@ -72,21 +102,47 @@ fn told(change: Change) -> Event {
     }
 }
 
-fn forward(signum: Signum, recipient: Recipient) {
-    let result = match recipient {
-        Recipient::Process(pid) => signals::send_to_process(pid, signum).map_err(|errno| (pid, errno)),
-        Recipient::Group(leader) => signals::send_to_group(leader, signum).map_err(|errno| (leader, errno)),
-        Recipient::RestOfGroup(leader) => {
-            // Whatever comes of it may be about nobody but the leader, who has ended.
-            let _ = signals::send_to_group(leader, signum);
-            Ok(())
-        }
-        Recipient::Nobody => Ok(()),
-    };
-    logging::say(match result {
-        // ESRCH: everybody there has ended; the news of it is on its way.
-        Ok(()) | Err((_, Errno::ESRCH)) => Line::Forwarded(signum),
+fn forward(signum: Signum, recipient: Recipient, main: Pid) {
+    match (send(signum, recipient), recipient) {
         // EPERM: the command runs as another user and we lack CAP_KILL.
-        Err((pid, errno)) => Line::NotDelivered { signum, pid, errno },
-    });
+        (Err(errno), Recipient::Process(pid) | Recipient::Group(pid)) if errno != Errno::ESRCH => {
+            logging::say(Line::NotDelivered { signum, pid, errno });
+        }
+        // ESRCH: everybody there has ended; the news of it is on its way. Of what is left of the group when its leader
+        // has ended, nobody asks.
+        (Ok(()) | Err(_), Recipient::Process(_) | Recipient::RestOfGroup(_) | Recipient::Nobody) => {
+            logging::say(Line::Forwarded(signum));
+        }
+        (Ok(()) | Err(_), Recipient::Group(group)) => {
+            logging::say(Line::Forwarded(signum));
+            tell_who_was_left_out(signum, group, main);
+        }
+    }
+}
+
+fn send(signum: Signum, recipient: Recipient) -> nix::Result<()> {
+    match recipient {
+        Recipient::Process(pid) => signals::send_to_process(pid, signum),
+        Recipient::Group(leader) | Recipient::RestOfGroup(leader) => signals::send_to_group(leader, signum),
+        Recipient::Nobody => Ok(()),
+    }
+}
+
+/// Tells which members of a group the kernel didn't let us signal, now that it has let us signal one (kill(2) succeeds
+/// with the first). For signals that don't ask to end it is the command's process alone that is looked at, since they
+/// may come by the thousand.
+fn tell_who_was_left_out(signum: Signum, group: Pid, main: Pid) {
+    if capabilities::may_signal_everybody() {
+        return;
+    }
+    let tell = |pid| {
+        if let Err(errno @ Errno::EPERM) = signals::try_process(pid) {
+            logging::say(Line::NotDelivered { signum, pid, errno });
+        }
+    };
+    // The command's process also where /proc doesn't show it (hidepid).
+    tell(main);
+    if signum.asks_to_end() {
+        processes::members_of_group(group).filter(|&pid| pid != main).for_each(tell);
+    }
 }

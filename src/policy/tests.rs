@@ -28,6 +28,13 @@ fn recipient(forward: Forward) -> Recipient {
     }
 }
 
+fn decide(policy: &Policy, event: Event) -> Vec<Action> {
+    let mut actions = Vec::new();
+    policy.decide(event, &mut actions);
+    assert!(actions.len() <= MOST_ACTIONS, "{event:?}: {actions:?}");
+    actions
+}
+
 /// What is forwarded, and to whom.
 fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
     let one = |action: &Action| match *action {
@@ -41,7 +48,7 @@ fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
 fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
     for forward in [Forward::Child, Forward::Group] {
         for signum in every_signal() {
-            let actions = policy(forward, &[]).decide(Event::Signal(signum, Via::Direct));
+            let actions = decide(&policy(forward, &[]), Event::Signal(signum, Via::Direct));
             assert_eq!(actions.first(), Some(&Action::Say(Line::Received(signum))));
             let to = if forward == Forward::Group && signum.suspends_a_job() { Signum::STOP } else { signum };
             let expected = if signum == Signum::CHLD { vec![] } else { vec![(to, recipient(forward))] };
@@ -56,12 +63,12 @@ fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
 fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
     for forward in [Forward::Child, Forward::Group] {
         for signum in Signum::standard().filter(|&signum| signum != Signum::CHLD) {
-            let actions = policy(forward, &[&format!("{signum}:31")]).decide(Event::Signal(signum, Via::Direct));
+            let actions = decide(&policy(forward, &[&format!("{signum}:31")]), Event::Signal(signum, Via::Direct));
             assert_eq!(forwarded(&actions), [(Signum::new(31).unwrap(), recipient(forward))]);
             let translated = Line::Translating { from: signum, to: Signum::new(31) };
             assert_eq!(actions[1], Action::Say(translated));
 
-            let actions = policy(forward, &[&format!("{signum}:0")]).decide(Event::Signal(signum, Via::Direct));
+            let actions = decide(&policy(forward, &[&format!("{signum}:0")]), Event::Signal(signum, Via::Direct));
             assert_eq!(forwarded(&actions), []);
             assert_eq!(actions[2], Action::Say(Line::NotForwarded));
             // Nobody gets it, but the terminal's user wants the job to stop all the same.
@@ -73,7 +80,7 @@ fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
 #[test]
 fn what_the_hand_off_sends_goes_to_nobody() {
     for signum in [Signum::HUP, Signum::CONT] {
-        let actions = policy(Forward::Group, &["1:15"]).decide(Event::Signal(signum, Via::HandOff));
+        let actions = decide(&policy(Forward::Group, &["1:15"]), Event::Signal(signum, Via::HandOff));
         assert_eq!(actions, [Action::Say(Line::Received(signum)), Action::Say(Line::HandOffIgnored(signum))]);
     }
 }
@@ -81,12 +88,12 @@ fn what_the_hand_off_sends_goes_to_nobody() {
 #[test]
 fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
-        let actions = policy(Forward::Child, &[]).decide(Event::Signal(signum, Via::SharedGroup));
+        let actions = decide(&policy(Forward::Child, &[]), Event::Signal(signum, Via::SharedGroup));
         assert_eq!(forwarded(&actions).is_empty(), signum.comes_from_a_key(), "{signum}");
         assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
     }
     // What it becomes is another signal, which nobody has sent yet.
-    let actions = policy(Forward::Child, &["2:15"]).decide(Event::Signal(Signum::INT, Via::SharedGroup));
+    let actions = decide(&policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, Via::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Process(MAIN))]);
 }
 
@@ -94,7 +101,7 @@ fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
 fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
     let status = ExitStatus::Killed(Signum::TERM);
     for (forward, rest) in [(Forward::Child, Recipient::Nobody), (Forward::Group, Recipient::RestOfGroup(MAIN))] {
-        let actions = policy(forward, &["15:2"]).decide(Event::Ended { pid: MAIN, status });
+        let actions = decide(&policy(forward, &["15:2"]), Event::Ended { pid: MAIN, status });
         let expected = [
             Action::Say(Line::ChildEnded { pid: MAIN, status }),
             Action::Say(Line::Translating { from: Signum::TERM, to: Some(Signum::INT) }),
@@ -110,7 +117,7 @@ fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
 #[test]
 fn the_end_of_any_other_child_is_only_told() {
     let status = ExitStatus::Exited(9);
-    let actions = policy(Forward::Group, &[]).decide(Event::Ended { pid: OTHER, status });
+    let actions = decide(&policy(Forward::Group, &[]), Event::Ended { pid: OTHER, status });
     assert_eq!(actions, [Action::Say(Line::ChildEnded { pid: OTHER, status }), Action::Reap(OTHER)]);
 }
 
@@ -126,7 +133,7 @@ fn nothing_but_the_end_of_the_command_ends_it() {
             ]
         });
         for event in signals.chain(others) {
-            let actions = policy(forward, &[]).decide(event);
+            let actions = decide(&policy(forward, &[]), event);
             assert!(!actions.iter().any(|action| matches!(action, Action::Exit(_))), "{event:?}");
         }
     }
@@ -137,8 +144,29 @@ fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
     let policy = policy(Forward::Group, &[]);
     for signum in every_signal() {
         let acts_on = Some(signum).filter(|&signum| signum != Signum::STOP && signum != Signum::TRAP);
-        let actions = policy.decide(Event::Trapped { pid: MAIN, signum: Some(signum) });
+        let actions = decide(&policy, Event::Trapped { pid: MAIN, signum: Some(signum) });
         assert_eq!(actions, [Action::Release(MAIN, acts_on)]);
     }
-    assert_eq!(policy.decide(Event::Trapped { pid: OTHER, signum: None }), [Action::Release(OTHER, None)]);
+    assert_eq!(decide(&policy, Event::Trapped { pid: OTHER, signum: None }), [Action::Release(OTHER, None)]);
+}
+
+#[test]
+fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
+    for forward in [Forward::Child, Forward::Group] {
+        for signum in every_signal() {
+            let actions = decide(&policy(forward, &[]), Event::Signal(signum, Via::Direct));
+            let wakes = actions.last() == Some(&Action::WakeIfStopped(recipient(forward)));
+            assert_eq!(wakes, [1, 2, 3, 15].contains(&signum.raw()), "{signum}: {actions:?}");
+        }
+        // Also as what it becomes, or comes from, but not to undo a stop that was wanted.
+        for (rewrite, expected) in [("10:15", true), ("15:10", true), ("15:19", false), ("15:0", false)] {
+            let number = if rewrite == "10:15" { 10 } else { 15 };
+            let actions = decide(&policy(forward, &[rewrite]), Event::Signal(signum(number), Via::Direct));
+            let wakes = actions.contains(&Action::WakeIfStopped(recipient(forward)));
+            assert_eq!(wakes, expected, "{rewrite}: {actions:?}");
+        }
+    }
+    // The terminal's own sends it to a stopped process as well.
+    let actions = decide(&policy(Forward::Child, &[]), Event::Signal(Signum::INT, Via::SharedGroup));
+    assert_eq!(actions.last(), Some(&Action::WakeIfStopped(Recipient::Process(MAIN))));
 }

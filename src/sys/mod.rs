@@ -7,6 +7,7 @@
 #![allow(unsafe_code)] // This layer exists so that no other needs it.
 
 pub(crate) mod arguments;
+pub(crate) mod capabilities;
 pub(crate) mod children;
 pub(crate) mod clone;
 #[cfg_attr(test, allow(dead_code))] // The unit tests have an entry point of their own.
@@ -14,5 +15,6 @@ mod entry;
 pub(crate) mod exec;
 pub(crate) mod fds;
 pub(crate) mod keys;
+pub(crate) mod processes;
 pub(crate) mod signals;
 pub(crate) mod tty;
