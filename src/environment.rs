@@ -27,9 +27,9 @@ impl Environment {
     /// the process that it starts, and that is us; the command would find another's PID there and leave the sockets
     /// alone.
     pub(crate) fn listen_pid_index(&self, own: Pid) -> Option<usize> {
-        let index = self.0.iter().position(|entry| value_of(entry, LISTEN_PID).is_some())?;
-        let named = str::from_utf8(value_of(self.0[index], LISTEN_PID)?).ok()?;
-        (named.parse() == Ok(own.as_raw())).then_some(index)
+        let value = |(index, entry): (usize, &Word)| Some((index, value_of(entry, LISTEN_PID)?));
+        let (index, named) = self.0.iter().enumerate().find_map(value)?;
+        (str::from_utf8(named).ok()?.parse() == Ok(own.as_raw())).then_some(index)
     }
 
     /// All of it, as exec wants it.

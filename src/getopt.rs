@@ -106,7 +106,7 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
             let command = self.next;
             let effect = match self.next_word() {
                 Some(b"--") => return Ok(End::Command(self.next)),
-                Some([b'-', b'-', ..]) => self.long(command)?,
+                Some(word @ [b'-', b'-', option @ ..]) => self.long(word, option)?,
                 Some([b'-', letters @ ..]) if !letters.is_empty() => self.cluster(letters)?,
                 _ => return Ok(End::Command(command)),
             };
@@ -119,14 +119,12 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
 
     fn next_word(&mut self) -> Option<&'a [u8]> {
         let word = self.words.get(self.next)?;
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         Some(word.as_ref().to_bytes())
     }
 
-    /// Reads the word at `index`, which begins with two dashes.
-    fn long(&mut self, index: usize) -> Result<Effect, Error> {
-        let word = self.words[index].as_ref().to_bytes();
-        let option = word.strip_prefix(b"--").unwrap_or_default();
+    /// Reads a word that is two dashes and an option.
+    fn long(&mut self, word: &[u8], option: &[u8]) -> Result<Effect, Error> {
         let mut halves = option.splitn(2, |&byte| byte == b'=');
         let name = halves.next().unwrap_or_default();
         let attached = halves.next();

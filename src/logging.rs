@@ -7,6 +7,8 @@
 use std::ffi::CStr;
 use std::fmt::{self, Write as _};
 use std::io;
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use env_logger::Target;
 use log::{Level, LevelFilter};
@@ -150,33 +152,59 @@ pub(crate) fn init(verbosity: Verbosity) {
     };
     let mut builder = env_logger::Builder::new();
     builder.filter_level(filter).target(Target::Pipe(Box::new(Stderr)));
-    builder.format(|out, record| io::Write::write_fmt(out, format_args!("{PREFIX}{}\n", record.args())));
+    builder.format(|out, record| {
+        if record.target() == WARM_UP {
+            io::Write::write_all(out, &[0; Text::CAPACITY])?;
+            return Err(io::ErrorKind::Other.into());
+        }
+        io::Write::write_fmt(out, format_args!("{PREFIX}{}\n", record.args()))
+    });
     // It fails only where a logger is set already.
     let _ = builder.try_init();
+    log::error!(target: WARM_UP, "");
+}
+
+/// The target of a record that is never written. env_logger keeps the memory in which it makes a line for the next one,
+/// and never asks for more once the longest was made. This one is as long, so that no line that is said while the command
+/// runs needs memory, which there may not be (an allocation that fails would abort us).
+const WARM_UP: &str = "warm-up";
+
+/// Is the logger out of use?
+static WITHOUT_LOGGER: AtomicBool = AtomicBool::new(false);
+
+/// Has everything said without the logger from here on: after a panic, which may have left its locks behind.
+pub(crate) fn do_without_logger() {
+    WITHOUT_LOGGER.store(true, Ordering::Relaxed);
 }
 
 /// Says it.
 pub(crate) fn say(line: Line) {
+    if WITHOUT_LOGGER.load(Ordering::Relaxed) {
+        return say_in_child(line);
+    }
     log::log!(line.level(), "{line}");
 }
 
 /// Says it without the logger, which locks and allocates: for the child before its exec, which shares our memory and
 /// could be killed in the middle.
 pub(crate) fn say_in_child(line: Line) {
-    if line.level() > log::max_level() {
-        return;
+    if line.level() <= log::max_level() {
+        write_to_stderr([Text::of(format_args!("{PREFIX}{line}\n")).bytes()]);
     }
-    let mut text = Text { bytes: [0; Text::CAPACITY], len: 0 };
-    // A line that doesn't fit is cut; none is that long.
-    let _ = writeln!(text, "{PREFIX}{line}");
-    write_to_stderr([&text.bytes[..text.len]]);
+}
+
+/// Says that this program has panicked, and where.
+pub(crate) fn say_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or_default();
+    let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
+    let place = Text::of(format_args!("{PREFIX}A bug: panic at {file}:{line}: "));
+    write_to_stderr([place.bytes(), message.as_bytes(), b". Going on.\n"]);
 }
 
 /// Says, in the child, that the command can't be executed. Its name is bytes and may be of any length.
 pub(crate) fn say_not_executed(command: &CStr, errno: Errno) {
-    let mut text = Text { bytes: [0; Text::CAPACITY], len: 0 };
-    let _ = writeln!(text, ": {}", Strerror(errno));
-    write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), &text.bytes[..text.len]]);
+    let reason = Text::of(format_args!(": {}\n", Strerror(errno)));
+    write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), reason.bytes()]);
 }
 
 /// A text on the stack.
@@ -187,11 +215,22 @@ struct Text {
 
 impl Text {
     const CAPACITY: usize = 256;
+
+    /// What doesn't fit is left out; no line is that long.
+    fn of(text: fmt::Arguments<'_>) -> Self {
+        let mut written = Self { bytes: [0; Self::CAPACITY], len: 0 };
+        let _ = written.write_fmt(text);
+        written
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
 }
 
 impl fmt::Write for Text {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        let end = self.len + part.len();
+        let end = self.len.saturating_add(part.len());
         let free = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
         free.copy_from_slice(part.as_bytes());
         self.len = end;

@@ -3,13 +3,18 @@
 //! It starts one command, forwards signals to it, reaps what ends, and exits with the command's status. This file is its
 //! life on one screen and the only place that ends it; each module below answers one question about it.
 
-#![cfg_attr(not(test), no_main)] // See `sys::entry` for what is there in its place.
+#![cfg_attr(not(test), no_main)]
+// See `sys::entry` for what is there in its place.
+// Nothing may panic while the command runs; see `panics`. Cargo.toml denies unwrap and expect.
+#![cfg_attr(not(test), deny(clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented))]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod cli;
 mod config;
 mod environment;
 mod getopt;
 mod logging;
+mod panics;
 mod policy;
 mod rewrite;
 mod search;
@@ -72,5 +77,7 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     if let Err(errno) = nix::unistd::chdir("/") {
         logging::say(Line::NoChdir(errno));
     }
-    supervisor::supervise(&Policy::new(config.forward, config.rewrites, main), main, earlier)
+    let policy = Policy::new(config.forward, config.rewrites, main);
+    panics::survive(&policy, main, |status| std::process::exit(status.code().into()));
+    supervisor::supervise(&policy, main, earlier)
 }

@@ -41,7 +41,7 @@ fn standard(number: i32) -> Option<Signum> {
 /// Reads an int as scanf(3)'s `%d` does, and returns what follows it.
 fn scan_number(text: &[u8]) -> Option<(i32, &[u8])> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
-    let text = &text[text.iter().take_while(|byte| is_space(byte)).count()..];
+    let (_space, text) = text.split_at(text.iter().take_while(|byte| is_space(byte)).count());
     let (negative, text) = match text {
         [b'-', rest @ ..] => (true, rest),
         [b'+', rest @ ..] => (false, rest),
@@ -52,8 +52,9 @@ fn scan_number(text: &[u8]) -> Option<(i32, &[u8])> {
         return None;
     }
     let value = digits.iter().fold(0i64, |value, digit| {
-        let digit = i64::from(digit - b'0');
-        value.saturating_mul(10).saturating_add(if negative { -digit } else { digit })
+        let digit = i64::from(digit.wrapping_sub(b'0'));
+        let tens = value.saturating_mul(10);
+        if negative { tens.saturating_sub(digit) } else { tens.saturating_add(digit) }
     });
     // glibc reads a long, clamped to its range, and stores its lower half.
     #[allow(clippy::cast_possible_truncation)]
@@ -72,17 +73,22 @@ impl RewriteTable {
 
     /// Adds a rule; the last one for a signal counts.
     pub(crate) fn set(&mut self, rewrite: Rewrite) {
-        self.0[usize::from(rewrite.from.number())] = Some(rewrite.to);
+        self.place(rewrite.from).map(|place| place.replace(rewrite.to));
     }
 
     /// Adds a rule for a signal that has none yet.
     pub(crate) fn set_default(&mut self, from: Signum, to: Signum) {
-        self.0[usize::from(from.number())].get_or_insert(Outcome::Becomes(to));
+        self.place(from).map(|place| place.get_or_insert(Outcome::Becomes(to)));
+    }
+
+    /// A signal's place in the table; there always is one.
+    fn place(&mut self, signum: Signum) -> Option<&mut Option<Outcome>> {
+        self.0.get_mut(usize::from(signum.number()))
     }
 
     /// The rule for a signal, if there is one (which may name the signal itself).
     pub(crate) fn get(&self, signum: Signum) -> Option<Outcome> {
-        self.0[usize::from(signum.number())]
+        self.0.get(usize::from(signum.number())).copied().flatten()
     }
 }
 

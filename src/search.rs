@@ -24,7 +24,7 @@ impl<'a> Search<'a> {
     /// Prepares the search for `name` in `path`, the value of PATH if it is set.
     pub(crate) fn new(name: &'a CStr, path: Option<&'a [u8]>) -> Self {
         let path = path.unwrap_or(DEFAULT_PATH);
-        let longest = path.len() + "/".len() + name.to_bytes_with_nul().len();
+        let longest = [path.len(), "/".len(), name.to_bytes_with_nul().len()].into_iter().sum();
         Self { name, path, candidate: Vec::with_capacity(longest) }
     }
 

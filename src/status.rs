@@ -26,7 +26,7 @@ impl ExitStatus {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Exited(code) => code,
-            Self::Killed(signum) => 128 + signum.number(),
+            Self::Killed(signum) => 128 | signum.number(), // 128 + n, since n < 128.
         }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) fn supervise(policy: &Policy, main: Pid, earlier: Vec<Event>) -> Exit
     let mut actions = Vec::with_capacity(MOST_ACTIONS);
     loop {
         let event = events.next();
+        #[cfg(feature = "deliberate-panic")]
+        crate::panics::panic_deliberately(event);
         policy.decide(event, &mut actions);
         for action in actions.drain(..) {
             match action {
@@ -144,5 +146,50 @@ fn tell_who_was_left_out(signum: Signum, group: Pid, main: Pid) {
     tell(main);
     if signum.asks_to_end() {
         processes::members_of_group(group).filter(|&pid| pid != main).for_each(tell);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use nix::unistd::{dup, dup2_stderr, getpgrp, getpid};
+
+    use super::*;
+    use crate::logging::Verbosity;
+    use crate::policy::Forward;
+    use crate::rewrite::RewriteTable;
+    use crate::sys::allocations;
+
+    #[test]
+    fn what_happens_while_the_command_runs_needs_no_memory() {
+        logging::init(Verbosity::Debug);
+        let main = Pid::from_raw(i32::MAX);
+        let policies = [Forward::Child, Forward::Group].map(|mode| Policy::new(mode, RewriteTable::new(), main));
+        let mut actions = Vec::with_capacity(MOST_ACTIONS);
+        let lines = (1..=64).filter_map(Signum::new).flat_map(|signum| {
+            let (pid, errno) = (main, Errno::EPERM);
+            let translating = Line::Translating { from: signum, to: Some(signum) };
+            let ended = Line::ChildEnded { pid, status: ExitStatus::Killed(signum) };
+            [Line::Received(signum), translating, ended, Line::NotDelivered { signum, pid, errno }]
+        });
+        let lines: Vec<Line> = lines.chain([Line::NoChdir(Errno::ENAMETOOLONG), Line::Suspending]).collect();
+        let stderr = dup(std::io::stderr()).expect("stderr");
+        dup2_stderr(File::options().write(true).open("/dev/null").expect("/dev/null")).expect("dup2");
+        let count = allocations::of(|| {
+            for policy in &policies {
+                for signum in (1..=64).filter_map(Signum::new) {
+                    policy.decide(Event::Signal(signum, Via::Direct), &mut actions);
+                    actions.clear();
+                }
+                policy.decide(Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
+                actions.clear();
+            }
+            lines.iter().copied().for_each(logging::say);
+            assert!(processes::members_of_group(getpgrp()).any(|pid| pid == getpid()));
+            capabilities::may_signal_everybody();
+        });
+        dup2_stderr(stderr).expect("dup2");
+        assert_eq!(count, 0);
     }
 }

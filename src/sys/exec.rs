@@ -21,13 +21,16 @@ impl<'a> Vector<'a> {
 
     /// Calls `run` with this vector, in which the string at `index`, if any is named, is another one for that time.
     pub(crate) fn with_other<R>(&mut self, index: Option<usize>, other: &CStr, run: impl FnOnce(&Self) -> R) -> R {
-        // The last pointer is the null that ends the vector.
-        let strings = self.pointers.len().saturating_sub(1);
-        let Some(index) = index.filter(|&index| index < strings) else { return run(self) };
-        let before = std::mem::replace(&mut self.pointers[index], other.as_ptr());
+        let before = index.and_then(|index| self.replace(index, other.as_ptr()));
         let result = run(self);
-        self.pointers[index] = before;
+        index.zip(before).map(|(index, before)| self.replace(index, before));
         result
+    }
+
+    fn replace(&mut self, index: usize, pointer: *const c_char) -> Option<*const c_char> {
+        // The null that ends the vector stays.
+        let (_null, strings) = self.pointers.split_last_mut()?;
+        strings.get_mut(index).map(|place| std::mem::replace(place, pointer))
     }
 }
 

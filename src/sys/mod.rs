@@ -6,6 +6,8 @@
 
 #![allow(unsafe_code)] // This layer exists so that no other needs it.
 
+#[cfg(test)]
+pub(crate) mod allocations;
 pub(crate) mod arguments;
 pub(crate) mod capabilities;
 pub(crate) mod children;
