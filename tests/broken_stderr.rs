@@ -1,10 +1,13 @@
 //! stderr is closed, full, or a pipe that nobody reads: nothing changes but that the lines are lost.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Start, init_under_test, role};
+use crate::support::{Start, init, init_under_test, role};
 
 fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
     let start = Start::init(&init_under_test()).condition(condition).words(words).words(role(command));
@@ -58,6 +61,32 @@ fn a_stderr_without_a_reader_makes_no_signal_of_its_own() {
             running.wait_for_line("got 13");
             running.signal(libc::SIGUSR2);
             running.outcome().expect_code(42).expect_stdout("ready\ngot 10\ngot 13\ngot 12\n");
+        }
+    });
+}
+
+#[test]
+fn a_stderr_that_nobody_empties_holds_nothing_up() {
+    wanted_difference("6. A stderr without a reader", Original::Fails, || {
+        for options in ["-v", "-vc"] {
+            // Full from the beginning. The reader is there, and doesn't read.
+            let (_reader, mut writer) = std::io::pipe().expect("a pipe");
+            fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("fcntl");
+            while writer.write(&[b'x'; 4096]).is_ok() {}
+            fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("fcntl");
+            let writer = File::from(OwnedFd::from(writer));
+            let running = init()
+                .stdin(writer)
+                .condition("stderr-as-stdin")
+                .condition("null=0")
+                .word(options)
+                .words(role(["record", "12"]))
+                .start();
+            running.wait_for_line("ready");
+            running.signal(libc::SIGTERM);
+            running.wait_for_line("got 15");
+            running.signal(libc::SIGUSR2);
+            running.outcome().expect_code(42);
         }
     });
 }

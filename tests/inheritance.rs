@@ -166,19 +166,3 @@ fn descriptors_that_were_passed_on_reach_the_command() {
         assert_eq!(outcome.report("descriptors"), "0 1 2 5 9", "{outcome}");
     }
 }
-
-#[test]
-fn a_listen_pid_that_names_the_init_names_the_command() {
-    wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
-        for options in [&[][..], &["-c"]] {
-            let outcome = init().condition("listen-pid").words(options).words(role(["report"])).run();
-            assert_eq!(outcome.report("listen-pid"), outcome.report("pid"), "{outcome}");
-        }
-    });
-}
-
-#[test]
-fn a_listen_pid_that_names_another_process_is_left_alone() {
-    let outcome = init().variable("LISTEN_PID", "1").words(role(["report"])).run();
-    assert_eq!(outcome.report("listen-pid"), "1", "{outcome}");
-}

@@ -175,16 +175,6 @@ fn a_stop_before_the_exec_stops_the_command_and_not_the_init() {
 }
 
 #[test]
-fn a_child_that_asks_to_be_traced_goes_on() {
-    wanted_difference("3. Children that ask to be traced", Original::Fails, || {
-        for options in [&[][..], &["-c"]] {
-            init().words(options).words(role(["trapped", "19"])).run().expect_code(7).expect_stdout("goes on\n");
-            init().words(options).words(role(["trapped", "15"])).run().expect_code(143).expect_stdout("");
-        }
-    });
-}
-
-#[test]
 fn it_sleeps_until_something_happens() {
     let running = init().words(role(["hang"])).start();
     running.wait_for_line("ready");

@@ -16,8 +16,11 @@ mod differential;
 mod documentation;
 mod execution;
 mod founding_case;
+mod hazards;
 mod inheritance;
 mod life;
+#[cfg(feature = "deliberate-panic")]
+mod panics;
 mod pid_1;
 mod signals;
 mod suspension;

@@ -1,6 +1,5 @@
 //! As PID 1 of a namespace, which is what it is made for.
 
-use crate::support::differences::{Original, wanted_difference};
 use crate::support::{can_have_pid_namespaces, init, procfs, role};
 
 #[test]
@@ -60,27 +59,6 @@ fn as_pid_1_it_goes_on_where_a_plain_process_is_suspended() {
     running.wait_for_line("got 20");
     running.signal(64);
     running.outcome().expect_code(42);
-}
-
-#[test]
-fn as_pid_1_a_signal_that_waits_at_the_start_is_not_lost() {
-    if !can_have_pid_namespaces() {
-        return;
-    }
-    wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
-        for options in [&[][..], &["-c"]] {
-            let outcome = init().in_namespace().condition("pending=15").words(options).words(role(["hang"])).run();
-            outcome.expect_code(143);
-        }
-    });
-}
-
-#[test]
-fn as_pid_1_with_an_ignored_sigchld_it_learns_of_every_death() {
-    if !can_have_pid_namespaces() {
-        return;
-    }
-    init().in_namespace().condition("ignored=17").words(role(["exit", "7"])).run().expect_code(7);
 }
 
 #[test]

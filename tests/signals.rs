@@ -1,7 +1,7 @@
 //! Which signals the command gets, and who else does.
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Running, init, role, send, skip, without_pids};
+use crate::support::{Running, init, role, send};
 
 /// The last signal: of several that wait, it is delivered last, so whatever was to come before it has come.
 const SENTINEL: i32 = 64;
@@ -149,38 +149,6 @@ fn when_the_command_has_ended_the_rest_of_its_group_gets_sigterm() {
         assert_eq!(running.wait().code(), Some(6));
         running.wait_for_line(expected);
     }
-}
-
-#[test]
-fn a_signal_that_may_not_be_sent_is_told() {
-    if !nix::unistd::geteuid().is_root() {
-        skip("only root can start a command as another user");
-        return;
-    }
-    wanted_difference("4. Signals that may not be sent", Original::Fails, || {
-        for options in [&[][..], &["-c"]] {
-            let running =
-                init().condition("without-cap-kill").words(options).words(role(["record-as", "65534", "64"])).start();
-            running.wait_for_line("ready");
-            running.signal(libc::SIGUSR1);
-            running.wait_for_debug_line("signal 10");
-            send(running.command_pid(), SENTINEL);
-            let outcome = running.outcome();
-            outcome.expect_code(42);
-            let told = "[dumb-init] Unable to forward signal 10 to PID N (errno=1 Operation not permitted).\n";
-            assert_eq!(without_pids(&outcome.stderr()), told, "{outcome}");
-        }
-    });
-}
-
-#[test]
-fn a_pending_signal_from_before_the_start_reaches_the_command() {
-    wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
-        for options in [&[][..], &["-c"]] {
-            let outcome = init().condition("pending=15").words(options).words(role(["hang"])).run();
-            outcome.expect_code(143);
-        }
-    });
 }
 
 #[test]

@@ -6,14 +6,16 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::fcntl::{OFlag, open};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, execv, fork, getpid, setpgid, setsid, setuid, tcsetpgrp};
 
-use crate::say;
 use crate::signals::{next, set_disposition, set_mask};
+use crate::{say, seccomp};
 
 pub(crate) fn exec_with(words: &[OsString]) -> i32 {
     let end = words.iter().position(|word| word == "--").expect("--");
@@ -37,6 +39,12 @@ fn apply(condition: &str, mask: &mut u64) {
         // Written to, until the end; each line is lost.
         "full" => redirect("/dev/full", number()),
         "null" => redirect("/dev/null", number()),
+        // A file, opened for writing as descriptor 5.
+        "writes" => {
+            let file = open(OsStr::new(value), OFlag::O_WRONLY, Mode::empty()).expect(value);
+            // SAFETY: duplicates an open descriptor.
+            check(unsafe { libc::dup2(file.as_raw_fd(), 5) });
+        }
         "ignored" => each().for_each(|signum| set_disposition(signum, libc::SIG_IGN)),
         "blocked" => each().for_each(|signum| *mask |= 1 << (signum - 1)),
         "pending" => {
@@ -101,6 +109,14 @@ fn apply(condition: &str, mask: &mut u64) {
         "processes" => {
             let limit = value.parse().expect(condition);
             setrlimit(Resource::RLIMIT_NPROC, limit, limit).expect("RLIMIT_NPROC");
+        }
+        "refused" => seccomp::refuse(value),
+        // An empty directory in its place, for this process and its descendants.
+        "hidden" => {
+            unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+            let nothing = None::<&str>;
+            mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).expect("private mounts");
+            mount(Some("none"), value, Some("tmpfs"), MsFlags::empty(), nothing).expect(condition);
         }
         // So that root, too, may signal only its own.
         "without-cap-kill" => {

@@ -8,8 +8,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // It fails loudly.
 
 mod conditions;
+mod crowd;
 mod jobs;
 mod report;
+mod seccomp;
 mod signals;
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
@@ -42,6 +44,7 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         ["exit", status] => status.parse().unwrap(),
         ["die", signum] => signals::die(signum.parse().unwrap()),
         ["orphans", count] => orphans(count.parse().unwrap()),
+        ["crowd", count, status] => crowd::crowd(count.parse().unwrap(), status.parse().unwrap()),
         ["trapped", signum] => signals::stop_under_trace(signum.parse().unwrap()),
         ["eof", descriptor] => close_and_hang(descriptor.parse().unwrap()),
         ["shell", ..] => jobs::shell(&words[2..]),

@@ -9,6 +9,7 @@ mod output;
 pub mod procfs;
 mod run;
 mod terminal;
+pub mod trace;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,7 +22,7 @@ pub use terminal::Terminal;
 /// How long a test waits for what must happen. Nothing takes as long, on however busy a machine; where the original is
 /// expected to fail, waiting for that would only take time.
 pub fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(if differences::expects_failure() { 3 } else { 60 })
+    Instant::now() + Duration::from_secs(if differences::expects_failure() { 5 } else { 60 })
 }
 
 /// The program that is tested: what `INIT_UNDER_TEST` names, or the one that was built with these tests.

@@ -1,0 +1,82 @@
+//! Rows about what the command inherits, and about stderr.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+
+use super::{Case, Init, Setting};
+use crate::support::{Scratch, Start, procfs, role};
+
+pub fn a_broken_stderr_changes_nothing(case: Case) {
+    let kinds: [fn(Start) -> Start; 3] =
+        [|start| start.condition("closed=2"), |start| start.condition("full=2"), without_a_reader];
+    for broken in kinds {
+        for start in [Case::start, Case::start_verbose] {
+            broken(start(case)).words(role(["exit", "7"])).run().expect_code(7);
+            let running = broken(start(case)).words(role(["record", "12"])).start();
+            running.wait_for_line("ready");
+            for number in [10, 13] {
+                running.signal(number);
+                running.wait_for_line(&format!("got {number}"));
+            }
+            running.signal(12);
+            let outcome = running.outcome();
+            outcome.expect_code(42);
+            // Some tell what they do there.
+            let stdout = outcome.stdout();
+            let got: Vec<&str> = stdout.lines().filter(|line| line.starts_with("got")).collect();
+            assert_eq!(got, ["got 10", "got 13", "got 12"], "{outcome}");
+        }
+    }
+}
+
+fn without_a_reader(start: Start) -> Start {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    start.stdin(File::from(OwnedFd::from(writer))).condition("stderr-as-stdin").condition("null=0")
+}
+
+pub fn a_closed_descriptor_stays_closed(case: Case) {
+    for (closed, expected) in [("0", "1 2"), ("1", "0 2"), ("2", "0 1")] {
+        let scratch = Scratch::new();
+        let report = scratch.path().join("report");
+        let start = case.start().condition(format!("closed={closed}")).variable("REPORT_TO", &report);
+        start.words(role(["report"])).run().expect_code(5);
+        let text = fs::read_to_string(report).expect("a report");
+        assert_eq!(crate::support::report(&text, "descriptors").as_deref(), Some(expected), "{text}");
+    }
+}
+
+pub fn the_command_finds_default_dispositions(case: Case) {
+    let start = match case.init {
+        // Also where whoever started it left something else.
+        Init::UnderTest | Init::Original => case.start().condition("ignored=13").condition("blocked=10"),
+        Init::Tini | Init::Catatonit => case.start(),
+    };
+    let outcome = start.words(role(["report"])).run();
+    // 32 and 33 are ignored in what glibc's posix_spawn(3) has started, and an exec leaves it so.
+    assert!(["", "32 33"].contains(&outcome.report("dispositions").as_str()), "{outcome}");
+    assert_eq!(outcome.report("blocked"), "", "{outcome}");
+}
+
+pub fn the_init_keeps_no_other_descriptor(case: Case) {
+    // Whoever starts the init gives it a pipe as descriptor 5; it has no end as long as somebody holds the other side.
+    let scratch = Scratch::new();
+    let fifo = scratch.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let mut pipe = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).expect("its reading end");
+    let running = case.start().condition(format!("writes={}", fifo.display())).words(role(["eof", "5"])).start();
+    running.wait_for_line("ready");
+    let mut ends = || matches!(pipe.read(&mut [0]), Ok(0));
+    procfs::wait_until("the pipe has an end", &mut ends);
+}
+
+pub fn listen_pid_names_the_command(case: Case) {
+    let outcome = case.start().condition("listen-pid").words(role(["report"])).run();
+    assert_eq!(outcome.report("listen-pid"), outcome.report("pid"), "{outcome}");
+    if (case.init, case.setting) == (Init::UnderTest, Setting::Plain) {
+        let outcome = case.start().variable("LISTEN_PID", "1").words(role(["report"])).run();
+        assert_eq!(outcome.report("listen-pid"), "1", "{outcome}");
+    }
+}

@@ -1,0 +1,119 @@
+//! Rows about signals on their way to the command.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+
+use super::{Case, Init, is_root};
+use crate::support::trace::Traced;
+use crate::support::{procfs, role, send, without_pids};
+
+pub fn a_signal_that_comes_before_the_exec_is_not_lost(case: Case) {
+    // It is pending when the init is executed, so it comes before whatever the init does.
+    for _ in 0..3 {
+        let outcome = case.start().condition("pending=15").words(role(["record", "15"])).run();
+        // By default, or once the recorder has it blocked, which it may be from the beginning: some inits leave the
+        // command the mask that they were started with.
+        assert!([143, 42].contains(&outcome.code()), "{outcome}");
+    }
+}
+
+pub fn a_signal_that_may_not_be_sent_is_told_and_ends_nothing(case: Case) {
+    if !is_root() {
+        return;
+    }
+    let running = case.start().condition("without-cap-kill").words(role(["record-as", "65534", "64"])).start();
+    running.wait_for_line("ready");
+    running.signal(libc::SIGUSR1);
+    running.wait_for_debug_line("10");
+    // From us, who have CAP_KILL.
+    send(running.command_pid(), 64);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    if case.init == Init::UnderTest {
+        let told = "[dumb-init] Unable to forward signal 10 to PID N (errno=1 Operation not permitted).\n";
+        assert_eq!(without_pids(&outcome.stderr()), told, "{outcome}");
+    }
+}
+
+pub fn a_member_that_may_not_be_signalled_is_told(case: Case) {
+    if !is_root() {
+        return;
+    }
+    let script = "\"$0\" record-as 65534 64 & exec \"$0\" record 64";
+    let running =
+        case.start().condition("without-cap-kill").words(["sh", "-c", script]).word(crate::support::probe()).start();
+    running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
+    running.signal(libc::SIGTERM);
+    running.wait_for_line("got 15");
+    // The kernel says that the group has got it, which is true of one of the two.
+    let member = *procfs::children(running.command_pid()).first().expect("a member");
+    let pids = procfs::status_field(member, "NSpid").expect("its PIDs");
+    let pid = pids.split_whitespace().last().expect("its PID in the namespace").to_owned();
+    running.wait_for_debug_line(&format!("signal 15 to PID {pid} "));
+    send(running.command_pid(), 64);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    assert_eq!(outcome.stderr().lines().count(), 1, "{outcome}");
+}
+
+pub fn a_stopped_command_that_is_asked_to_end_ends(case: Case) {
+    for number in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+        let running = case.start().words(role(["hang"])).start();
+        running.wait_for_line("ready");
+        let command = running.command_pid();
+        send(command, libc::SIGSTOP);
+        procfs::wait_for_state(command, 'T');
+        running.signal(number);
+        running.outcome().expect_code(128 + number);
+    }
+}
+
+pub fn real_time_signals_are_forwarded_and_reported(case: Case) {
+    let running = case.start().words(role(["record", "64"])).start();
+    running.wait_for_line("ready");
+    for number in 34..=64 {
+        running.signal(number);
+        running.wait_for_line(&format!("got {number}"));
+    }
+    running.outcome().expect_code(42);
+    for number in [34, 37, 64] {
+        case.start().words(role(["die", &number.to_string()])).run().expect_code(128 + number);
+    }
+}
+
+pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let script = "\"$@\" & while read line; do exit 6; done";
+    let running = case
+        .start()
+        .words(["sh", "-c", script, "sh"])
+        .words(role(["record", "64"]))
+        .stdin(File::from(OwnedFd::from(reader)))
+        .start();
+    running.wait_for_line("ready");
+    let command = running.command_pid();
+    let pids = procfs::status_field(command, "NSpid").expect("its PIDs");
+    let number: i32 = pids.split_whitespace().last().expect("a PID").parse().expect("a number");
+
+    // While the init is held, the command ends, and signals come.
+    let init = Traced::hold(running.pid()).expect("ptrace(2)");
+    writer.write_all(b"end\n").expect("the shell reads");
+    procfs::wait_for_state(command, 'Z');
+    for signal in [libc::SIGUSR1, libc::SIGTERM, 40] {
+        running.signal(signal);
+    }
+    let mut reaped = false;
+    let mut too_late = Vec::new();
+    for (call, result) in init.calls_until_its_end() {
+        match call.number {
+            libc::SYS_wait4 => reaped |= result == i64::from(number),
+            libc::SYS_waitid => reaped |= result == 0 && call.int(3) & libc::WNOWAIT == 0,
+            libc::SYS_kill if reaped && call.int(0).abs() == number => too_late.push(call.int(1)),
+            _ => {}
+        }
+    }
+    assert!(reaped, "{running}");
+    assert!(too_late.is_empty(), "signals {too_late:?} were sent to a number that may be another's\n{running}");
+    running.outcome().expect_code(6);
+}

@@ -1,0 +1,55 @@
+//! What a mistake in the init would lead to: with the feature `deliberate-panic` it panics on signal 62.
+
+use crate::support::{can_have_pid_namespaces, init, procfs, role};
+
+#[test]
+fn a_panic_is_told_and_ends_nothing() {
+    for options in [&[][..], &["-c"]] {
+        let start = || init().words(options).words(role(["record", "64"]));
+        let mut starts = vec![start()];
+        if can_have_pid_namespaces() {
+            starts.push(start().in_namespace());
+        }
+        for start in starts {
+            let running = start.start();
+            running.wait_for_line("ready");
+            running.signal(62);
+            running.wait_for_debug_line("[dumb-init] A bug: panic at src/panics.rs:");
+            for number in [10, 15, 40] {
+                running.signal(number);
+                running.wait_for_line(&format!("got {number}"));
+            }
+            running.signal(64);
+            let outcome = running.outcome();
+            outcome.expect_code(42);
+            assert!(outcome.stderr().ends_with(": signal 62. Going on.\n"), "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn after_a_panic_deaths_are_reaped_and_told() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = init().in_namespace().word("-v").words(role(["crowd", "50", "7"])).start();
+    running.wait_for_line("ready");
+    running.signal(62);
+    running.wait_for_debug_line("Going on.");
+    let (pid, command) = (running.pid(), running.command_pid());
+    procfs::wait_until("the command is its only child", || procfs::children(pid) == [command]);
+    running.signal(libc::SIGUSR1);
+    let outcome = running.outcome();
+    outcome.expect_code(7);
+    assert!(outcome.stderr().ends_with("[dumb-init] Child exited with status 7. Goodbye.\n"), "{outcome}");
+}
+
+#[test]
+fn a_second_panic_aborts() {
+    let running = init().words(role(["hang"])).start();
+    running.wait_for_line("ready");
+    running.signal(62);
+    running.wait_for_debug_line("Going on.");
+    running.signal(62);
+    running.outcome().expect_code(-libc::SIGABRT);
+}
