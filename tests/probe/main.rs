@@ -10,6 +10,7 @@
 mod conditions;
 mod crowd;
 mod jobs;
+mod mob;
 mod report;
 mod seccomp;
 mod signals;
@@ -39,11 +40,14 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
             nix::unistd::setuid(user.parse::<u32>().unwrap().into()).expect("setuid");
             signals::record(sentinel.parse().unwrap())
         }
+        ["count", sentinel] => signals::count(sentinel.parse().unwrap()),
         ["work", name, milliseconds] => signals::work(name, milliseconds.parse().unwrap()),
         ["report", ..] => report::print(&words[2..]),
         ["exit", status] => status.parse().unwrap(),
         ["die", signum] => signals::die(signum.parse().unwrap()),
         ["orphans", count] => orphans(count.parse().unwrap()),
+        ["waves", size] => mob::waves(size.parse().unwrap()),
+        ["mob", seed, size, status] => mob::mob(seed.parse().unwrap(), size.parse().unwrap(), status.parse().unwrap()),
         ["crowd", count, status] => crowd::crowd(count.parse().unwrap(), status.parse().unwrap()),
         ["trapped", signum] => signals::stop_under_trace(signum.parse().unwrap()),
         ["eof", descriptor] => close_and_hang(descriptor.parse().unwrap()),

@@ -1,5 +1,6 @@
 //! Roles that get signals.
 
+use std::collections::BTreeMap;
 use std::mem::{size_of, zeroed};
 use std::ptr;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use nix::sys::ptrace;
 
 use crate::say;
 
-const ALL: u64 = u64::MAX;
+pub(crate) const ALL: u64 = u64::MAX;
 
 /// rt_sigprocmask(2) on all 64 signals, which the C libraries' calls don't reach.
 pub(crate) fn set_mask(mask: u64) {
@@ -38,6 +39,24 @@ pub(crate) fn record(sentinel: i32) -> i32 {
         say(format_args!("got {number}"));
         if number == sentinel {
             return 42;
+        }
+    }
+}
+
+/// Counts the signals that come. Each time the sentinel comes, tells the counts so far, and begins anew. The sentinel is
+/// higher than the others: of what is pending, the kernel delivers the lowest first (signal(7)).
+pub(crate) fn count(sentinel: i32) -> i32 {
+    set_mask(ALL);
+    say("ready");
+    let mut counts = BTreeMap::new();
+    loop {
+        let number = next(ALL);
+        if number == sentinel {
+            let pairs: Vec<String> = counts.iter().map(|(number, count)| format!("{number}:{count}")).collect();
+            say(pairs.join(" "));
+            counts.clear();
+        } else {
+            *counts.entry(number).or_insert(0u32) += 1;
         }
     }
 }

@@ -1,0 +1,132 @@
+//! Does it live where the kernel refuses something?
+//!
+//! In each case one thing is refused, to the init and, since that is inherited, to its command, which does without. What
+//! has no other expectation here must change nothing: see `normal_life`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::part::{Part, Plan};
+use crate::setting::{Mode, Place, SETTINGS};
+use crate::start::Start;
+use crate::started::{End, PATIENCE, Started};
+use crate::state::{becomes_so, children};
+use crate::support::{Scratch, init_under_test, skip};
+
+const CALLS: [&str; 21] = [
+    "capget",
+    "chdir",
+    "clone-vm",
+    "clone3",
+    "close_range",
+    "getpgid",
+    "getrandom",
+    "getsid",
+    "ioctl",
+    "openat",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "poll",
+    "ppoll",
+    "prctl",
+    "prlimit64",
+    "rseq",
+    "set_robust_list",
+    "setsid",
+    "waitid",
+    "writev",
+];
+
+/// What an init finds itself in.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    place: Place,
+    mode: Mode,
+    condition: &'a str,
+}
+
+pub fn run(plan: &mut Plan) {
+    let full = fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) != Some("1"));
+    for (place, mode) in SETTINGS {
+        let mut part = Part::new(plan, format_args!("faults, {place}, {mode}"), "conditions");
+        let mut try_out = |condition: &str, check: fn(Case) -> Result<(), String>| {
+            let result = check(Case { place, mode, condition }).map(|()| 1);
+            part.note(result.map_err(|what| format!("{condition}: {what}")));
+        };
+        for call in CALLS {
+            for errno in [libc::ENOSYS, libc::EPERM] {
+                let check = if call == "setsid" && mode == Mode::Group { no_session } else { normal_life };
+                try_out(&format!("refused={call}:{errno}"), check);
+            }
+        }
+        try_out("hidden=/proc", normal_life);
+        // For root there is no limit of processes.
+        if full {
+            try_out("processes=0", no_process);
+        } else {
+            skip("there is no other user here (fork refused)");
+        }
+        part.end();
+    }
+}
+
+/// The command's status and SIGTERM get through, a command that isn't there is told, and PID 1 reaps.
+fn normal_life(case: Case) -> Result<(), String> {
+    let mut started = case.start(&["-v"], &["exit", "7"]).start();
+    expect(&mut started, 7, "[dumb-init] Child exited with status 7. Goodbye.\n")?;
+
+    let mut started = case.start(&[], &["exit", "7"]).command("/nonexistent").start();
+    expect(&mut started, 2, "[dumb-init] /nonexistent: No such file or directory\n")?;
+
+    let mut started = case.start(&[], &["orphans", "5"]).start();
+    if started.stdout.next_within(PATIENCE).is_none() {
+        let end = started.end_within(PATIENCE);
+        return Err(format!("the command doesn't come up: {end:?}"));
+    }
+    let has_one_child = || children(started.pid).len() == 1;
+    if case.place == Place::Pid1 && !becomes_so(has_one_child) {
+        return Err(format!("it has {} children in place of one", children(started.pid).len()));
+    }
+    started.signal(libc::SIGTERM);
+    expect(&mut started, 143, "")
+}
+
+fn no_session(case: Case) -> Result<(), String> {
+    let (_, errno) = case.condition.split_once(':').unwrap();
+    let text = if errno == "1" { "Operation not permitted" } else { "Function not implemented" };
+    let message = format!("[dumb-init] Unable to setsid (errno={errno} {text}). Exiting.\n");
+    expect(&mut case.start(&[], &["exit", "7"]).start(), 1, &message)
+}
+
+fn no_process(case: Case) -> Result<(), String> {
+    let scratch = Scratch::new();
+    // Wherever the init lies, a copy that every user may execute.
+    let path = scratch.path().join("init");
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    fs::copy(init_under_test(), &path).expect("a copy");
+    let conditions = ["user=65534", case.condition];
+    let mut start = Start::new(case.place, case.mode, &conditions, &[], &["exit", "7"]).with_init_at(&path);
+    start.piped_stderr = true;
+    expect(&mut start.start(), 1, "[dumb-init] Unable to fork. Exiting.\n")
+}
+
+impl Case<'_> {
+    fn start(self, options: &[&str], role: &[&str]) -> Start {
+        let mut start = Start::new(self.place, self.mode, &[self.condition], options, role);
+        start.piped_stderr = true;
+        start
+    }
+}
+
+/// Waits for the end, which is expected to be with this status, and with this at the end of stderr.
+fn expect(started: &mut Started, status: i32, message: &str) -> Result<(), String> {
+    let end = started.end_within(PATIENCE);
+    if end.is_none() {
+        return Err(format!("it hangs, where {status} is expected"));
+    }
+    let stderr = started.stderr();
+    if end == Some(End::Exited(status)) && stderr.ends_with(message) {
+        return Ok(());
+    }
+    Err(format!("{end:?} in place of {status} and {message:?}; stderr: {stderr:?}"))
+}

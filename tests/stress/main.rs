@@ -1,0 +1,94 @@
+//! What only thousands of tries show: signals in the first moments, bursts, orphans, processes that do as they like, and
+//! kernels that refuse something.
+//!
+//! `cargo build --examples && cargo test --test stress` takes about a minute; `-- long` tries more of it, and names of
+//! parts (`-- early mob`) leave the others out. As with the suite, `INIT_UNDER_TEST` names the init. Each part prints a
+//! line. What goes wrong is described, and ends the program with 1. `SEED` repeats the random choices of a run, though
+//! not the kernel's.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // It fails loudly where it can't do its work.
+#![allow(unsafe_code, unreachable_pub)] // Processes that are made in ways of their own; a program has no public.
+
+mod bursts;
+mod early;
+mod faults;
+mod mob;
+mod orphans;
+mod part;
+mod setting;
+mod start;
+mod started;
+mod state;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, unused_imports)] // It serves the suite first.
+mod support;
+
+use std::env;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, fork};
+
+use part::Plan;
+
+/// Says that the namespace is there already.
+const INSIDE: &str = "inside";
+const PARTS: [(&str, fn(&mut Plan)); 5] = [
+    ("early", early::run),
+    ("bursts", bursts::run),
+    ("orphans", orphans::run),
+    ("mob", mob::run),
+    ("faults", faults::run),
+];
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if words.first().is_some_and(|word| word == INSIDE) {
+        return live_as_pid_1(&words[1..]);
+    }
+    if !support::can_have_pid_namespaces() {
+        return ExitCode::SUCCESS;
+    }
+    // In a namespace of its own, nothing outlives this program, however it ends.
+    let namespace = support::namespace();
+    let mut unshare = Command::new(namespace[0]);
+    unshare.args(&namespace[1..]).arg(env::current_exe().expect("this program's path")).arg(INSIDE).args(&words);
+    unshare.env_remove("DUMB_INIT_DEBUG").env_remove("DUMB_INIT_SETSID");
+    // SAFETY: one system call, which allocates nothing and takes no lock.
+    unsafe { unshare.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
+    let status = unshare.status().expect("unshare");
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Reaps what the tests leave behind, and ends with them. They aren't PID 1 themselves, so that they can be interrupted.
+fn live_as_pid_1(words: &[String]) -> ExitCode {
+    // SAFETY: there is no other thread yet.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => test(words),
+        ForkResult::Parent { child } => loop {
+            let (pid, status) = started::wait_for_any();
+            if pid == child && (libc::WIFEXITED(status) || libc::WIFSIGNALED(status)) {
+                return if status == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            }
+        },
+    }
+}
+
+fn test(words: &[String]) -> ExitCode {
+    let known = |word: &String| word == "long" || PARTS.iter().any(|(name, _)| name == word);
+    assert!(words.iter().all(known), "none of these is a part, or `long`: {words:?}");
+    // Many of the processes are meant to be killed.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("RLIMIT_CORE");
+    start::forget_what_std_ignores();
+    let seed = env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("SEED is a number"));
+    let mut plan = Plan::new(words.iter().any(|word| word == "long"), seed);
+    for (name, run) in PARTS {
+        if words.iter().all(|word| word == "long") || words.iter().any(|word| word == name) {
+            run(&mut plan);
+        }
+    }
+    if plan.summarize() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,44 @@
+//! Does PID 1 reap thousands of orphans, many of which end at once?
+
+use crate::part::{Part, Plan};
+use crate::setting::{Mode, Place};
+use crate::start::Start;
+use crate::started::{End, PATIENCE};
+use crate::state::{Memory, becomes_so, children};
+
+/// How many orphans a wave has.
+const WAVE: u64 = 1000;
+
+pub fn run(plan: &mut Plan) {
+    let count = plan.count(20_000, 100_000);
+    for mode in [Mode::Group, Mode::Child] {
+        series(plan, mode, count);
+    }
+}
+
+fn series(plan: &mut Plan, mode: Mode, count: u64) {
+    let mut part = Part::new(plan, format_args!("orphans, PID 1, {mode}"), "orphans");
+    let mut started = Start::new(Place::Pid1, mode, &[], &[], &["waves", &WAVE.to_string()]).start();
+    started.wait_for_the_command();
+    let before = Memory::of(started.pid);
+    for wave in 0..count / WAVE {
+        started.signal(libc::SIGUSR1);
+        if started.stdout.next_within(PATIENCE).is_none() {
+            part.note(Err(format!("there is no wave {wave}")));
+            break;
+        }
+        let all_reaped = becomes_so(|| children(started.pid).len() == 1);
+        let left = children(started.pid).len();
+        part.note(if all_reaped { Ok(WAVE) } else { Err(format!("after wave {wave} there are {left} children")) });
+        if !all_reaped {
+            break;
+        }
+    }
+    part.add_memory(before, Memory::of(started.pid));
+    started.signal(libc::SIGTERM);
+    part.note(match started.end_within(PATIENCE) {
+        Some(End::Exited(143)) => Ok(0),
+        end => Err(format!("after a SIGTERM in the end: {end:?}")),
+    });
+    part.end();
+}

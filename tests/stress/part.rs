@@ -1,0 +1,103 @@
+//! What is tried, how often, and what came of it.
+
+#![allow(clippy::print_stdout)] // This is what the program is for.
+
+use std::fmt::Display;
+use std::time::Instant;
+
+use crate::state::Memory;
+use crate::support::init_under_test;
+
+/// No part describes more cases than this.
+const MOST_DESCRIPTIONS: u64 = 10;
+/// A part that waits in vain as often as this gives up.
+const MOST_HANGS: u64 = 10;
+
+/// The run of this program.
+pub struct Plan {
+    long: bool,
+    pub seed: u64,
+    started: Instant,
+    cases: u64,
+    wrong: u64,
+}
+
+impl Plan {
+    pub fn new(long: bool, seed: u64) -> Self {
+        let length = if long { "long" } else { "short" };
+        println!("{}, {length}, SEED={seed}", init_under_test().display());
+        Self { long, seed, started: Instant::now(), cases: 0, wrong: 0 }
+    }
+
+    /// How often to try something.
+    pub fn count(&self, short: u64, long: u64) -> u64 {
+        if self.long { long } else { short }
+    }
+
+    /// Prints the last line, and returns how much went wrong.
+    pub fn summarize(&self) -> u64 {
+        let seconds = self.started.elapsed().as_secs_f64();
+        println!("in all: {} tried, {} wrong, {seconds:.1} s, SEED={}", self.cases, self.wrong, self.seed);
+        self.wrong
+    }
+}
+
+/// One kind of thing that is tried, many times.
+pub struct Part<'a> {
+    plan: &'a mut Plan,
+    name: String,
+    unit: &'static str,
+    started: Instant,
+    cases: u64,
+    wrong: u64,
+    hangs: u64,
+    notes: String,
+}
+
+impl<'a> Part<'a> {
+    pub fn new(plan: &'a mut Plan, name: impl Display, unit: &'static str) -> Self {
+        let started = Instant::now();
+        Self { plan, name: name.to_string(), unit, started, cases: 0, wrong: 0, hangs: 0, notes: String::new() }
+    }
+
+    /// Notes that so many were right, or that one was wrong, and in what way.
+    pub fn note(&mut self, result: Result<u64, String>) {
+        match result {
+            Ok(count) => self.cases += count,
+            Err(description) => {
+                self.cases += 1;
+                self.wrong += 1;
+                if self.wrong <= MOST_DESCRIPTIONS {
+                    println!("{}: WRONG: {description} (SEED={})", self.name, self.plan.seed);
+                }
+            }
+        }
+    }
+
+    /// Notes that something was waited for in vain, and tells whether to go on.
+    pub fn note_a_hang(&mut self) -> bool {
+        self.hangs += 1;
+        if self.hangs == MOST_HANGS {
+            self.notes += ", given up";
+        }
+        self.hangs < MOST_HANGS
+    }
+
+    /// Adds something to the line.
+    pub fn add(&mut self, note: impl Display) {
+        self.notes += &format!(", {note}");
+    }
+
+    pub fn add_memory(&mut self, before: Memory, after: Memory) {
+        self.add(format_args!("memory of the init: {before}, then {after}"));
+    }
+
+    /// Prints the part's line.
+    pub fn end(self) {
+        let Self { plan, name, unit, started, cases, wrong, notes, .. } = self;
+        plan.cases += cases;
+        plan.wrong += wrong;
+        let seconds = started.elapsed().as_secs_f64();
+        println!("{name}: {cases} {unit}, {wrong} wrong, {seconds:.1} s{notes}");
+    }
+}

@@ -1,0 +1,115 @@
+//! How is an init started thousands of times?
+//!
+//! By a clone that shares our memory until the exec, as the init does it for the command: so it costs no copy of ours, and
+//! ends with the very moment in which the init's program begins. The suite's harness starts a program with threads, marks
+//! and a search of /proc, each of which is cheap once.
+
+use std::ffi::CString;
+use std::fs::OpenOptions;
+use std::io::pipe;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::ptr;
+
+use nix::sched::{CloneFlags, CpuSet, clone, sched_setaffinity};
+use nix::unistd::Pid;
+
+use crate::setting::{Mode, Place};
+use crate::started::Started;
+use crate::support::{init_under_test, probe};
+
+/// What to start, and how.
+pub struct Start {
+    place: Place,
+    words: Vec<CString>,
+    /// The signals that are blocked when the program begins.
+    pub blocked: u64,
+    pub piped_stderr: bool,
+    /// The processors that it may run on, if not on all of ours.
+    pub processors: Option<CpuSet>,
+}
+
+impl Start {
+    /// The init under test, with these options and a role of the probe's. `conditions` are those that it finds itself in.
+    pub fn new(place: Place, mode: Mode, conditions: &[&str], options: &[&str], role: &[&str]) -> Self {
+        let probe = || CString::new(probe().as_os_str().as_bytes()).unwrap();
+        let strings = |words: &[&str]| words.iter().map(|word| CString::new(*word).unwrap()).collect::<Vec<_>>();
+        let mut words = Vec::new();
+        if !conditions.is_empty() {
+            words.extend([probe(), c"with".into()]);
+            words.extend(strings(conditions));
+            words.push(c"--".into());
+        }
+        words.push(CString::new(init_under_test().as_os_str().as_bytes()).unwrap());
+        words.extend((mode == Mode::Child).then(|| c"-c".into()));
+        words.extend(strings(options));
+        words.push(c"--".into());
+        words.push(probe());
+        words.extend(strings(role));
+        Self { place, words, blocked: 0, piped_stderr: false, processors: None }
+    }
+
+    /// Runs another program under the init, or none that exists.
+    pub fn command(mut self, command: &str) -> Self {
+        let end = self.words.iter().rposition(|word| word.as_c_str() == c"--").unwrap();
+        self.words.truncate(end + 1);
+        self.words.push(CString::new(command).unwrap());
+        self
+    }
+
+    /// Runs a copy of the init.
+    pub fn with_init_at(mut self, path: &Path) -> Self {
+        let init = CString::new(init_under_test().as_os_str().as_bytes()).unwrap();
+        let place = self.words.iter().rposition(|word| *word == init).unwrap();
+        self.words[place] = CString::new(path.as_os_str().as_bytes()).unwrap();
+        self
+    }
+
+    /// Starts it in a process group of its own. Returns in the moment of its exec.
+    pub fn start(&self) -> Started {
+        let null = OpenOptions::new().read(true).write(true).open("/dev/null").expect("/dev/null");
+        let (stdout, stdout_writer) = pipe().expect("a pipe");
+        let stderr = self.piped_stderr.then(|| pipe().expect("a pipe"));
+        let stderr_fd = stderr.as_ref().map_or(null.as_raw_fd(), |(_, writer)| writer.as_raw_fd());
+        let descriptors = [null.as_raw_fd(), stdout_writer.as_raw_fd(), stderr_fd];
+        let mut argv: Vec<_> = self.words.iter().map(|word| word.as_ptr()).collect();
+        argv.push(ptr::null());
+        let (blocked, processors) = (self.blocked, self.processors);
+        let child = || {
+            for (fd, target) in descriptors.into_iter().zip(0..) {
+                // SAFETY: two descriptors of this process, which has its own table of them.
+                unsafe { libc::dup2(fd, target) };
+            }
+            // SAFETY: touches no memory.
+            unsafe { libc::setpgid(0, 0) };
+            if let Some(processors) = processors {
+                let _ = sched_setaffinity(Pid::from_raw(0), &processors);
+            }
+            set_mask(blocked);
+            // SAFETY: a vector of C strings, with a null pointer at its end.
+            unsafe { libc::execv(argv[0], argv.as_ptr()) };
+            // SAFETY: ends this process and nothing else.
+            unsafe { libc::_exit(127) }
+        };
+        let mut flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
+        flags.set(CloneFlags::CLONE_NEWPID, self.place == Place::Pid1);
+        let mut stack = [0; 32 * 1024];
+        // SAFETY: we sleep until the child's exec, and it allocates nothing and takes no lock.
+        let pid = unsafe { clone(Box::new(child), &mut stack, flags, Some(libc::SIGCHLD)) }.expect("clone");
+        Started::new(pid, stdout, stderr.map(|(reader, _)| reader))
+    }
+}
+
+/// rt_sigprocmask(2) on all 64 signals, which the C libraries' calls don't reach.
+fn set_mask(mask: u64) {
+    let none = ptr::null::<u8>();
+    // SAFETY: reads eight bytes.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, size_of::<u64>()) };
+}
+
+/// std ignores SIGPIPE, which an init would be handed on.
+pub fn forget_what_std_ignores() {
+    // SAFETY: no handler of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
+}
