@@ -1,0 +1,194 @@
+//! Does a command line still mean what it meant?
+//!
+//! The original reads its options with getopt_long(3) and its numbers with sscanf(3). Both are in glibc, so they can be
+//! asked here, in the same process, about every input that libFuzzer comes up with: `glibc` asks them, and what differs
+//! from the program's own modules is a panic, which libFuzzer reports along with the input. `ci/fuzz` builds and runs it.
+//!
+//! The program is no library, so its modules are included from where they are. `logging` and `policy` are not: `cli`
+//! wants one enum of each, and they would bring in half of the program.
+
+mod glibc;
+// What only the rest of the program calls is unused here.
+#[allow(dead_code, unsafe_code)]
+#[path = "../../src"]
+mod program {
+    pub(crate) mod cli;
+    pub(crate) mod getopt;
+    pub(crate) mod rewrite;
+    pub(crate) mod signal;
+    pub(crate) mod sys {
+        pub(crate) mod arguments;
+    }
+}
+mod logging {
+    /// Stands in for the program's.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Verbosity {
+        Debug,
+    }
+}
+mod policy {
+    /// Stands in for the program's.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) enum Forward {
+        Child,
+    }
+}
+
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use logging::Verbosity;
+use policy::Forward;
+// They find each other by the names that they have in the program.
+use program::{cli, getopt, rewrite, signal, sys};
+
+use cli::{Invocation, Options, UsageError};
+use getopt::{Effect, End, Spec, Value};
+use glibc::Reading;
+use rewrite::{Outcome, Rewrite, RewriteTable};
+use signal::Signum;
+use sys::arguments::Word;
+
+/// The original's table, from which glibc's is made as well.
+const SPECS: [Spec<'_>; 5] = [
+    Spec { long: "help", short: Some('h'), value: Value::None, effect: Effect::AtOnce },
+    Spec { long: "single-child", short: Some('c'), value: Value::None, effect: Effect::AtTheEnd },
+    Spec { long: "rewrite", short: Some('r'), value: Value::Required, effect: Effect::AtTheEnd },
+    Spec { long: "verbose", short: Some('v'), value: Value::None, effect: Effect::AtTheEnd },
+    Spec { long: "version", short: Some('V'), value: Value::None, effect: Effect::AtOnce },
+];
+
+/// The input is the words of a command line, each but the last with a NUL byte behind it. The first is the program's
+/// name.
+///
+/// # Panics
+/// The program reads it in another way than glibc.
+pub fn command_line(input: &[u8]) {
+    glibc::with_words(input, |words| {
+        let read = glibc::read_options(words);
+        assert_eq!(translated(words), read, "getopt::translate (left) and getopt_long(3) (right) on {words:?}");
+        assert_eq!(parsed(words), expected(words, read), "cli::parse (left) and the original (right) on {words:?}");
+    });
+}
+
+/// The input is the value of an `-r`.
+///
+/// # Panics
+/// The program reads it in another way than glibc.
+pub fn rewrite(input: &[u8]) {
+    // A word ends at its first NUL byte.
+    let text: Vec<u8> = input.iter().copied().take_while(|&byte| byte != 0).collect();
+    let ours = Rewrite::parse(&text).map(numbers);
+    let theirs = scanned(&text);
+    assert_eq!(ours, theirs, "Rewrite::parse (left) and sscanf(3) (right) on \"{}\"", text.escape_ascii());
+}
+
+/// What is compared of a whole command line.
+#[derive(Debug, PartialEq, Eq)]
+enum Meaning {
+    Run { single_child: bool, verbose: bool, rewrites: Vec<(i32, i32)>, command: Vec<Word> },
+    Help,
+    Version,
+    Error(OsString),
+}
+
+/// What `getopt` reads.
+fn translated(words: &[Word]) -> Reading {
+    let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
+    let translation = getopt::translate(&SPECS, words);
+    Reading {
+        options: translation.options,
+        end: match translation.end {
+            // Its words are those behind the program's name.
+            End::Command(index) => glibc::End::Command(index + 1),
+            End::AtOnce => glibc::End::AtOnce,
+            End::Error(error) => {
+                glibc::End::Error(os_string(&[program.to_bytes(), b": ", &error.text(), b"\n"].concat()))
+            }
+        },
+    }
+}
+
+/// What `cli` makes of it.
+fn parsed(words: &[Word]) -> Meaning {
+    let version = concat!("dumb-init v", env!("CARGO_PKG_VERSION"), "\n");
+    match cli::parse(words) {
+        Ok(Invocation::Run(options, command)) => {
+            let Options { forward, verbosity, rewrites } = options;
+            Meaning::Run {
+                single_child: forward == Some(Forward::Child),
+                verbose: verbosity == Some(Verbosity::Debug),
+                rewrites: rewrites.into_iter().map(numbers).collect(),
+                command: command.to_vec(),
+            }
+        }
+        Ok(Invocation::Print(text)) if text == version => Meaning::Version,
+        Ok(Invocation::Print(text)) => {
+            assert!(text.starts_with(version), "neither help nor version: {text}");
+            Meaning::Help
+        }
+        Err(UsageError(text)) => Meaning::Error(os_string(&text)),
+    }
+}
+
+/// What the original makes of the options that glibc reads: it acts on one after the other.
+fn expected(words: &[Word], read: Reading) -> Meaning {
+    let (mut single_child, mut verbose, mut rewrites) = (false, false, Vec::new());
+    for option in &read.options {
+        match option.as_bytes() {
+            b"--help" => return Meaning::Help,
+            b"--version" => return Meaning::Version,
+            b"--single-child" => single_child = true,
+            b"--verbose" => verbose = true,
+            other => match other.strip_prefix(b"--rewrite=").map(scanned) {
+                Some(Some(numbers)) => rewrites.push(numbers),
+                Some(None) => {
+                    return Meaning::Error(
+                        "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
+                         This option can be specified multiple times.\n\
+                         Use --help for full usage.\n"
+                            .into(),
+                    );
+                }
+                None => unreachable!("{option:?}"),
+            },
+        }
+    }
+    match read.end {
+        glibc::End::Error(text) => Meaning::Error(text),
+        glibc::End::AtOnce => unreachable!("an option that acts at once comes last"),
+        glibc::End::Command(index) => match words.get(index..).unwrap_or_default() {
+            [] => {
+                let program = words.first().map_or(&[][..], |program| program.to_bytes());
+                Meaning::Error(os_string(
+                    &[b"Usage: ", program, b" [option] program [args]\nTry ", program, b" --help for full usage.\n"]
+                        .concat(),
+                ))
+            }
+            command => Meaning::Run { single_child, verbose, rewrites, command: command.to_vec() },
+        },
+    }
+}
+
+/// The two numbers of a rule. Only a table tells them.
+fn numbers(rewrite: Rewrite) -> (i32, i32) {
+    let mut table = RewriteTable::new();
+    table.set(rewrite);
+    let mut rules = (1..=64).filter_map(Signum::new).filter_map(|from| Some((from, table.get(from)?)));
+    match (rules.next(), rules.next()) {
+        (Some((from, Outcome::Dropped)), None) => (from.raw(), 0),
+        (Some((from, Outcome::Becomes(to))), None) => (from.raw(), to.raw()),
+        rules => panic!("{rewrite:?} is not one rule but {rules:?}"),
+    }
+}
+
+/// The two numbers of a rule as the original reads them.
+fn scanned(text: &[u8]) -> Option<(i32, i32)> {
+    let text = CString::new(text).ok()?;
+    glibc::scan_pair(&text).filter(|(from, to)| (1..=31).contains(from) && (0..=31).contains(to))
+}
+
+fn os_string(bytes: &[u8]) -> OsString {
+    std::ffi::OsStr::from_bytes(bytes).to_owned()
+}
