@@ -120,19 +120,10 @@ fn a_child_that_ended_before_the_start_does_not_stay_a_zombie() {
 fn a_fork_that_fails_is_told_and_ends_it() {
     // For root there is no limit of processes.
     let start = if nix::unistd::geteuid().is_root() { init().condition("user=65534") } else { init() };
-    let scratch = world_executable_init();
-    let outcome = start.program_at(&scratch.1).condition("processes=0").words(["true"]).run();
-    outcome.expect_code(1).expect_stdout("").expect_stderr("[dumb-init] Unable to fork. Exiting.\n");
-}
-
-/// A copy of the init that every user may execute, wherever the original lies.
-fn world_executable_init() -> (Scratch, std::path::PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
     let scratch = Scratch::new();
-    let path = scratch.path().join("dumb-init");
-    std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-    std::fs::copy(init_under_test(), &path).unwrap();
-    (scratch, path)
+    let init = scratch.executable_copy(&init_under_test());
+    let outcome = start.program_at(&init).condition("processes=0").words(["true"]).run();
+    outcome.expect_code(1).expect_stdout("").expect_stderr("[dumb-init] Unable to fork. Exiting.\n");
 }
 
 #[test]

@@ -2,26 +2,16 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 
 use super::{Case, Init, Setting, is_root};
 use crate::support::{Scratch, role};
-
-/// Wherever it lies, a copy that every user may execute.
-fn executable_by_all(scratch: &Scratch, case: Case) -> PathBuf {
-    let path = scratch.path().join("init");
-    std::fs::set_permissions(scratch.path(), std::fs::Permissions::from_mode(0o755)).expect("permissions");
-    std::fs::copy(case.init.path(), &path).expect("a copy");
-    path
-}
 
 pub fn a_fork_that_fails_is_told(case: Case) {
     if !is_root() {
         return;
     }
     let scratch = Scratch::new();
-    let path = executable_by_all(&scratch, case);
+    let path = scratch.executable_copy(&case.init.path());
     // For root there is no limit of processes.
     let start = case.start().program_at(&path).condition("user=65534").condition("processes=0");
     let outcome = start.words(["true"]).run();

@@ -4,7 +4,6 @@
 //! has no other expectation here must change nothing: see `normal_life`.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::part::{Part, Plan};
 use crate::setting::{Mode, Place, SETTINGS};
@@ -100,10 +99,7 @@ fn no_session(case: Case) -> Result<(), String> {
 
 fn no_process(case: Case) -> Result<(), String> {
     let scratch = Scratch::new();
-    // Wherever the init lies, a copy that every user may execute.
-    let path = scratch.path().join("init");
-    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-    fs::copy(init_under_test(), &path).expect("a copy");
+    let path = scratch.executable_copy(&init_under_test());
     let conditions = ["user=65534", case.condition];
     let mut start = Start::new(case.place, case.mode, &conditions, &[], &["exit", "7"]).with_init_at(&path);
     start.piped_stderr = true;

@@ -94,6 +94,9 @@ pub fn skip(reason: &str) -> bool {
 }
 
 /// A directory of a test's own, removed when the test ends.
+///
+/// What is written there may be executed, so a process of its own writes it: what we had open for writing, another test's
+/// child could inherit for a moment, and no file is executed that somebody has open for writing (ETXTBSY).
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -110,11 +113,28 @@ impl Scratch {
         &self.0
     }
 
+    /// Copies a program, wherever it lies, to where every user may execute it.
+    pub fn executable_copy(&self, program: &Path) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let copy = self.0.join("copy");
+        std::fs::set_permissions(&self.0, std::fs::Permissions::from_mode(0o755)).expect("permissions");
+        let status = std::process::Command::new("cp").arg(program).arg(&copy).status();
+        assert!(status.is_ok_and(|status| status.success()), "cp {}", program.display());
+        copy
+    }
+
     /// Writes a file with these permissions, and returns its path.
     pub fn file(&self, name: impl AsRef<OsStr>, text: &str, mode: u32) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let path = self.0.join(name.as_ref());
-        std::fs::write(&path, text).expect("a file for the test");
+        let mut writer = std::process::Command::new("sh")
+            .args([OsStr::new("-c"), OsStr::new("cat >\"$0\""), path.as_os_str()])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .expect("a shell");
+        // Its end is the file's, too.
+        std::io::Write::write_all(&mut writer.stdin.take().expect("a pipe"), text.as_bytes()).expect("a text");
+        assert!(writer.wait().is_ok_and(|status| status.success()), "{}", path.display());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("permissions");
         path
     }
