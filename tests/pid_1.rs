@@ -1,6 +1,7 @@
 //! As PID 1 of a namespace, which is what it is made for.
 
-use crate::support::{can_have_pid_namespaces, init, procfs, role};
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{can_have_pid_namespaces, init, procfs, role, send};
 
 #[test]
 fn as_pid_1_it_forwards_and_reports_as_anywhere() {
@@ -72,4 +73,30 @@ fn on_a_terminal_as_pid_1_the_command_gets_it() {
     running.wait_for_stdout("the key", |text| text.contains("got 2"));
     terminal.keys("\x1c");
     running.wait_for_stdout("the key", |text| text.contains("got 3"));
+}
+
+#[test]
+fn as_pid_1_a_flood_of_deaths_does_not_keep_a_signal_waiting() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    wanted_difference("14. The order of signals and deaths", Original::Fails, || {
+        let running = init().in_namespace().word("-v").words(role(["orphans-that-wait", "200"])).start();
+        running.wait_for_line("ready");
+        let pid = running.pid();
+        // While it is stopped, all of them end, and a signal comes whose number is higher than SIGCHLD's.
+        send(pid, libc::SIGSTOP);
+        procfs::wait_for_state(pid, 'T');
+        send(running.command_pid(), libc::SIGUSR1);
+        let zombies = || procfs::children(pid).into_iter().filter(|&child| procfs::state(child) == Some('Z')).count();
+        procfs::wait_until("the orphans have ended", || zombies() == 200);
+        send(pid, 40);
+        send(pid, libc::SIGCONT);
+        let outcome = running.outcome();
+        outcome.expect_code(168);
+        let stderr = outcome.stderr();
+        let reaped = |text: &str| text.matches("[dumb-init] A child with PID ").count();
+        let (before, after) = stderr.split_once("[dumb-init] Received signal 40.").expect("signal 40");
+        assert!(reaped(before) < 200 && reaped(after) > 0, "{} before, {} after", reaped(before), reaped(after));
+    });
 }

@@ -1,39 +1,59 @@
 //! Roles that have many processes.
 
-use std::io::{PipeReader, Read};
+use std::io::{PipeReader, PipeWriter, Read};
 
 use nix::unistd::{ForkResult, fork};
 
 use crate::say;
 use crate::signals::{next, set_mask};
 
+/// Has `count` orphans that end at the same moment, when it gets SIGUSR1.
+pub(crate) fn orphans_that_wait(count: u32) -> ! {
+    let orphans = processes(count, Kin::Orphans);
+    wait_for_usr1();
+    drop(orphans);
+    crate::hang()
+}
+
 /// Has `count` orphans that end at the same moment, and as many children that end in the same moment as it does itself.
 pub(crate) fn crowd(count: u32, status: i32) -> i32 {
-    let ended_by = |grandchildren: bool| {
-        let (reader, writer) = std::io::pipe().expect("a pipe");
-        for _ in 0..count {
-            fork_and(|| {
-                // SAFETY: a descriptor that only this process's copy of `writer` has.
-                unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&writer)) };
-                if grandchildren {
-                    fork_and(|| wait_for_the_end(&reader));
-                } else {
-                    wait_for_the_end(&reader);
-                }
-            });
-        }
-        writer
-    };
-    let orphans = ended_by(true);
-    while nix::sys::wait::wait().is_ok() {}
-    drop(orphans);
-    let children = ended_by(false);
+    drop(processes(count, Kin::Orphans));
+    let children = processes(count, Kin::Children);
+    wait_for_usr1();
+    drop(children);
+    status
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kin {
+    Children,
+    Orphans,
+}
+
+/// Starts processes that end when what is returned is dropped.
+fn processes(count: u32, kin: Kin) -> PipeWriter {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    for _ in 0..count {
+        fork_and(|| {
+            // SAFETY: a descriptor that only this process's copy of `writer` has.
+            unsafe { libc::close(std::os::fd::AsRawFd::as_raw_fd(&writer)) };
+            match kin {
+                Kin::Children => wait_for_the_end(&reader),
+                Kin::Orphans => fork_and(|| wait_for_the_end(&reader)),
+            }
+        });
+    }
+    if kin == Kin::Orphans {
+        while nix::sys::wait::wait().is_ok() {}
+    }
+    writer
+}
+
+fn wait_for_usr1() {
     let usr1 = 1 << (libc::SIGUSR1 - 1);
     set_mask(usr1);
     say("ready");
     next(usr1);
-    drop(children);
-    status
 }
 
 fn wait_for_the_end(reader: &PipeReader) {

@@ -48,6 +48,7 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         ["orphans", count] => orphans(count.parse().unwrap()),
         ["waves", size] => mob::waves(size.parse().unwrap()),
         ["mob", seed, size, status] => mob::mob(seed.parse().unwrap(), size.parse().unwrap(), status.parse().unwrap()),
+        ["orphans-that-wait", count] => crowd::orphans_that_wait(count.parse().unwrap()),
         ["crowd", count, status] => crowd::crowd(count.parse().unwrap(), status.parse().unwrap()),
         ["trapped", signum] => signals::stop_under_trace(signum.parse().unwrap()),
         ["eof", descriptor] => close_and_hang(descriptor.parse().unwrap()),
