@@ -56,7 +56,7 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     logging::init(config.verbosity);
     config.notes.iter().copied().for_each(logging::say);
 
-    sys::signals::expect_children();
+    sys::dispositions::expect_children();
     supervisor::collect_older_children();
     let (hand_over, mut earlier) = match config.forward {
         Forward::Group => {

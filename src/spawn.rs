@@ -17,7 +17,7 @@ use crate::status::ExitStatus;
 use crate::sys::arguments::Word;
 use crate::sys::clone::{self, Memory, Stack};
 use crate::sys::exec::{self, Vector};
-use crate::sys::{keys, signals, tty};
+use crate::sys::{dispositions, keys, signals, tty};
 use crate::terminal::HandOver;
 
 /// What runs a script that names no interpreter.
@@ -60,8 +60,8 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
             return ExitStatus::FAILURE.code().into();
         }
         match memory {
-            Memory::Shared => signals::note_until_exec(),
-            Memory::Copied => signals::act_by_default(),
+            Memory::Shared => dispositions::note_until_exec(),
+            Memory::Copied => dispositions::act_by_default(),
         }
         signals::unblock_all();
         let own_entry = ListenPid::new(unistd::getpid());
@@ -79,7 +79,7 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
     })?;
     signals::block_all();
     // A key that came between the clone and setsid has reached the child and us; we forward ours.
-    for signum in signals::noted().filter(|signum| session.is_none() || !signum.comes_from_a_key()) {
+    for signum in dispositions::noted().filter(|signum| session.is_none() || !signum.comes_from_a_key()) {
         // It fails only where the process has ended already, which makes no difference.
         let _ = signals::send_to_process(main, signum);
     }

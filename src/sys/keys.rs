@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use nix::unistd::getpid;
 
-use super::signals;
+use super::{dispositions, signals};
 use crate::signal::Signum;
 
 static PARENT: AtomicI32 = AtomicI32::new(0);
@@ -21,21 +21,21 @@ static SHARED: AtomicU32 = AtomicU32::new(0);
 
 extern "C" fn on_key(number: c_int, info: *const libc::siginfo_t, _context: *const c_void) {
     if getpid().as_raw() != PARENT.load(Ordering::Relaxed) {
-        return signals::note(number);
+        return dispositions::note(number);
     }
     // SAFETY: the kernel passes a siginfo_t to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
     // What a process has sent us, and us alone, has a code of 0 or less.
     let both_have_it = CHILD_IS_THERE.load(Ordering::Relaxed) && code > 0;
     let keys = if both_have_it { &SHARED } else { &BEFORE };
-    keys.fetch_or(signals::bit(number), Ordering::Relaxed);
+    keys.fetch_or(dispositions::bit(number), Ordering::Relaxed);
 }
 
 /// Begins to note keys, those that wait already included, until the next [`signals::block_all`].
 pub(crate) fn start_noting() {
     PARENT.store(getpid().as_raw(), Ordering::Relaxed);
     for key in Signum::KEYS {
-        signals::handle_with_information(key, on_key);
+        dispositions::handle_with_information(key, on_key);
     }
     signals::unblock(&Signum::KEYS);
 }
@@ -47,10 +47,10 @@ pub(crate) fn child_is_there() {
 
 /// The keys that only we have got, although the child, which came later, is who they are meant for.
 pub(crate) fn from_before_the_child() -> impl Iterator<Item = Signum> {
-    signals::of_bits(BEFORE.load(Ordering::Relaxed))
+    dispositions::of_bits(BEFORE.load(Ordering::Relaxed))
 }
 
 /// The keys that we and the child have got.
 pub(crate) fn shared_with_the_child() -> impl Iterator<Item = Signum> {
-    signals::of_bits(SHARED.load(Ordering::Relaxed))
+    dispositions::of_bits(SHARED.load(Ordering::Relaxed))
 }

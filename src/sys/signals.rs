@@ -5,10 +5,9 @@
 //! kernel), so no handler is needed. The system calls are made directly: the C libraries' sets leave out the signals
 //! that they use themselves (32 and 33 with glibc, 32 to 34 with musl), and SIGRTMIN is among those.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::mem::{MaybeUninit, size_of};
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
@@ -17,7 +16,7 @@ use nix::unistd::{Pid, getpid};
 use crate::signal::Signum;
 
 /// The kernel's own set of signals 1 to 64, signal n being bit n - 1.
-type KernelSet = u64;
+pub(super) type KernelSet = u64;
 const ALL: KernelSet = KernelSet::MAX;
 const NONE: KernelSet = 0;
 
@@ -48,67 +47,6 @@ pub(crate) fn unblock_all() {
 /// Lets these signals through.
 pub(super) fn unblock(signals: &[Signum]) {
     change_mask(libc::SIG_UNBLOCK, signals.iter().fold(NONE, |set, &signum| set | set_of(signum)));
-}
-
-fn set_disposition(signum: Signum, handler: libc::sighandler_t, flags: c_int) {
-    // SAFETY: a sigaction of zeros is a valid one: SIG_DFL, no flags, empty mask.
-    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    action.sa_sigaction = handler;
-    action.sa_flags = flags;
-    // KILL and STOP are refused with EINVAL, and have the default disposition anyway.
-    // SAFETY: `action` lives through the call; the old action isn't asked for.
-    unsafe { libc::sigaction(signum.raw(), &raw const action, ptr::null_mut()) };
-}
-
-/// Makes our children's deaths visible to us where whoever started us ignores SIGCHLD: then the kernel would reap them
-/// by itself, and nobody would ever learn the command's status (wait(2), notes).
-pub(crate) fn expect_children() {
-    set_disposition(Signum::CHLD, libc::SIG_DFL, 0);
-}
-
-/// What a handler is that wants to know where a signal came from.
-pub(super) type InformedHandler = extern "C" fn(c_int, *const libc::siginfo_t, *const c_void);
-
-/// Has a signal handled by `handler`, which may interrupt anything.
-pub(super) fn handle_with_information(signum: Signum, handler: InformedHandler) {
-    set_disposition(signum, handler as libc::sighandler_t, libc::SA_SIGINFO);
-}
-
-/// A standard signal's place in a word.
-pub(super) fn bit(number: c_int) -> u32 {
-    1u32.wrapping_shl(number.cast_unsigned())
-}
-
-/// The standard signals whose bits are set.
-pub(super) fn of_bits(bits: u32) -> impl Iterator<Item = Signum> {
-    Signum::standard().filter(move |signum| bits & bit(signum.raw()) != 0)
-}
-
-/// The standard signals that the child has got before its exec.
-static NOTED: AtomicU32 = AtomicU32::new(0);
-
-pub(super) extern "C" fn note(number: c_int) {
-    NOTED.fetch_or(bit(number), Ordering::Relaxed);
-}
-
-/// Lets signals 1 to 31 do nothing to the child but be noted, until its exec makes default dispositions of that
-/// (execve(2)), also of what was ignored when we were started. What was ignored among the real-time signals stays so.
-///
-/// A default disposition would do as well but for those that stop a process: we sleep until the child's exec, and would
-/// not see that it is stopped, nor could we stop with it.
-pub(crate) fn note_until_exec() {
-    let handler: extern "C" fn(c_int) = note;
-    Signum::standard().for_each(|signum| set_disposition(signum, handler as libc::sighandler_t, 0));
-}
-
-/// The same for a child that can't tell us what it has noted: it acts on it.
-pub(crate) fn act_by_default() {
-    Signum::standard().for_each(|signum| set_disposition(signum, libc::SIG_DFL, 0));
-}
-
-/// What the child, which had our memory, has noted before its exec.
-pub(crate) fn noted() -> impl Iterator<Item = Signum> {
-    of_bits(NOTED.load(Ordering::Relaxed))
 }
 
 /// A signal that was fetched, and where it came from (sigaction(2), `si_code`).

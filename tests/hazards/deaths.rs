@@ -1,7 +1,7 @@
 //! Rows about processes that end or stop.
 
 use super::{Case, Setting};
-use crate::support::{procfs, role};
+use crate::support::{procfs, role, send};
 
 pub fn an_ignored_sigchld_hides_no_death(case: Case) {
     case.start().condition("ignored=17").words(role(["exit", "7"])).run().expect_code(7);
@@ -42,9 +42,11 @@ pub fn a_child_from_before_the_start_is_not_taken_for_the_command(case: Case) {
 
 pub fn orphans_are_reaped_and_no_signal_of_a_burst_is_lost(case: Case) {
     if case.setting == Setting::Pid1 {
-        let running = case.start().words(role(["orphans", "1000"])).start();
+        let running = case.start().words(role(["orphans-that-wait", "1000"])).start();
         running.wait_for_line("ready");
         let (pid, command) = (running.pid(), running.command_pid());
+        assert_eq!(procfs::children(pid).len(), 1001, "{running}");
+        send(command, libc::SIGUSR1);
         procfs::wait_until("the command is its only child", || procfs::children(pid) == [command]);
         running.signal(libc::SIGTERM);
         running.outcome().expect_code(143);
