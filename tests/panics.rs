@@ -1,6 +1,6 @@
 //! What a mistake in the init would lead to: with the feature `deliberate-panic` it panics on signal 62.
 
-use crate::support::{can_have_pid_namespaces, init, procfs, role};
+use crate::support::{can_have_pid_namespaces, init, procfs, role, send};
 
 #[test]
 fn a_panic_is_told_and_ends_nothing() {
@@ -42,6 +42,26 @@ fn after_a_panic_deaths_are_reaped_and_told() {
     let outcome = running.outcome();
     outcome.expect_code(7);
     assert!(outcome.stderr().ends_with("[dumb-init] Child exited with status 7. Goodbye.\n"), "{outcome}");
+}
+
+#[test]
+fn after_a_panic_among_deaths_the_others_are_reaped() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = init().in_namespace().words(role(["orphans-that-wait", "200"])).start();
+    running.wait_for_line("ready");
+    let (pid, command) = (running.pid(), running.command_pid());
+    // While it is stopped, all of them end. It panics when it has collected the first of them.
+    send(pid, libc::SIGSTOP);
+    procfs::wait_for_state(pid, 'T');
+    send(command, libc::SIGUSR1);
+    let zombies = || procfs::children(pid).into_iter().filter(|&child| procfs::state(child) == Some('Z')).count();
+    procfs::wait_until("the orphans have ended", || zombies() == 200);
+    send(pid, 62);
+    send(pid, libc::SIGCONT);
+    running.wait_for_debug_line("Going on.");
+    procfs::wait_until("the command is its only child", || procfs::children(pid) == [command]);
 }
 
 #[test]

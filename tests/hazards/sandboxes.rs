@@ -80,6 +80,13 @@ pub fn a_refused_call_changes_nothing(case: Case) {
             Setting::Pid1 => libc::EPERM,
             Setting::Plain => libc::ENOSYS,
         };
-        lives(case, &format!("refused={call}:{errno}"));
+        let refused = format!("refused={call}:{errno}");
+        lives(case, &refused);
+        if case.init == Init::UnderTest {
+            // What waits at the start is not forwarded too early either.
+            let start = case.start().condition("pending=40").condition(&refused);
+            let outcome = start.words(role(["record", "40"])).run();
+            assert!([42, 168].contains(&outcome.code()), "{outcome}");
+        }
     }
 }

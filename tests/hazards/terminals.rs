@@ -26,15 +26,6 @@ pub fn a_real_hangup_is_not_swallowed(case: Case) {
     running.wait_for_line("got 1");
     running.signal(64);
     running.outcome().expect_code(42);
-    // In the foreground: once those two have come, every other one is real.
-    let (running, _terminal) = case.start().words(role(["record", "64"])).start_on_terminal();
-    running.wait_for_line("ready");
-    running.signal(63);
-    running.wait_for_line("got 63");
-    running.signal(libc::SIGHUP);
-    running.wait_for_line("got 1");
-    running.signal(libc::SIGCONT);
-    running.wait_for_line("got 18");
 }
 
 pub fn the_command_has_the_terminal_behind_a_redirected_stdin(case: Case) {

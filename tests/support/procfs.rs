@@ -24,6 +24,18 @@ pub fn children(parent: Pid) -> Vec<Pid> {
     all().into_iter().filter(|&pid| stat(pid).is_some_and(|fields| fields[1] == parent.to_string())).collect()
 }
 
+/// The child that a process has had for the longest time. Numbers don't tell: they begin anew at some point.
+pub fn oldest_child(parent: Pid) -> Option<Pid> {
+    const START_TIME: usize = 22 - 3;
+    // In their order, where the kernel has it (CONFIG_PROC_CHILDREN).
+    let in_order = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    if let Some(first) = in_order.split_whitespace().next() {
+        return first.parse().ok().map(Pid::from_raw);
+    }
+    let age = |pid: &Pid| stat(*pid).and_then(|fields| fields.get(START_TIME)?.parse::<u64>().ok());
+    children(parent).into_iter().min_by_key(age)
+}
+
 /// Every process there is.
 pub fn all() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").expect("/proc");

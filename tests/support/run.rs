@@ -201,7 +201,7 @@ impl Running {
 
     /// The PID of the command, the program's first child.
     pub fn command_pid(&self) -> Pid {
-        procfs::children(self.pid()).into_iter().min().unwrap_or_else(|| panic!("no child\n{self}"))
+        procfs::oldest_child(self.pid()).unwrap_or_else(|| panic!("no child\n{self}"))
     }
 
     /// Sends the program a signal.
