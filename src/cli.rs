@@ -4,21 +4,28 @@
 //! table of the options, reads their values and lays out the help; `getopt` translates the original's dialect for it.
 //! No input or output, and nothing is started.
 
-use std::ffi::{CStr, OsString};
+use std::borrow::Cow;
+use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use clap::parser::ValuesRef;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use crate::getopt::{self, Effect, End, Spec, Translation, Value};
+use crate::duration::{Delay, Limit};
+use crate::getopt::{self, Effect, End, Spec, Spelling, Translation, Value as Takes};
 use crate::logging::Verbosity;
 use crate::policy::Forward;
 use crate::rewrite::Rewrite;
+use crate::signal::Signum;
+use crate::split_string;
+use crate::status::ExitRule;
 use crate::sys::arguments::Word;
+use crate::value::{Switch, Value, parse_list, refusal};
 
 /// What a command line asks for.
-pub(crate) enum Invocation<'a> {
+pub(crate) enum Invocation {
     /// Run a command.
-    Run(Options, &'a [Word]),
+    Run(Options, Vec<Word>),
     /// Print this text, and nothing else.
     Print(String),
 }
@@ -28,14 +35,23 @@ pub(crate) enum Invocation<'a> {
 pub(crate) struct Options {
     pub(crate) forward: Option<Forward>,
     pub(crate) verbosity: Option<Verbosity>,
-    pub(crate) rewrites: Vec<Rewrite>,
+    pub(crate) rewrites: Option<Vec<Rewrite>>,
+    /// The values among those of `-r` that go on after the rule.
+    pub(crate) half_ignored: Vec<Vec<u8>>,
+    pub(crate) drain: Option<Limit>,
+    pub(crate) linger: Option<Switch>,
+    pub(crate) kill_after: Option<Limit>,
+    pub(crate) delays: Option<Vec<Delay>>,
+    pub(crate) exit_rules: Option<Vec<ExitRule>>,
+    pub(crate) parent_death_signal: Option<Signum>,
+    pub(crate) subreaper: Option<Switch>,
 }
 
 /// The text of what is wrong, with its newline.
 pub(crate) struct UsageError(pub(crate) Vec<u8>);
 
 impl UsageError {
-    fn new(program: &CStr, text: &[u8]) -> Self {
+    pub(crate) fn new(program: &CStr, text: &[u8]) -> Self {
         Self([program.to_bytes(), b": ", text, b"\n"].concat())
     }
 
@@ -57,87 +73,231 @@ const SINGLE_CHILD: &str = "single-child";
 const REWRITE: &str = "rewrite";
 const VERBOSE: &str = "verbose";
 const VERSION: &str = "version";
+const FORWARD: &str = "forward";
+const DRAIN: &str = "drain";
+const LINGER: &str = "linger";
+const KILL_AFTER: &str = "kill-after";
+const DELAY: &str = "delay";
+const EXIT_MAP: &str = "exit-map";
+const PARENT_DEATH_SIGNAL: &str = "parent-death-signal";
+const SUBREAPER: &str = "subreaper";
+const SPLIT_STRING: &str = "split-string";
 
-/// The options. Their order is that in which an ambiguous abbreviation lists them.
-fn table() -> Command {
-    let flag = |name: &'static str, short: char, help: &'static str| {
-        Arg::new(name).long(name).short(short).help(help).action(ArgAction::SetTrue)
-    };
+/// The options of the original. Their order is that in which an ambiguous abbreviation lists them.
+const ORIGINAL: [&str; 5] = [HELP, SINGLE_CHILD, REWRITE, VERBOSE, VERSION];
+
+/// Of several values the last one counts, where one is wanted; but each is read.
+fn value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    let arg = Arg::new(name).long(name).value_name(value).help(help);
+    arg.action(ArgAction::Append).value_parser(value_parser!(OsString)).next_line_help(true)
+}
+
+fn flag(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
+}
+
+/// The options that the original has.
+fn options_of_the_original() -> Command {
     Command::new("dumb-init")
         .no_binary_name(true)
         .disable_help_flag(true)
         .disable_version_flag(true)
         .args_override_self(true)
-        .arg(flag(HELP, 'h', "Print this text and exit").display_order(4))
-        .arg(flag(SINGLE_CHILD, 'c', "Signal COMMAND's process alone; start no session").display_order(1))
+        .next_help_heading("Options of the original")
+        .arg(flag(HELP, "Print this text and exit").short('h').display_order(4))
+        .arg(flag(SINGLE_CHILD, "Signal COMMAND's process alone; start no session").short('c').display_order(1))
         .arg(
-            Arg::new(REWRITE)
-                .long(REWRITE)
+            value(REWRITE, "s:r", "Forward signal s as r, or not at all where r is 0")
                 .short('r')
-                .value_name("s:r")
-                .help("Forward signal s as r, or not at all where r is 0")
-                .action(ArgAction::Append)
-                .value_parser(value_parser!(OsString))
-                .display_order(2),
+                .display_order(2)
+                .next_line_help(false),
         )
-        .arg(flag(VERBOSE, 'v', "Say on stderr what is done").display_order(3))
-        .arg(flag(VERSION, 'V', "Print the version and exit").display_order(5))
+        .arg(
+            flag(VERBOSE, "Say on stderr what is done; -vv: who sent what, too")
+                .short('v')
+                .display_order(3)
+                .action(ArgAction::Count),
+        )
+        .arg(flag(VERSION, "Print the version and exit").short('V').display_order(5))
+}
+
+/// All options. The table of clap's that has them takes time to be made.
+fn all_options() -> Command {
+    options_of_the_original()
+        .next_help_heading("Shutdown")
+        .arg(value(FORWARD, "WHOM", "Forward to the child, to its group, or to the tree: all descendants"))
+        .arg(value(DRAIN, "DURATION", "After COMMAND's end, SIGTERM whoever has not got it, and wait for them"))
+        .arg(flag(LINGER, "Go on after COMMAND's end until no descendant is left").next_line_help(true))
+        .arg(value(KILL_AFTER, "DURATION", "Kill what is left so long after the first SIGTERM, SIGINT, SIGQUIT"))
+        .arg(value(DELAY, "SIGNAL:DURATION", "Hold this signal for so long before it is forwarded"))
+        .arg(value(EXIT_MAP, "CODE[:NEW]", "Report NEW, or 0, in place of exit status CODE"))
+        .next_help_heading("Start")
+        .arg(value(PARENT_DEATH_SIGNAL, "SIGNAL", "Get this signal when the parent of dumb-init ends"))
+        .arg(flag(SUBREAPER, "Adopt orphans although not PID 1").next_line_help(true))
+        .arg(value(SPLIT_STRING, "WORDS", "Take one word apart, as in a #! line; must be the first option").short('S'))
 }
 
 fn specs(table: &Command) -> Vec<Spec<'_>> {
     table
         .get_arguments()
         .filter_map(|arg| {
+            let long = arg.get_long()?;
             Some(Spec {
-                long: arg.get_long()?,
+                long,
                 short: arg.get_short(),
-                value: if arg.get_action().takes_values() { Value::Required } else { Value::None },
-                effect: if [HELP, VERSION].contains(&arg.get_id().as_str()) {
-                    Effect::AtOnce
-                } else {
-                    Effect::AtTheEnd
-                },
+                value: if arg.get_action().takes_values() { Takes::Required } else { Takes::None },
+                effect: if [HELP, VERSION].contains(&long) { Effect::AtOnce } else { Effect::AtTheEnd },
+                spelling: if ORIGINAL.contains(&long) { Spelling::Abbreviated } else { Spelling::InFull },
             })
         })
         .collect()
 }
 
-/// Reads a command line, the name of the program first.
+/// Reads a command line, the name of the program first. `variable` knows the environment, which `-S` may ask for.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn parse(words: &[Word]) -> Result<Invocation<'_>, UsageError> {
+pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Invocation, UsageError> {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
     // Nothing to parse: what starts most containers is a command without options.
-    let (options, command) = if words.first().is_some_and(|word| !word.to_bytes().starts_with(b"-")) {
-        (Options::default(), words)
-    } else {
-        let mut table = table();
-        let Translation { options, end } = getopt::translate(&specs(&table), words);
-        let matches = table
-            .try_get_matches_from_mut(options)
-            // Not to be: getopt lets nothing through that the table doesn't have.
-            .map_err(|error| UsageError::new(program, error.to_string().trim_end().as_bytes()))?;
-        // A bad value stands before whatever ended the options.
-        let options = read(&matches)?;
-        match end {
-            End::Command(index) => (options, words.get(index..).unwrap_or_default()),
-            End::Error(error) => return Err(UsageError::new(program, &error.text())),
-            End::AtOnce if matches.get_flag(HELP) => return Ok(Invocation::Print(help(table))),
-            End::AtOnce => return Ok(Invocation::Print(version())),
+    match words {
+        [first, ..] if !first.to_bytes().starts_with(b"-") => {
+            return Ok(Invocation::Run(Options::default(), words.to_vec()));
         }
-    };
-    if command.is_empty() { Err(UsageError::no_command(program)) } else { Ok(Invocation::Run(options, command)) }
+        [first, command @ ..] if first.to_bytes() == b"--" && !command.is_empty() => {
+            return Ok(Invocation::Run(Options::default(), command.to_vec()));
+        }
+        _ => {}
+    }
+    let words = split_first_word(words, variable).map_err(|text| UsageError::new(program, &text))?;
+    let mut table = options_of_the_original();
+    let mut translation = getopt::translate(&specs(&table), &words);
+    // It may be an option that the original doesn't have, or the help, which names them all.
+    if !matches!(translation.end, End::Command(_)) {
+        table = all_options();
+        translation = getopt::translate(&specs(&table), &words);
+    }
+    let Translation { options, end } = translation;
+    let matches = table
+        .try_get_matches_from_mut(options)
+        // Not to be: getopt lets nothing through that the table doesn't have.
+        .map_err(|error| UsageError::new(program, error.to_string().trim_end().as_bytes()))?;
+    // A bad value stands before whatever ended the options.
+    let options = read(&matches).map_err(|error| match error {
+        BadValue::OfRewrite => UsageError::bad_rewrite(),
+        BadValue::Other(text) => UsageError::new(program, &text),
+    })?;
+    match end {
+        End::Command(index) => match words.get(index..).unwrap_or_default() {
+            [] => Err(UsageError::no_command(program)),
+            command => Ok(Invocation::Run(options, command.to_vec())),
+        },
+        End::Error(error) => Err(UsageError::new(program, &error.text())),
+        End::AtOnce if is_set(&matches, HELP) => Ok(Invocation::Print(help(table))),
+        End::AtOnce => Ok(Invocation::Print(version())),
+    }
 }
 
-fn read(matches: &ArgMatches) -> Result<Options, UsageError> {
-    let values = matches.get_many::<OsString>(REWRITE).unwrap_or_default();
-    let rewrites: Option<Vec<Rewrite>> = values.map(|value| Rewrite::parse(value.as_bytes())).collect();
+/// The words, with those that `-S` makes of the first one in its place, if it is `-S`.
+fn split_first_word<'a, 'w>(
+    words: &'w [Word],
+    variable: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Result<Cow<'w, [Word]>, Vec<u8>> {
+    let (text, rest) = match words {
+        [first, second, rest @ ..] if matches!(first.to_bytes(), b"-S" | b"--split-string") => {
+            (second.to_bytes(), rest)
+        }
+        [first, rest @ ..] => {
+            let first = first.to_bytes();
+            let attached = first.strip_prefix(b"-S").filter(|text| !text.is_empty());
+            match attached.or_else(|| first.strip_prefix(b"--split-string=")) {
+                Some(text) => (text, rest),
+                None => return Ok(words.into()),
+            }
+        }
+        [] => return Ok(words.into()),
+    };
+    let named = |name: &[u8]| str::from_utf8(name).ok().and_then(&variable);
+    let split = split_string::split(text, named);
+    let split = split.map_err(|error| refusal("option '--split-string'", &error.to_string(), text))?;
+    // They live as long as the program, as all words of the command line do. None has a zero byte in it.
+    let leak = |word| CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()));
+    Ok(split.into_iter().filter_map(leak).chain(rest.iter().copied()).collect())
+}
+
+enum BadValue {
+    /// The original's text stands for it.
+    OfRewrite,
+    Other(Vec<u8>),
+}
+
+/// The values of an option, none where the table doesn't have it.
+fn values_of<'a>(matches: &'a ArgMatches, name: &str) -> ValuesRef<'a, OsString> {
+    matches.try_get_many(name).ok().flatten().unwrap_or_default()
+}
+
+fn is_set(matches: &ArgMatches, name: &str) -> bool {
+    matches.try_get_one(name).is_ok_and(|flag| flag == Some(&true))
+}
+
+fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
+    let given = |name: &str| values_of(matches, name);
+    if given(SPLIT_STRING).next().is_some() {
+        return Err(BadValue::Other(b"option '--split-string' must be the first one".into()));
+    }
+    let rewrites: Vec<&[u8]> = given(REWRITE).map(|value| value.as_bytes()).collect();
+    let half_ignored =
+        rewrites.iter().filter(|text| Rewrite::has_ignored_rest(text)).map(|text| text.to_vec()).collect();
+    let rewrites: Option<Vec<Rewrite>> = rewrites.into_iter().map(Rewrite::parse).collect();
+    let switch = |name: &str| is_set(matches, name).then_some(Switch::On);
     Ok(Options {
-        forward: matches.get_flag(SINGLE_CHILD).then_some(Forward::Child),
-        verbosity: matches.get_flag(VERBOSE).then_some(Verbosity::Debug),
-        rewrites: rewrites.ok_or_else(UsageError::bad_rewrite)?,
+        forward: forward(matches)?,
+        verbosity: match matches.get_count(VERBOSE) {
+            0 => None,
+            1 => Some(Verbosity::Debug),
+            _ => Some(Verbosity::Trace),
+        },
+        rewrites: Some(rewrites.ok_or(BadValue::OfRewrite)?).filter(|rewrites| !rewrites.is_empty()),
+        half_ignored,
+        drain: one(matches, DRAIN)?,
+        linger: switch(LINGER),
+        kill_after: one(matches, KILL_AFTER)?,
+        delays: several(matches, DELAY)?,
+        exit_rules: several(matches, EXIT_MAP)?,
+        parent_death_signal: one(matches, PARENT_DEATH_SIGNAL)?,
+        subreaper: switch(SUBREAPER),
     })
+}
+
+/// Who gets a signal, as the last one of two options has it.
+fn forward(matches: &ArgMatches) -> Result<Option<Forward>, BadValue> {
+    let single_child = is_set(matches, SINGLE_CHILD).then_some(Forward::Child);
+    let Some(forward) = one(matches, FORWARD)? else { return Ok(single_child) };
+    let last = |name| matches.indices_of(name).and_then(Iterator::max);
+    let is_last = last(FORWARD) > last(SINGLE_CHILD);
+    Ok(if is_last { Some(forward) } else { single_child.or(Some(forward)) })
+}
+
+/// The value of an option; the last one, where there are several.
+fn one<V: Value>(matches: &ArgMatches, name: &str) -> Result<Option<V>, BadValue> {
+    values_of(matches, name)
+        .map(|text| V::parse(text.as_bytes()).ok_or_else(|| bad::<V>(name, text)))
+        .try_fold(None, |_, value| value.map(Some))
+}
+
+/// The values of an option that can be repeated.
+fn several<V: Value>(matches: &ArgMatches, name: &str) -> Result<Option<Vec<V>>, BadValue> {
+    let texts = values_of(matches, name);
+    if texts.len() == 0 {
+        return Ok(None);
+    }
+    let lists: Result<Vec<Vec<V>>, BadValue> =
+        texts.map(|text| parse_list(text.as_bytes()).ok_or_else(|| bad::<V>(name, text))).collect();
+    Ok(Some(lists?.into_iter().flatten().collect()))
+}
+
+fn bad<V: Value>(name: &str, text: &OsString) -> BadValue {
+    BadValue::Other(refusal(&format!("option '--{name}'"), V::IS, text.as_bytes()))
 }
 
 fn version() -> String {
@@ -156,11 +316,24 @@ signal n ended it, 2 where it can't be executed.
 
 Options end at the first word that is none, or at --.
 
-{options}
+{all-args}
 
-Variables:
-  DUMB_INIT_SETSID=0  The same as --single-child
-  DUMB_INIT_DEBUG=1   The same as --verbose
+DURATION: 10s, 500ms, 2m, 1h, forever; seconds where it has no unit.
+SIGNAL: 15, TERM, SIGTERM, RTMIN+3, RTMAX-1.
+WHOM: child, group, tree.
+
+Variables (an option beats its variable; an empty one is none):
+  DUMB_INIT_SETSID=0      The same as --single-child
+  DUMB_INIT_DEBUG=1       The same as --verbose; 2: as if given twice
+  DUMB_INIT_REWRITE=TERM:QUIT,HUP:0
+  DUMB_INIT_FORWARD=tree  Beats DUMB_INIT_SETSID
+  DUMB_INIT_DRAIN=10s
+  DUMB_INIT_LINGER=1
+  DUMB_INIT_KILL_AFTER=30s
+  DUMB_INIT_DELAY=TERM:5s,INT:1s
+  DUMB_INIT_EXIT_MAP=143,130:0
+  DUMB_INIT_PARENT_DEATH_SIGNAL=TERM
+  DUMB_INIT_SUBREAPER=1
 ";
     table.version(env!("CARGO_PKG_VERSION")).help_template(template).render_help().to_string()
 }

@@ -4,37 +4,110 @@
 //! anything: all others are the command's.
 
 use crate::cli::Options;
+use crate::duration::{Delay, Limit};
 use crate::environment::Environment;
 use crate::logging::{Line, Verbosity};
-use crate::policy::Forward;
-use crate::rewrite::RewriteTable;
+use crate::policy::{Delays, Forward, Settings};
+use crate::rewrite::{Rewrite, RewriteTable};
+use crate::signal::Signum;
+use crate::status::{ExitMap, ExitRule};
+use crate::value::{Switch, Value, parse_list, refusal};
 
 /// How to run the command.
 pub(crate) struct Config {
-    pub(crate) forward: Forward,
     pub(crate) verbosity: Verbosity,
-    pub(crate) rewrites: RewriteTable,
+    pub(crate) settings: Settings,
+    pub(crate) parent_death_signal: Option<Signum>,
+    /// Are orphans to be adopted also where we are not PID 1?
+    pub(crate) subreaper: Switch,
     /// What a variable has changed is said, since it may come unseen from a base image.
     pub(crate) notes: Vec<Line>,
+    /// Rewrites that go on after what is a rule.
+    pub(crate) half_ignored: Vec<Vec<u8>>,
 }
 
 impl Config {
     /// Puts it together.
-    pub(crate) fn new(options: &Options, environment: &Environment) -> Self {
-        let debug = environment.get("DUMB_INIT_DEBUG") == Some(b"1");
-        let same_session = environment.get("DUMB_INIT_SETSID") == Some(b"0");
+    ///
+    /// # Errors
+    /// The line that says which variable has a value that it can't have. One that an option beats isn't looked at.
+    pub(crate) fn new(options: Options, environment: &Environment) -> Result<Self, Vec<u8>> {
+        let variables = Variables(environment.beginning_with("DUMB_INIT_"));
+        let by_variable = match variables.0.get("DUMB_INIT_DEBUG") {
+            Some(b"1") => Verbosity::Debug,
+            Some(b"2") => Verbosity::Trace,
+            _ => Verbosity::Quiet,
+        };
+        let same_session = variables.0.get("DUMB_INIT_SETSID") == Some(b"0");
+        let by_default = if same_session { Forward::Child } else { Forward::Group };
+        let forward = variables.one(options.forward, "DUMB_INIT_FORWARD")?.unwrap_or(by_default);
+
+        let mut half_ignored = options.half_ignored;
+        if options.rewrites.is_none() {
+            let texts = variables.0.get("DUMB_INIT_REWRITE").unwrap_or_default().split(|&byte| byte == b',');
+            half_ignored.extend(texts.filter(|text| Rewrite::has_ignored_rest(text)).map(<[u8]>::to_vec));
+        }
         let mut rewrites = RewriteTable::new();
-        for rewrite in &options.rewrites {
-            rewrites.set(*rewrite);
+        for rewrite in variables.several(options.rewrites, "DUMB_INIT_REWRITE")? {
+            rewrites.set(rewrite);
         }
-        Self {
-            forward: options.forward.unwrap_or(if same_session { Forward::Child } else { Forward::Group }),
-            verbosity: options.verbosity.unwrap_or(if debug { Verbosity::Debug } else { Verbosity::Quiet }),
-            rewrites,
-            notes: [(debug, Line::DebugMode), (same_session, Line::NotSetsidMode)]
-                .into_iter()
-                .filter_map(|(set, line)| set.then_some(line))
-                .collect(),
+        let drain: Option<Limit> = variables.one(options.drain, "DUMB_INIT_DRAIN")?;
+        let linger = variables.one(options.linger, "DUMB_INIT_LINGER")?.unwrap_or(Switch::Off);
+        let kill_after: Option<Limit> = variables.one(options.kill_after, "DUMB_INIT_KILL_AFTER")?;
+        let delays: Vec<Delay> = variables.several(options.delays, "DUMB_INIT_DELAY")?;
+        let exit_rules: Vec<ExitRule> = variables.several(options.exit_rules, "DUMB_INIT_EXIT_MAP")?;
+        let adopts = drain.is_some() || linger == Switch::On || forward == Forward::Tree;
+        let subreaper = variables.one(options.subreaper, "DUMB_INIT_SUBREAPER")?.unwrap_or(Switch::Off);
+        Ok(Self {
+            verbosity: options.verbosity.unwrap_or(by_variable),
+            settings: Settings {
+                forward,
+                rewrites,
+                drain,
+                linger,
+                kill_after: kill_after.unwrap_or(Limit::Never),
+                delays: Delays::new(&delays),
+                exit_map: ExitMap::new(exit_rules),
+            },
+            parent_death_signal: variables.one(options.parent_death_signal, "DUMB_INIT_PARENT_DEATH_SIGNAL")?,
+            subreaper: if adopts { Switch::On } else { subreaper },
+            notes: [
+                (by_variable != Verbosity::Quiet, Line::DebugMode),
+                (same_session && forward == Forward::Child, Line::NotSetsidMode),
+            ]
+            .into_iter()
+            .filter_map(|(set, line)| set.then_some(line))
+            .collect(),
+            half_ignored,
+        })
+    }
+}
+
+/// The variables that stand for options, apart from the others: the environment may be large, and most often has none of
+/// them.
+struct Variables(Environment);
+
+impl Variables {
+    /// What an option says, or else the variable, where it has a value.
+    fn one<V: Value>(&self, option: Option<V>, name: &str) -> Result<Option<V>, Vec<u8>> {
+        self.or(option, name, V::IS, V::parse)
+    }
+
+    fn several<V: Value>(&self, option: Option<Vec<V>>, name: &str) -> Result<Vec<V>, Vec<u8>> {
+        self.or(option, name, V::IS, parse_list).map(Option::unwrap_or_default)
+    }
+
+    fn or<V>(
+        &self,
+        option: Option<V>,
+        name: &str,
+        is: &str,
+        parse: impl Fn(&[u8]) -> Option<V>,
+    ) -> Result<Option<V>, Vec<u8>> {
+        if option.is_some() {
+            return Ok(option);
         }
+        let value = self.0.get(name).filter(|value| !value.is_empty());
+        value.map(|value| parse(value).ok_or_else(|| refusal(&format!("variable {name}"), is, value))).transpose()
     }
 }

@@ -23,6 +23,11 @@ impl Environment {
         self.0.iter().find_map(|entry| value_of(entry, name))
     }
 
+    /// The entries of all variables whose names begin so, and nothing else.
+    pub(crate) fn beginning_with(&self, prefix: &str) -> Self {
+        Self(self.0.iter().filter(|entry| entry.to_bytes().starts_with(prefix.as_bytes())).copied().collect())
+    }
+
     /// Where `LISTEN_PID` stands, if it names us. Whoever passes sockets on that way (systemd, `sd_listen_fds(3)`) names
     /// the process that it starts, and that is us; the command would find another's PID there and leave the sockets
     /// alone.

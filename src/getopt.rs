@@ -17,6 +17,16 @@ pub(crate) struct Spec<'a> {
     pub(crate) short: Option<char>,
     pub(crate) value: Value,
     pub(crate) effect: Effect,
+    pub(crate) spelling: Spelling,
+}
+
+/// How much of a long name has to be written?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// As much as tells it from the others of this kind.
+    Abbreviated,
+    /// All of it, so that no abbreviation that once meant another option means this one, or becomes ambiguous.
+    InFull,
 }
 
 /// Does an option take a value?
@@ -142,7 +152,8 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
         if let Some(spec) = self.specs.iter().find(|spec| spec.long.as_bytes() == name) {
             return Ok(*spec);
         }
-        let begins = |spec: &&Spec<'_>| spec.long.as_bytes().starts_with(name);
+        let begins =
+            |spec: &&Spec<'_>| spec.spelling == Spelling::Abbreviated && spec.long.as_bytes().starts_with(name);
         let matching: Vec<_> = self.specs.iter().filter(begins).collect();
         match matching.as_slice() {
             [] => Err(Error::Unrecognized(word.to_owned())),

@@ -9,13 +9,15 @@ use std::fmt::{self, Write as _};
 use std::io;
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use env_logger::Target;
 use log::{Level, LevelFilter};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::signal::Signum;
+use crate::process::CommandLine;
+use crate::signal::{Name, Signum};
 use crate::status::ExitStatus;
 use crate::strerror::Strerror;
 use crate::sys::fds::write_to_stderr;
@@ -29,6 +31,8 @@ pub(crate) enum Verbosity {
     Quiet,
     /// Also what is done: `-v`, `DUMB_INIT_DEBUG=1`.
     Debug,
+    /// Also who has sent a signal, who has got it, and what is left at the end: `-vv`, `DUMB_INIT_DEBUG=2`.
+    Trace,
 }
 
 /// Something to say.
@@ -54,13 +58,34 @@ pub(crate) enum Line {
     NoFork,
     NoSetsid(Errno),
     NotDelivered { signum: Signum, pid: Pid, errno: Errno },
+    NoSubreaper(Errno),
+    NoParentDeathSignal(Errno),
+    NoProc,
+    Hidden,
+    Sender { signum: Signum, pid: Pid, uid: u32 },
+    FromKernel(Signum),
+    Holding(Signum, Duration),
+    Draining,
+    Lingering,
+}
+
+/// What is to be said of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It has had its time.
+    Killed,
+    /// It is sent this.
+    Gets(Signum),
+    /// It is still there when we end.
+    LeftBehind,
 }
 
 impl Line {
     fn level(self) -> Level {
         match self {
             Self::NoFork | Self::NoSetsid(_) => Level::Error,
-            Self::NotDelivered { .. } => Level::Warn,
+            Self::NotDelivered { .. } | Self::NoParentDeathSignal(_) | Self::NoProc | Self::Hidden => Level::Warn,
+            Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
             Self::DebugMode
             | Self::NotSetsidMode
             | Self::NotDetached(_)
@@ -77,6 +102,10 @@ impl Line {
             | Self::Suspending
             | Self::ChildEnded { .. }
             | Self::Goodbye(_)
+            | Self::NoSubreaper(_)
+            | Self::Holding(..)
+            | Self::Draining
+            | Self::Lingering
             | Self::NoChdir(_) => Level::Debug,
         }
     }
@@ -117,6 +146,22 @@ impl fmt::Display for Line {
             Self::NotDelivered { signum, pid, errno } => {
                 write!(out, "Unable to forward signal {signum} to PID {pid} ({}).", Numbered(errno))
             }
+            Self::NoSubreaper(errno) => write!(out, "Unable to adopt orphans ({}).", Numbered(errno)),
+            Self::NoParentDeathSignal(errno) => {
+                write!(out, "Unable to ask for a signal at the parent's death ({}).", Numbered(errno))
+            }
+            Self::NoProc => out.write_str("Unable to find descendants: /proc does not show this PID namespace."),
+            Self::Hidden => {
+                out.write_str("Unable to find all descendants: /proc hides other users' processes (hidepid).")
+            }
+            Self::Sender { signum, pid, uid } if pid.as_raw() == 0 => {
+                write!(out, "{} comes from outside of this PID namespace (uid {uid}).", Name(signum))
+            }
+            Self::Sender { signum, pid, uid } => write!(out, "{} comes from PID {pid} (uid {uid}).", Name(signum)),
+            Self::FromKernel(signum) => write!(out, "{} comes from the kernel.", Name(signum)),
+            Self::Holding(signum, duration) => write!(out, "Holding signal {signum} for {duration:?}."),
+            Self::Draining => out.write_str("Draining: waiting for all descendants to end."),
+            Self::Lingering => out.write_str("Lingering: waiting for all descendants to end."),
         }
     }
 }
@@ -149,6 +194,7 @@ pub(crate) fn init(verbosity: Verbosity) {
     let filter = match verbosity {
         Verbosity::Quiet => LevelFilter::Warn,
         Verbosity::Debug => LevelFilter::Debug,
+        Verbosity::Trace => LevelFilter::Trace,
     };
     let mut builder = env_logger::Builder::new();
     builder.filter_level(filter).target(Target::Pipe(Box::new(Stderr)));
@@ -191,6 +237,27 @@ pub(crate) fn say_in_child(line: Line) {
     if line.level() <= log::max_level() {
         write_to_stderr([Text::of(format_args!("{PREFIX}{line}\n")).bytes()]);
     }
+}
+
+/// Is it worth finding out what is said of processes only at the highest verbosity?
+pub(crate) fn traces() -> bool {
+    log::max_level() >= LevelFilter::Trace
+}
+
+/// Says what happens to a process.
+pub(crate) fn say_of(pid: Pid, command: &CommandLine, fate: Fate) {
+    let text = match fate {
+        Fate::Killed => Text::of(format_args!("{PREFIX}Killing PID {pid} ({command}), which has not ended in time.\n")),
+        Fate::Gets(_) | Fate::LeftBehind if !traces() => return,
+        Fate::Gets(signum) => Text::of(format_args!("{PREFIX}{} goes to PID {pid} ({command}).\n", Name(signum))),
+        Fate::LeftBehind => Text::of(format_args!("{PREFIX}Still running: PID {pid} ({command}).\n")),
+    };
+    write_to_stderr([text.bytes()]);
+}
+
+/// Says that the end of a rewrite, which can be of any length, changes nothing.
+pub(crate) fn say_ignored_rest(rewrite: &[u8]) {
+    log::warn!("Ignoring what follows the second number in rewrite '{}'.", rewrite.escape_ascii());
 }
 
 /// Says that this program has panicked, and where.

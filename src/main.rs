@@ -11,36 +11,49 @@
 
 mod cli;
 mod config;
+mod delivery;
+mod descendants;
+mod duration;
 mod environment;
 mod getopt;
+mod ledger;
 mod logging;
 mod panics;
+mod plumbing;
 mod policy;
+mod process;
 mod rewrite;
 mod search;
 mod signal;
 mod spawn;
+mod split_string;
 mod status;
 mod strerror;
 mod supervisor;
 mod sys;
 mod terminal;
+mod value;
 
 use cli::{Invocation, UsageError};
 use config::Config;
+use delivery::Delivery;
 use environment::Environment;
 use logging::Line;
 use policy::{Forward, Policy};
 use spawn::Spawned;
 use status::ExitStatus;
 use sys::arguments::Word;
+use value::Switch;
 
 /// The life of the program, from its arguments to its exit status.
 fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     // Before anything else: what comes from here on waits until there is someone to get it.
     sys::signals::block_all();
+    // It may end while we read the command line.
+    let parent = nix::unistd::getppid();
 
-    let (options, command) = match cli::parse(words) {
+    let environment = Environment::new(environment);
+    let (options, command) = match cli::parse(words, |name| environment.get(name)) {
         Ok(Invocation::Run(options, command)) => (options, command),
         Ok(Invocation::Print(text)) => {
             sys::fds::write_to_stderr([text.as_bytes()]);
@@ -51,21 +64,37 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
             return ExitStatus::FAILURE;
         }
     };
-    let environment = Environment::new(environment);
-    let config = Config::new(&options, &environment);
+    let config = match Config::new(options, &environment) {
+        Ok(config) => config,
+        Err(text) => {
+            let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
+            sys::fds::write_to_stderr([&text]);
+            return ExitStatus::FAILURE;
+        }
+    };
     logging::init(config.verbosity);
     config.notes.iter().copied().for_each(logging::say);
+    config.half_ignored.iter().for_each(|rewrite| logging::say_ignored_rest(rewrite));
 
     sys::dispositions::expect_children();
     supervisor::collect_older_children();
-    let (hand_over, mut earlier) = match config.forward {
-        Forward::Group => {
+    if config.subreaper == Switch::On {
+        supervisor::adopt_orphans();
+    }
+    if let Some(signum) = config.parent_death_signal
+        && let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum)
+    {
+        logging::say(Line::NoParentDeathSignal(errno));
+    }
+    let older_children = if config.settings.needs_descendants() { plumbing::older_children() } else { Vec::new() };
+    let (hand_over, mut earlier) = match config.settings.forward {
+        Forward::Group | Forward::Tree => {
             let (hand_over, signals) = terminal::give_up();
             (Some(hand_over), signals)
         }
         Forward::Child => (None, Vec::new()),
     };
-    let Ok(Spawned { main, mut keys }) = spawn::spawn(command, &environment, hand_over.as_ref()) else {
+    let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, hand_over.as_ref()) else {
         logging::say(Line::NoFork);
         return ExitStatus::FAILURE;
     };
@@ -77,7 +106,8 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     if let Err(errno) = nix::unistd::chdir("/") {
         logging::say(Line::NoChdir(errno));
     }
-    let policy = Policy::new(config.forward, config.rewrites, main);
-    panics::survive(&policy, main, |status| std::process::exit(status.code().into()));
-    supervisor::supervise(&policy, main, earlier)
+    let mut policy = Policy::new(config.settings, main);
+    let mut delivery = Delivery::new(main, older_children);
+    panics::survive(&policy, &delivery, main, |status| std::process::exit(status.code().into()));
+    supervisor::supervise(&mut policy, &mut delivery, main, earlier)
 }

@@ -3,28 +3,50 @@
 //! Nothing that runs while the command does is meant to panic, and the lints in Cargo.toml refuse what could (see
 //! docs/hazards.md). If something does all the same, the end of PID 1 would be the end of everybody in the container. So
 //! the hook that std calls first never returns to the abort that would follow: it says what happened, and goes on
-//! supervising from there. What is lost is the event in the middle of which it happened, but for the deaths of children.
+//! supervising from there. What is lost is the event in the middle of which it happened, but for the deaths of children,
+//! and who has got the signal of a drain.
 //! A second panic aborts, since std allows none inside of its hook.
 
 use std::panic;
+use std::sync::Mutex;
 
 use nix::unistd::Pid;
 
+use crate::delivery::Delivery;
 use crate::logging;
-use crate::policy::{Event, Policy, Via};
+use crate::policy::{Event, Policy, State, Via};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::supervisor;
 
+/// Where the policy was after the last event that it decided.
+static STATE: Mutex<Option<State>> = Mutex::new(None);
+
+/// Puts aside where the policy is, for the case of a panic.
+pub(crate) fn remember(state: &State) {
+    // Nobody else has it locked, for there is no other thread.
+    if let Ok(mut remembered) = STATE.try_lock() {
+        *remembered = Some(*state);
+    }
+}
+
 /// From here on, a panic ends nothing. `end` is how this program ends when the command, which runs as `main`, has ended
 /// after that.
-pub(crate) fn survive(policy: &Policy, main: Pid, end: fn(ExitStatus)) {
-    let policy = policy.clone();
+pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, end: fn(ExitStatus)) {
+    let (policy, delivery) = (policy.clone(), delivery.clone());
     panic::set_hook(Box::new(move |panic| {
         logging::do_without_logger();
         logging::say_panic(panic);
         let children_may_have_ended = Event::Signal(Signum::CHLD, Via::Direct);
-        end(supervisor::supervise(&policy, main, vec![children_may_have_ended]));
+        let (mut policy, mut delivery) = (policy.clone(), delivery.clone());
+        if let Some(state) = STATE.try_lock().ok().and_then(|state| *state) {
+            policy.resume(&state);
+            if policy.waits_for_the_last() {
+                delivery.forget(main);
+            }
+        }
+        delivery.forget_who_is_no_child();
+        end(supervisor::supervise(&mut policy, &mut delivery, main, vec![children_may_have_ended]));
     }));
 }
 
@@ -34,6 +56,11 @@ pub(crate) fn survive(policy: &Policy, main: Pid, end: fn(ExitStatus)) {
 pub(crate) fn panic_deliberately(event: Event) {
     match event {
         Event::Signal(signum, _) if signum.raw() == 62 => panic!("signal {signum}"),
-        Event::Signal(..) | Event::Ended { .. } | Event::Trapped { .. } => {}
+        Event::Signal(..)
+        | Event::Ended { .. }
+        | Event::Trapped { .. }
+        | Event::Collected
+        | Event::Alone
+        | Event::Due => {}
     }
 }

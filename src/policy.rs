@@ -6,127 +6,128 @@
 //!
 //! Invariants, which the tests hold against random sequences of events (`policy::tests::sequences`):
 //! - No signal is dropped but by a rule: a rewrite to 0, the hand-off of the terminal, a key that the command has got from
-//!   the kernel. SIGCHLD is for us.
+//!   the kernel. One that is held counts as dropped only until it is let go. SIGCHLD is for us.
 //! - No signal is sent twice for one that came.
 //! - The command's process is reaped after the last signal to it or to its group, since its number may belong to someone
 //!   else from then on: nothing names a PID that was reaped.
-//! - [`Action::Exit`] is the last action there ever is, and comes with the end of the command and no sooner.
+//! - [`Action::Exit`] is the last action there ever is. It comes with the end of the command, or, where that isn't to be
+//!   the end, with that of the last descendant, or when what is left doesn't even end by SIGKILL.
+//! - When it has been [`Event::Due`], [`Policy::deadline`] is in the future, so that nobody wakes up in vain.
+
+use std::time::Instant;
 
 use nix::unistd::Pid;
 
+use crate::ledger::Helpers;
 use crate::logging::Line;
-use crate::rewrite::{Outcome, RewriteTable};
+use crate::rewrite::Outcome;
 use crate::signal::Signum;
 use crate::status::ExitStatus;
+use crate::value::Switch;
 
-/// Who gets a forwarded signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forward {
-    /// The command's process alone: `-c`, `DUMB_INIT_SETSID=0`.
-    Child,
-    /// Its process group, which it leads in a session of its own.
-    Group,
+mod held;
+mod settings;
+mod shutdown;
+mod terms;
+
+pub(crate) use held::Delays;
+use held::{Held, HeldSignals};
+pub(crate) use settings::Settings;
+pub(crate) use terms::{Action, Event, Forward, Noted, Recipient, Via};
+
+/// No event leads to more actions than this, unless signals are held.
+pub(crate) const MOST_ACTIONS: usize = 12;
+
+/// What has happened so far, as far as it matters. Small and plain, so that it can be put aside for the case that this
+/// program panics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct State {
+    /// How the command has ended.
+    ended: Option<ExitStatus>,
+    /// Has the drain begun, and if so, what about helpers?
+    draining: Option<Helpers>,
+    /// When helpers have had their time.
+    helpers_until: Option<Instant>,
+    /// When whatever is left gets SIGKILL.
+    kill_at: Option<Instant>,
+    /// Has the clock of `--kill-after` been started?
+    asked_to_end: bool,
+    /// How often SIGKILL was sent.
+    kills: u8,
+    held: HeldSignals,
 }
 
-/// Something that has happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// A signal has come.
-    Signal(Signum, Via),
-    /// A child has ended. It is not reaped yet.
-    Ended { pid: Pid, status: ExitStatus },
-    /// A child that we trace unasked is stopped, about to act on this signal.
-    Trapped { pid: Pid, signum: Option<Signum> },
+impl State {
+    const NEW: Self = Self {
+        ended: None,
+        draining: None,
+        helpers_until: None,
+        kill_at: None,
+        asked_to_end: false,
+        kills: 0,
+        held: HeldSignals::NONE,
+    };
 }
-
-/// How a signal has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Via {
-    /// Somebody has sent it to us, or the kernel has, for a reason of its own.
-    Direct,
-    /// The kernel has sent it to a process group that the command's process belongs to as we do.
-    SharedGroup,
-    /// It is our own doing: giving up the terminal sends it to the terminal's foreground group (`tty_ioctl(4)`).
-    HandOff,
-}
-
-/// Something to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// Say this.
-    Say(Line),
-    /// Forward this signal, and say so.
-    Forward(Signum, Recipient),
-    /// Let the recipient go on, by a SIGCONT, if the command's process is stopped.
-    WakeIfStopped(Recipient),
-    /// Come back with an event for each child of which there is something to tell, one after the other.
-    CollectChildren,
-    /// Remove a child that has ended.
-    Reap(Pid),
-    /// Let a trapped child go on, acting on this signal.
-    Release(Pid, Option<Signum>),
-    /// Stop until SIGCONT.
-    StopOurselves,
-    /// End the program, reporting this.
-    Exit(ExitStatus),
-}
-
-/// Whom to forward a signal to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Recipient {
-    /// This process.
-    Process(Pid),
-    /// The process group that this process leads.
-    Group(Pid),
-    /// The same when the leader itself has ended, so that it may well be that nobody is left.
-    RestOfGroup(Pid),
-    /// It was one process, and that has ended.
-    Nobody,
-}
-
-/// No event leads to more actions than this.
-pub(crate) const MOST_ACTIONS: usize = 8;
 
 /// What the decisions depend on.
 #[derive(Clone)]
 pub(crate) struct Policy {
-    forward: Forward,
-    rewrites: RewriteTable,
+    settings: Settings,
     /// The command's process.
     main: Pid,
+    state: State,
 }
 
 impl Policy {
     /// Decides for the command that runs as `main`.
-    pub(crate) fn new(forward: Forward, mut rewrites: RewriteTable, main: Pid) -> Self {
-        if forward == Forward::Group {
+    pub(crate) fn new(mut settings: Settings, main: Pid) -> Self {
+        if settings.forward != Forward::Child {
             // The kernel lets TSTP, TTIN and TTOU do nothing in an orphaned process group, which the command's is, for
             // its parent is in another session (setpgid(2)). STOP works there too.
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
-                rewrites.set_default(signum, Signum::STOP);
+                settings.rewrites.set_default(signum, Signum::STOP);
             }
         }
-        Self { forward, rewrites, main }
+        Self { settings, main, state: State::NEW }
     }
 
-    /// Adds to `actions` what is to be done about an event: [`MOST_ACTIONS`] at most, so that there is no need for memory.
-    pub(crate) fn decide(&self, event: Event, actions: &mut Vec<Action>) {
+    /// What has happened so far.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Goes on from there.
+    pub(crate) fn resume(&mut self, state: &State) {
+        self.state = *state;
+    }
+
+    /// The room that the actions of one event need at most.
+    pub(crate) fn most_actions(&self) -> usize {
+        MOST_ACTIONS.saturating_mul(self.settings.delays.count().saturating_add(1))
+    }
+
+    /// Are we waiting for the last descendant?
+    pub(crate) fn waits_for_the_last(&self) -> bool {
+        self.state.ended.is_some()
+    }
+
+    /// When to come back with [`Event::Due`], if nothing else happens before.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        [self.state.held.next(), self.state.helpers_until, self.state.kill_at].into_iter().flatten().min()
+    }
+
+    /// Adds to `actions` what is to be done about an event: [`Self::most_actions`] at most, so that there is no need for
+    /// memory.
+    pub(crate) fn decide(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
         match event {
             Event::Signal(signum, via) => {
                 actions.push(Action::Say(Line::Received(signum)));
-                self.on_signal(signum, via, actions);
+                self.on_signal(now, signum, via, actions);
             }
             Event::Ended { pid, status } => {
                 actions.push(Action::Say(Line::ChildEnded { pid, status }));
-                if pid == self.main {
-                    let rest = match self.forward {
-                        Forward::Child => Recipient::Nobody,
-                        Forward::Group => Recipient::RestOfGroup(pid),
-                    };
-                    self.forward(Signum::TERM, Via::Direct, rest, actions);
-                    actions.push(Action::Reap(pid));
-                    actions.push(Action::Say(Line::Goodbye(status)));
-                    actions.push(Action::Exit(status));
+                if pid == self.main && self.state.ended.is_none() {
+                    self.on_end(now, status, actions);
                 } else {
                     actions.push(Action::Reap(pid));
                 }
@@ -137,59 +138,174 @@ impl Policy {
                 let for_the_tracer = |signum: &Signum| matches!(*signum, Signum::STOP | Signum::TRAP);
                 actions.push(Action::Release(pid, signum.filter(|signum| !for_the_tracer(signum))));
             }
+            // Whoever has ended may have left orphans behind, who are nobody's helpers any more.
+            Event::Collected => self.remind(actions),
+            // Nobody is left whose end could still come: where that of the command was missed, there is nothing to wait
+            // for either.
+            Event::Alone => {
+                let status = self.state.ended.unwrap_or(ExitStatus::FAILURE);
+                actions.push(Action::Say(Line::Goodbye(status)));
+                actions.push(Action::AwaitPlumbing);
+                actions.push(self.end(status));
+            }
+            Event::Due => self.on_time(now, actions),
         }
     }
 
-    fn on_signal(&self, signum: Signum, via: Via, actions: &mut Vec<Action>) {
+    /// The command has ended.
+    fn on_end(&mut self, now: Instant, status: ExitStatus, actions: &mut Vec<Action>) {
+        let rest = if self.settings.drain.is_some() || self.lingers() {
+            Recipient::Tree
+        } else {
+            match self.settings.forward {
+                Forward::Child => Recipient::Nobody,
+                Forward::Group => Recipient::RestOfGroup(self.main),
+                Forward::Tree => Recipient::Tree,
+            }
+        };
+        self.state.ended = Some(status);
+        if self.settings.drain.is_none() && !self.lingers() {
+            // Whoever is left is sent one anyway.
+            self.state.held.take(Signum::TERM);
+        }
+        // A stop that is among them isn't for us any more.
+        for signum in Signum::all() {
+            if let Some(held) = self.state.held.take(signum) {
+                self.forward(now, signum, held.via, rest, actions);
+            }
+        }
+        if self.lingers() {
+            actions.push(Action::Reap(self.main));
+            actions.push(Action::Say(Line::Lingering));
+        } else if let Some(limit) = self.settings.drain {
+            self.start_drain(now, limit, actions);
+            actions.push(Action::Reap(self.main));
+            actions.push(Action::Say(Line::Draining));
+        } else {
+            self.forward(now, Signum::TERM, Via::Direct, rest, actions);
+            actions.push(Action::Reap(self.main));
+            self.exit(status, actions);
+        }
+    }
+
+    fn exit(&self, status: ExitStatus, actions: &mut Vec<Action>) {
+        actions.push(Action::Say(Line::Goodbye(status)));
+        actions.push(self.end(status));
+    }
+
+    fn end(&self, status: ExitStatus) -> Action {
+        Action::Exit(self.settings.exit_map.apply(status))
+    }
+
+    fn lingers(&self) -> bool {
+        self.settings.linger == Switch::On
+    }
+
+    /// Whom a signal goes to that comes now.
+    fn recipient(&self) -> Recipient {
+        if self.lingers() || self.state.ended.is_some() {
+            return Recipient::Tree;
+        }
+        match self.settings.forward {
+            Forward::Child => Recipient::Process(self.main),
+            Forward::Group => Recipient::Group(self.main),
+            Forward::Tree => Recipient::Tree,
+        }
+    }
+
+    fn on_signal(&mut self, now: Instant, signum: Signum, via: Via, actions: &mut Vec<Action>) {
         if via == Via::HandOff {
             actions.push(Action::Say(Line::HandOffIgnored(signum)));
         } else if signum == Signum::CHLD {
             actions.push(Action::CollectChildren);
+        } else if let Some(duration) = self.settings.delays.get(signum)
+            // When the command has ended there is nothing left to wait for.
+            && (self.state.ended.is_none() || self.lingers())
+            && self.state.held.hold(signum, Held { until: now.checked_add(duration), via })
+        {
+            actions.push(Action::Say(Line::Holding(signum, duration)));
         } else {
-            let recipient = match self.forward {
-                Forward::Child => Recipient::Process(self.main),
-                Forward::Group => Recipient::Group(self.main),
-            };
-            self.forward(signum, via, recipient, actions);
-            if signum.suspends_a_job() {
-                actions.push(Action::Say(Line::Suspending));
-                actions.push(Action::StopOurselves);
+            // If it is held, both go on as one.
+            self.state.held.take(signum);
+            self.pass_on(now, signum, via, self.recipient(), actions);
+        }
+    }
+
+    /// Passes those on that have been held for long enough.
+    fn let_go(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        for signum in Signum::all() {
+            if let Some(held) = self.state.held.take_if(signum, |held| held.until.is_some_and(|until| until <= now)) {
+                self.pass_on(now, signum, held.via, self.recipient(), actions);
             }
         }
     }
 
-    fn forward(&self, signum: Signum, via: Via, recipient: Recipient, actions: &mut Vec<Action>) {
-        let outcome = match self.rewrites.get(signum) {
-            None => Outcome::Becomes(signum),
-            Some(outcome) => {
-                let to = match outcome {
-                    Outcome::Dropped => None,
-                    Outcome::Becomes(to) => Some(to),
-                };
-                actions.push(Action::Say(Line::Translating { from: signum, to }));
-                outcome
-            }
-        };
-        match outcome {
+    fn pass_on(&mut self, now: Instant, signum: Signum, via: Via, to: Recipient, actions: &mut Vec<Action>) {
+        self.forward(now, signum, via, to, actions);
+        if signum.suspends_a_job() {
+            actions.push(Action::Say(Line::Suspending));
+            actions.push(Action::StopOurselves);
+        }
+    }
+
+    /// What becomes of a signal.
+    fn outcome(&self, signum: Signum) -> Outcome {
+        self.settings.rewrites.get(signum).unwrap_or(Outcome::Becomes(signum))
+    }
+
+    fn forward(&mut self, now: Instant, signum: Signum, via: Via, recipient: Recipient, actions: &mut Vec<Action>) {
+        if let Some(outcome) = self.settings.rewrites.get(signum) {
+            let to = match outcome {
+                Outcome::Dropped => None,
+                Outcome::Becomes(to) => Some(to),
+            };
+            actions.push(Action::Say(Line::Translating { from: signum, to }));
+        }
+        match self.outcome(signum) {
             Outcome::Dropped => actions.push(Action::Say(Line::NotForwarded)),
             Outcome::Becomes(to) => {
                 // What it has got from the terminal already isn't sent: it would take a second Ctrl-C for another.
                 let has_it = to == signum && via == Via::SharedGroup && signum.comes_from_a_key();
+                if has_it && self.noted(to) == Noted::Yes {
+                    actions.push(Action::NoteOurGroup);
+                }
                 if !has_it {
-                    actions.push(Action::Forward(to, recipient));
+                    actions.push(Action::Forward(to, recipient, self.noted(to)));
+                } else if recipient == Recipient::Tree {
+                    actions.push(Action::Forward(to, Recipient::TreeOutsideOurGroup, self.noted(to)));
                 }
                 // A stopped process acts on nothing but SIGKILL and SIGCONT, so it would never end.
                 let asks_to_end = signum.asks_to_end() || to.asks_to_end();
                 match recipient {
-                    Recipient::Process(_) | Recipient::Group(_) if asks_to_end && !to.stops() => {
+                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree | Recipient::Untold
+                        if asks_to_end && !to.stops() =>
+                    {
                         actions.push(Action::WakeIfStopped(recipient));
                     }
-                    Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {}
+                    Recipient::Process(_)
+                    | Recipient::Group(_)
+                    | Recipient::RestOfGroup(_)
+                    | Recipient::Tree
+                    | Recipient::TreeOutsideOurGroup
+                    | Recipient::Untold
+                    | Recipient::Nobody => {}
+                }
+                if (signum.shuts_down() || to.shuts_down()) && recipient != Recipient::Untold {
+                    self.on_shutdown(now, actions);
                 }
             }
+        }
+    }
+
+    /// Nobody is to get the drain's signal a second time.
+    fn noted(&self, signum: Signum) -> Noted {
+        if self.settings.drain.is_some() && self.outcome(Signum::TERM) == Outcome::Becomes(signum) {
+            Noted::Yes
+        } else {
+            Noted::No
         }
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,10 +1,11 @@
 //! Which signal becomes which?
 //!
-//! `-r 15:2` makes a SIGINT of every SIGTERM on its way to the command, `-r 15:0` drops it. The grammar is the
+//! `-r 15:2` makes a SIGINT of every SIGTERM on its way to the command, `-r TERM:0` drops it. The grammar is the
 //! original's, which reads two decimal numbers as scanf(3) does: white space and a sign may precede each, a number
-//! wraps to 32 bits, and what follows the second one is not looked at.
+//! wraps to 32 bits, and what follows the second one changes nothing. What can't be read so is read as names.
 
-use crate::signal::Signum;
+use crate::signal::{PerSignal, Signum};
+use crate::value::Value;
 
 /// One rule: what becomes of one signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,20 +23,42 @@ pub(crate) enum Outcome {
     Becomes(Signum),
 }
 
-impl Rewrite {
-    /// Reads `s:r`, both from 1 to 31, or 0 for r. `None` where the text is none.
-    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let (from, rest) = scan_number(text)?;
-        let (to, _ignored) = scan_number(rest.strip_prefix(b":")?)?;
-        Some(Self {
-            from: standard(from)?,
-            to: if to == 0 { Outcome::Dropped } else { Outcome::Becomes(standard(to)?) },
-        })
+impl Value for Rewrite {
+    const IS: &'static str = "SIGNAL:SIGNAL or SIGNAL:0 (15:3, TERM:QUIT, HUP:0)";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        Self::scan(text).map(|(rewrite, _)| rewrite).or_else(|| Self::by_name(text))
     }
 }
 
-fn standard(number: i32) -> Option<Signum> {
-    Signum::standard().find(|signum| signum.raw() == number)
+impl Rewrite {
+    /// Reads two numbers, and returns what follows them.
+    fn scan(text: &[u8]) -> Option<(Self, &[u8])> {
+        let (from, rest) = scan_number(text)?;
+        let (to, rest) = scan_number(rest.strip_prefix(b":")?)?;
+        let to = if to == 0 { Outcome::Dropped } else { Outcome::Becomes(known(Signum::new(to)?)?) };
+        Some((Self { from: known(Signum::new(from)?)?, to }, rest))
+    }
+
+    fn by_name(text: &[u8]) -> Option<Self> {
+        let (from, to) = text.split_at(text.iter().position(|&byte| byte == b':')?);
+        let to = match to.strip_prefix(b":")? {
+            b"0" => Outcome::Dropped,
+            name => Outcome::Becomes(known(Signum::parse(name)?)?),
+        };
+        Some(Self { from: known(Signum::parse(from)?)?, to })
+    }
+
+    /// Does the text, which is a rule, go on after it with what changes nothing?
+    pub(crate) fn has_ignored_rest(text: &[u8]) -> bool {
+        Self::scan(text).is_some_and(|(_, rest)| !rest.iter().all(u8::is_ascii_whitespace))
+    }
+}
+
+/// A signal that can stand in a rule. 32 and 33 are refused, as the original does: they have no names, and C libraries keep
+/// them for themselves.
+fn known(signum: Signum) -> Option<Signum> {
+    (!signum.is_nameless()).then_some(signum)
 }
 
 /// Reads an int as scanf(3)'s `%d` does, and returns what follows it.
@@ -63,32 +86,27 @@ fn scan_number(text: &[u8]) -> Option<(i32, &[u8])> {
 
 /// What becomes of each signal; nothing, unless a rule was set.
 #[derive(Clone, Debug)]
-pub(crate) struct RewriteTable([Option<Outcome>; 65]);
+pub(crate) struct RewriteTable(PerSignal<Outcome>);
 
 impl RewriteTable {
     /// A table without rules.
     pub(crate) fn new() -> Self {
-        Self([None; 65])
+        Self(PerSignal::NONE)
     }
 
     /// Adds a rule; the last one for a signal counts.
     pub(crate) fn set(&mut self, rewrite: Rewrite) {
-        self.place(rewrite.from).map(|place| place.replace(rewrite.to));
+        self.0.place(rewrite.from).map(|place| place.replace(rewrite.to));
     }
 
     /// Adds a rule for a signal that has none yet.
     pub(crate) fn set_default(&mut self, from: Signum, to: Signum) {
-        self.place(from).map(|place| place.get_or_insert(Outcome::Becomes(to)));
-    }
-
-    /// A signal's place in the table; there always is one.
-    fn place(&mut self, signum: Signum) -> Option<&mut Option<Outcome>> {
-        self.0.get_mut(usize::from(signum.number()))
+        self.0.place(from).map(|place| place.get_or_insert(Outcome::Becomes(to)));
     }
 
     /// The rule for a signal, if there is one (which may name the signal itself).
     pub(crate) fn get(&self, signum: Signum) -> Option<Outcome> {
-        self.0.get(usize::from(signum.number())).copied().flatten()
+        self.0.get(signum)
     }
 }
 
@@ -127,6 +145,30 @@ mod tests {
     }
 
     #[test]
+    fn names_and_real_time_signals_are_read_too() {
+        for (text, expected) in [
+            ("TERM:QUIT", (15, 3)),
+            ("sigterm:0", (15, 0)),
+            ("15:QUIT", (15, 3)),
+            ("TERM:3", (15, 3)),
+            ("RTMIN+3:TERM", (37, 15)),
+            ("37:64", (37, 64)),
+        ] {
+            assert_eq!(parsed(text), Some(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_two_numbers_is_ignored() {
+        for text in ["15:3:4", "15:3,1:2", "15:0x9", "15:3 x"] {
+            assert!(Rewrite::has_ignored_rest(text.as_bytes()), "{text:?}");
+        }
+        for text in ["15:3", " 15: 3 \n", "TERM:QUIT"] {
+            assert!(!Rewrite::has_ignored_rest(text.as_bytes()), "{text:?}");
+        }
+    }
+
+    #[test]
     fn what_is_no_pair_of_signals_is_refused() {
         for text in [
             "",
@@ -139,7 +181,11 @@ mod tests {
             "15 :3",
             "0:3",
             "32:3",
-            "15:32",
+            "1:32",
+            "33:TERM",
+            "TERM:33",
+            "65:3",
+            "15:65",
             "15:-1",
             "-15:3",
             "+:3",
@@ -149,7 +195,13 @@ mod tests {
             "1 5:3",
             "99999999999999999999:3",
             "18446744073709551631:3",
-            "TERM:3",
+            "TERM:",
+            ":TERM",
+            "TERM",
+            "TERM:QUIT:0",
+            "TERM: QUIT",
+            "TERM:00",
+            "0:TERM",
         ] {
             assert_eq!(parsed(text), None, "{text:?}");
         }

@@ -7,12 +7,19 @@
 use std::fmt;
 use std::num::NonZeroU8;
 
+mod names;
+mod table;
+
+pub(crate) use names::Name;
+pub(crate) use table::PerSignal;
+
 /// A signal that exists: 1 to 64 (signal(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Signum(NonZeroU8);
 
 impl Signum {
     pub(crate) const HUP: Self = Self::constant(libc::SIGHUP);
+    pub(crate) const KILL: Self = Self::constant(libc::SIGKILL);
     pub(crate) const PIPE: Self = Self::constant(libc::SIGPIPE);
     pub(crate) const TERM: Self = Self::constant(libc::SIGTERM);
     pub(crate) const CHLD: Self = Self::constant(libc::SIGCHLD);
@@ -52,6 +59,11 @@ impl Signum {
         }
     }
 
+    /// Is it one of the two between the standard and the real-time signals, which C libraries keep for themselves?
+    pub(crate) fn is_nameless(self) -> bool {
+        matches!(self.number(), 32 | 33)
+    }
+
     /// The number as system calls want it.
     pub(crate) fn raw(self) -> i32 {
         i32::from(self.0.get())
@@ -60,6 +72,11 @@ impl Signum {
     /// The number as it goes into an exit status or an index.
     pub(crate) fn number(self) -> u8 {
         self.0.get()
+    }
+
+    /// Every signal.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (1..=Self::LAST).filter_map(Self::new)
     }
 
     /// The standard signals, 1 to 31.
@@ -79,7 +96,17 @@ impl Signum {
 
     /// Is it one by which people, terminals and container engines ask a program to end?
     pub(crate) fn asks_to_end(self) -> bool {
-        matches!(self, Self::HUP | Self::INT | Self::QUIT | Self::TERM)
+        self == Self::HUP || self.shuts_down()
+    }
+
+    /// Is it one by which all of a container is asked to end? A SIGHUP may well mean the configuration alone.
+    pub(crate) fn shuts_down(self) -> bool {
+        matches!(self, Self::INT | Self::QUIT | Self::TERM)
+    }
+
+    /// Can it come to us and go on to others? KILL and STOP act before we see them (signal(7)), and CHLD is our own.
+    pub(crate) fn can_be_forwarded(self) -> bool {
+        !matches!(self, Self::KILL | Self::STOP | Self::CHLD)
     }
 
     /// What the kernel sends to the whole foreground group for a key: Ctrl-C, Ctrl-\ and Ctrl-Z.

@@ -4,6 +4,7 @@
 //! it reports 128 + n for signal n, as shells do.
 
 use crate::signal::Signum;
+use crate::value::Value;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,66 @@ impl ExitStatus {
     }
 }
 
+/// A rule for what is reported: this one in place of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExitRule {
+    code: u8,
+    reported: u8,
+}
+
+impl Value for ExitRule {
+    const IS: &'static str = "CODE or CODE:NEW (143, 143:0), each from 0 to 255";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let mut numbers = text.splitn(2, |&byte| byte == b':').map(|number| {
+            let digits = Some(number).filter(|number| number.iter().all(u8::is_ascii_digit))?;
+            str::from_utf8(digits).ok()?.parse().ok()
+        });
+        let code = numbers.next()??;
+        Some(Self { code, reported: numbers.next().unwrap_or(Some(0))? })
+    }
+}
+
+/// What is reported in place of what, for whoever takes 143 for a failure (T69, T75).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ExitMap(Vec<ExitRule>);
+
+impl ExitMap {
+    /// Of two rules for the same status the last one counts.
+    pub(crate) fn new(rules: Vec<ExitRule>) -> Self {
+        Self(rules)
+    }
+
+    /// The status to report for `status`. What a rule makes is not looked up again.
+    pub(crate) fn apply(&self, status: ExitStatus) -> ExitStatus {
+        let rule = self.0.iter().rev().find(|rule| rule.code == status.code());
+        rule.map_or(status, |rule| ExitStatus::Exited(rule.reported))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rule_names_one_status_or_two() {
+        let rule = |text: &str| ExitRule::parse(text.as_bytes()).map(|rule| (rule.code, rule.reported));
+        for (text, expected) in [("143", (143, 0)), ("143:0", (143, 0)), ("0:1", (0, 1)), ("255:007", (255, 7))] {
+            assert_eq!(rule(text), Some(expected), "{text}");
+        }
+        for text in ["", ":", "143:", ":0", "256", "0:256", "-1", "+1", "1:2:3", "TERM", "1 ", "99999999999"] {
+            assert_eq!(rule(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_rule_for_a_status_counts_and_none_is_applied_twice() {
+        let rules = ["143:1", "143:130", "130"].map(|text| ExitRule::parse(text.as_bytes()).unwrap());
+        let map = ExitMap::new(rules.into());
+        assert_eq!(map.apply(ExitStatus::Killed(Signum::TERM)).code(), 130);
+        assert_eq!(map.apply(ExitStatus::Exited(130)).code(), 0);
+        assert_eq!(map.apply(ExitStatus::Exited(7)).code(), 7);
+    }
 
     #[test]
     fn a_death_by_signal_is_reported_as_128_and_its_number() {

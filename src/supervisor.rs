@@ -1,45 +1,55 @@
 //! What happens from the command's start to its end?
 //!
 //! Sleep until a signal comes, ask the policy, do what it says. Nothing here may end the program before the command has
-//! ended: what fails is said, and life goes on. Nothing here needs memory that isn't there from the beginning.
+//! ended: what fails is said, and life goes on. Nothing here needs memory that isn't there from the beginning, but for
+//! looking at descendants, which is done without where there is none.
 
+use std::time::Instant;
 use std::vec;
 
-use nix::errno::Errno;
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid};
 
+use crate::delivery::Delivery;
 use crate::logging::{self, Line};
-use crate::policy::{Action, Event, MOST_ACTIONS, Policy, Recipient, Via};
+use crate::panics;
+use crate::policy::{Action, Event, Policy, Via};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
-use crate::sys::children::{self, Change};
+use crate::sys::children::{self, Change, Nothing};
+use crate::sys::parent;
 use crate::sys::signals::{self, Origin, Received};
-use crate::sys::{capabilities, processes};
 
-/// Lives on until the command, which runs as `main`, has ended, and returns how it did. What is in `earlier` has
-/// happened already and comes first.
-pub(crate) fn supervise(policy: &Policy, main: Pid, earlier: Vec<Event>) -> ExitStatus {
+/// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
+/// is in `earlier` has happened already and comes first.
+pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid, earlier: Vec<Event>) -> ExitStatus {
     let mut events = Events { main, earlier: earlier.into_iter(), collected: None };
-    let mut actions = Vec::with_capacity(MOST_ACTIONS);
+    let mut actions = Vec::with_capacity(policy.most_actions());
     loop {
-        let event = events.next();
+        let event = events.next(policy, delivery);
         #[cfg(feature = "deliberate-panic")]
-        crate::panics::panic_deliberately(event);
-        policy.decide(event, &mut actions);
+        panics::panic_deliberately(event);
+        policy.decide(Instant::now(), event, &mut actions);
+        panics::remember(policy.state());
         for action in actions.drain(..) {
             match action {
                 Action::Say(line) => logging::say(line),
-                Action::Forward(signum, recipient) => forward(signum, recipient, main),
-                Action::WakeIfStopped(recipient) if children::is_stopped(main) => {
-                    // It fails only where it would have nobody to reach.
-                    let _ = send(Signum::CONT, recipient);
-                }
-                Action::WakeIfStopped(_) => {}
+                Action::Forward(signum, recipient, noted) => delivery.forward(signum, recipient, noted),
+                Action::NoteOurGroup => delivery.note_our_group(),
+                Action::WakeIfStopped(recipient) => delivery.wake(recipient),
+                Action::Remind(signum, helpers) => delivery.remind(signum, helpers),
+                Action::KillAll => delivery.kill_all(),
                 Action::CollectChildren => events.collected = Some(0),
-                Action::Reap(pid) => children::reap(pid),
+                Action::Reap(pid) => {
+                    children::reap(pid);
+                    delivery.forget(pid);
+                }
                 Action::Release(pid, signum) => children::release(pid, signum),
                 Action::StopOurselves => signals::stop_ourselves(),
-                Action::Exit(status) => return status,
+                Action::AwaitPlumbing => delivery.await_plumbing(),
+                Action::Exit(status) => {
+                    delivery.say_who_is_left();
+                    return status;
+                }
             }
         }
     }
@@ -48,9 +58,19 @@ pub(crate) fn supervise(policy: &Policy, main: Pid, earlier: Vec<Event>) -> Exit
 /// Reaps the children that whoever executed us had (`exec dumb-init ... < <(command)`) and that have ended already: their
 /// SIGCHLD may have come before we could block it, and would never be followed by another.
 pub(crate) fn collect_older_children() {
-    while let Some(Change::Ended { pid, status }) = children::look() {
+    while let Ok(Change::Ended { pid, status }) = children::look() {
         logging::say(Line::ChildEnded { pid, status });
         children::reap(pid);
+    }
+}
+
+/// Has the orphans among our descendants become our children. As PID 1 they do anyway; where it is refused, those that
+/// go elsewhere are neither signalled nor waited for.
+pub(crate) fn adopt_orphans() {
+    if getpid() != Pid::from_raw(1)
+        && let Err(errno) = parent::adopt_orphans()
+    {
+        logging::say(Line::NoSubreaper(errno));
     }
 }
 
@@ -68,33 +88,66 @@ struct Events {
 
 impl Events {
     /// The next event. Sleeps until there is one.
-    fn next(&mut self) -> Event {
+    fn next(&mut self, policy: &Policy, delivery: &mut Delivery) -> Event {
         if let Some(collected) = self.collected {
             let collected = if collected < AT_A_STRETCH {
                 collected
+            } else if is_due(policy) {
+                self.collected = Some(0);
+                return Event::Due;
             } else if let Some(received) = signals::take_any() {
                 self.collected = Some(0);
-                return self.arrival(received);
+                return self.arrival(received, policy);
             } else {
                 0
             };
-            if let Some(change) = children::look() {
-                self.collected = Some(collected.saturating_add(1));
-                return told(change);
+            match children::look() {
+                Ok(change) => {
+                    self.collected = Some(collected.saturating_add(1));
+                    return told(change);
+                }
+                Err(nothing) => {
+                    self.collected = None;
+                    let alone = nothing == Nothing::Left || policy.waits_for_the_last() && !delivery.is_anybody_left();
+                    return if alone { Event::Alone } else { Event::Collected };
+                }
             }
-            self.collected = None;
         }
-        self.earlier.next().unwrap_or_else(|| self.arrival(signals::wait()))
+        if let Some(event) = self.earlier.next() {
+            return event;
+        }
+        while let Some(deadline) = policy.deadline() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Event::Due;
+            }
+            // None has come: it is the deadline, or we were stopped meanwhile.
+            if let Some(received) = signals::wait_for(left) {
+                return self.arrival(received, policy);
+            }
+        }
+        self.arrival(signals::wait(), policy)
     }
 
     /// Makes an event of a signal.
-    fn arrival(&self, Received { signum, origin }: Received) -> Event {
+    fn arrival(&self, Received { signum, origin, sender }: Received, policy: &Policy) -> Event {
+        match sender {
+            Some((pid, uid)) => logging::say(Line::Sender { signum, pid, uid }),
+            // Of a death there is more to be said, elsewhere.
+            None if signum == Signum::CHLD => {}
+            None => logging::say(Line::FromKernel(signum)),
+        }
+        let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
         let via = match origin {
-            Origin::Kernel if signum.comes_from_a_key() && children::shares_our_group(self.main) => Via::SharedGroup,
+            Origin::Kernel if signum.comes_from_a_key() && in_our_group() => Via::SharedGroup,
             Origin::Kernel | Origin::Ourselves | Origin::Other => Via::Direct,
         };
         Event::Signal(signum, via)
     }
+}
+
+fn is_due(policy: &Policy) -> bool {
+    policy.deadline().is_some_and(|deadline| deadline <= Instant::now())
 }
 
 fn told(change: Change) -> Event {
@@ -104,68 +157,25 @@ fn told(change: Change) -> Event {
     }
 }
 
-fn forward(signum: Signum, recipient: Recipient, main: Pid) {
-    match (send(signum, recipient), recipient) {
-        // EPERM: the command runs as another user and we lack CAP_KILL.
-        (Err(errno), Recipient::Process(pid) | Recipient::Group(pid)) if errno != Errno::ESRCH => {
-            logging::say(Line::NotDelivered { signum, pid, errno });
-        }
-        // ESRCH: everybody there has ended; the news of it is on its way. Of what is left of the group when its leader
-        // has ended, nobody asks.
-        (Ok(()) | Err(_), Recipient::Process(_) | Recipient::RestOfGroup(_) | Recipient::Nobody) => {
-            logging::say(Line::Forwarded(signum));
-        }
-        (Ok(()) | Err(_), Recipient::Group(group)) => {
-            logging::say(Line::Forwarded(signum));
-            tell_who_was_left_out(signum, group, main);
-        }
-    }
-}
-
-fn send(signum: Signum, recipient: Recipient) -> nix::Result<()> {
-    match recipient {
-        Recipient::Process(pid) => signals::send_to_process(pid, signum),
-        Recipient::Group(leader) | Recipient::RestOfGroup(leader) => signals::send_to_group(leader, signum),
-        Recipient::Nobody => Ok(()),
-    }
-}
-
-/// Tells which members of a group the kernel didn't let us signal, now that it has let us signal one (kill(2) succeeds
-/// with the first). For signals that don't ask to end it is the command's process alone that is looked at, since they
-/// may come by the thousand.
-fn tell_who_was_left_out(signum: Signum, group: Pid, main: Pid) {
-    if capabilities::may_signal_everybody() {
-        return;
-    }
-    let tell = |pid| {
-        if let Err(errno @ Errno::EPERM) = signals::try_process(pid) {
-            logging::say(Line::NotDelivered { signum, pid, errno });
-        }
-    };
-    // The command's process also where /proc doesn't show it (hidepid).
-    tell(main);
-    if signum.asks_to_end() {
-        processes::members_of_group(group).filter(|&pid| pid != main).for_each(tell);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
 
+    use nix::errno::Errno;
     use nix::unistd::{dup, dup2_stderr, getpgrp, getpid};
 
     use super::*;
     use crate::logging::Verbosity;
-    use crate::policy::Forward;
-    use crate::rewrite::RewriteTable;
-    use crate::sys::allocations;
+    use crate::policy::tests::policy;
+    use crate::policy::{Forward, MOST_ACTIONS};
+    use crate::process;
+    use crate::sys::{allocations, capabilities};
 
     #[test]
     fn what_happens_while_the_command_runs_needs_no_memory() {
         logging::init(Verbosity::Debug);
         let main = Pid::from_raw(i32::MAX);
-        let policies = [Forward::Child, Forward::Group].map(|mode| Policy::new(mode, RewriteTable::new(), main));
+        let mut policies = [Forward::Child, Forward::Group].map(|mode| policy(mode, &[]));
         let mut actions = Vec::with_capacity(MOST_ACTIONS);
         let lines = (1..=64).filter_map(Signum::new).flat_map(|signum| {
             let (pid, errno) = (main, Errno::EPERM);
@@ -177,16 +187,16 @@ mod tests {
         let stderr = dup(std::io::stderr()).expect("stderr");
         dup2_stderr(File::options().write(true).open("/dev/null").expect("/dev/null")).expect("dup2");
         let count = allocations::of(|| {
-            for policy in &policies {
+            for policy in &mut policies {
                 for signum in (1..=64).filter_map(Signum::new) {
-                    policy.decide(Event::Signal(signum, Via::Direct), &mut actions);
+                    policy.decide(Instant::now(), Event::Signal(signum, Via::Direct), &mut actions);
                     actions.clear();
                 }
-                policy.decide(Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
+                policy.decide(Instant::now(), Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
                 actions.clear();
             }
             lines.iter().copied().for_each(logging::say);
-            assert!(processes::members_of_group(getpgrp()).any(|pid| pid == getpid()));
+            assert!(process::members_of_group(getpgrp()).any(|pid| pid == getpid()));
             capabilities::may_signal_everybody();
         });
         dup2_stderr(stderr).expect("dup2");

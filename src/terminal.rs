@@ -52,7 +52,7 @@ pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
 
 fn take_pending(way: impl Fn(Origin) -> Via) -> Vec<Event> {
     let received = HAND_OFF.into_iter().filter_map(signals::take_pending);
-    received.map(|Received { signum, origin }| Event::Signal(signum, way(origin))).collect()
+    received.map(|Received { signum, origin, sender: _ }| Event::Signal(signum, way(origin))).collect()
 }
 
 /// The kernel sends these two in our name; one of somebody else's may have come in the same moment.

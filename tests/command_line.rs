@@ -82,7 +82,10 @@ fn a_wrong_option_is_quoted_byte_for_byte() {
 
 #[test]
 fn a_bad_rewrite_is_refused_before_anything_is_started() {
-    for value in ["", "15", "15:", ":3", "x", "15:x", "15 :3", "0:3", "32:3", "15:32", "15:-1", "=15:3", "0x0f:3"] {
+    for value in [
+        "", "15", "15:", ":3", "x", "15:x", "15 :3", "0:3", "32:3", "15:32", "33:3", "65:3", "15:65", "15:-1", "=15:3",
+        "0x0f:3",
+    ] {
         refused(&["-r", value, "echo", "started"], BAD_REWRITE);
         refused(&[&format!("--rewrite={value}"), "echo", "started"], BAD_REWRITE);
     }
@@ -94,8 +97,11 @@ fn a_bad_rewrite_is_refused_before_anything_is_started() {
 
 #[test]
 fn a_rewrite_is_read_as_scanf_reads_it() {
-    for value in ["15:3", " 15:3", "+15: +3", "15:3x", "15:3:4", "015:3", "31:31", "15:-0", "4294967311:4294967297"] {
+    for value in ["15:3", " 15:3", "+15: +3", "15:3 \n", "015:3", "31:31", "15:-0", "4294967311:4294967297"] {
         accepted(&["-r", value]);
+    }
+    for value in ["15:3x", "15:3:4", "15:0x9"] {
+        init().words(["-r", value]).words(role(["exit", "6"])).run().expect_code(6);
     }
 }
 
@@ -171,6 +177,11 @@ fn the_help_is_in_our_own_words() {
         let help = run(&["--help"]).stderr();
         assert!(help.starts_with(&format!("dumb-init v{}\n", env!("CARGO_PKG_VERSION"))), "{help}");
         assert!(help.contains("DUMB_INIT_SETSID=0"), "{help}");
+        // The original's five come first, in a group of their own.
+        let groups: Vec<&str> = help.lines().filter(|line| line.ends_with(':') && !line.contains(' ')).collect();
+        let first = help.split("Options of the original:").nth(1).and_then(|rest| rest.split("\n\n").next());
+        let options = first.unwrap_or_default().lines().filter(|line| line.trim_start().starts_with('-')).count();
+        assert_eq!((options, groups), (5, vec!["Shutdown:", "Start:"]), "{help}");
         assert!(help.lines().all(|line| line.len() <= 80), "{help}");
     });
 }

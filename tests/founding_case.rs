@@ -1,11 +1,15 @@
 //! The start script that launches several programs, and what becomes of them when the container is stopped.
 //!
-//! What stands here is the original's behaviour, which is also this program's as long as nothing else is asked for: the
-//! script dies of SIGTERM, the init ends with it, and whatever still cleans up is killed with the container.
+//! First the original's behaviour, which is also this program's as long as nothing else is asked for: the script dies of
+//! SIGTERM, the init ends with it, and whatever still cleans up is killed with the container. Then what `--drain` makes
+//! of it.
 
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::support::{Running, Scratch, Start, can_have_pid_namespaces, docker, init, probe, send};
+use crate::shutdown::in_both_settings;
+use crate::support::{Running, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, probe, send};
 
 /// Three programs, each of which takes its time to shut down.
 fn script(scratch: &Scratch) -> PathBuf {
@@ -88,4 +92,101 @@ fn the_first_line_of_a_script_can_name_it() {
     let script = scratch.file("script.sh", &text, 0o755);
     let outcome = Start::program(&script).words(["a b", "-v"]).run();
     outcome.expect_code(6).expect_stdout(&format!("{} a b -v\n", script.display())).expect_stderr("");
+}
+
+/// All three got the signal, once, and finished.
+fn expect_all_three(text: &str) {
+    for name in ["crond", "worker", "service"] {
+        let lines = |what: &str| text.lines().filter(|line| *line == format!("{name} {what}")).count();
+        assert_eq!((lines("got 15"), lines("finished")), (1, 1), "{name}:\n{text}");
+    }
+}
+
+/// What somebody may have set, and whether the command has a session of its own then.
+const CURES: [&[(&str, &str)]; 5] = [
+    &[("DUMB_INIT_DRAIN", "10s")],
+    &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_SETSID", "0")],
+    &[("DUMB_INIT_DRAIN", "forever"), ("DUMB_INIT_SETSID", "0"), ("DUMB_INIT_FORWARD", "group")],
+    &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_FORWARD", "tree")],
+    &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_FORWARD", "child")],
+];
+
+/// Runs the script that `script` makes under the init, with each of the cures, as PID 1 and not, and stops it.
+fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
+    let with = |start: Start, cure: &[(&str, &str)]| {
+        let start = cure.iter().fold(start, |start, (name, value)| start.variable(name, value));
+        let scratch = Scratch::new();
+        let mut running = start.word(script(&scratch)).start();
+        wait_for_all(&running);
+        running.signal(libc::SIGTERM);
+        running.wait_for_line("service finished");
+        let last = Instant::now();
+        assert_eq!(running.wait().code(), Some(143));
+        // Neither at the deadline nor at the next tick of a poll; how fast it is in a quiet moment, the test under Docker
+        // measures.
+        let took = last.elapsed();
+        assert!(took < Duration::from_secs(3), "{took:?} after the last\n{running}");
+        expect_all_three(&running.outcome().stdout());
+    };
+    // At the same time, since they do little but wait.
+    thread::scope(|scope| {
+        for cure in CURES {
+            scope.spawn(move || in_both_settings(|start| with(start, cure)));
+        }
+    });
+}
+
+#[test]
+fn with_a_drain_all_three_get_it_once_and_finish() {
+    expect_all_to_be_cured(script);
+}
+
+/// The start script with the init in its first line as well.
+fn script_with_an_init(scratch: &Scratch) -> PathBuf {
+    let path = script(scratch);
+    let text = std::fs::read_to_string(&path).expect("the script");
+    let first_line = format!("#!{} /bin/sh", crate::support::init_under_test().display());
+    scratch.file("nested.sh", &text.replacen("#!/bin/sh", &first_line, 1), 0o755)
+}
+
+#[test]
+fn with_a_drain_nobody_gets_it_twice_from_two_inits_either() {
+    expect_all_to_be_cured(script_with_an_init);
+}
+
+#[test]
+fn in_a_container_all_three_get_it_once_and_finish_and_it_ends_with_the_last() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let Some(image) = docker::image() else { return };
+    // Returns how long after its last line the container has ended.
+    let with = |cure: &[(&str, &str)], words: &[&str]| {
+        let container = docker::Container::new();
+        let mut start = Start::program("docker").words(["run", "--name", container.name()]);
+        for (name, value) in cure {
+            start = start.words(["--env", &format!("{name}={value}")]);
+        }
+        let running = start.word(image).words(words).start();
+        wait_for_all(&running);
+        container.stop();
+        let outcome = running.outcome();
+        outcome.expect_code(143);
+        expect_all_three(&outcome.stdout());
+        // Both times are the engine's.
+        let (last_line, end) = container.last_line_and_end();
+        (end - last_line + 43_200.0).rem_euclid(86_400.0) - 43_200.0
+    };
+    let nested: &[&str] = &["dumb-init", "/usr/bin/start.sh"];
+    thread::scope(|scope| {
+        for (cure, words) in
+            CURES.map(|cure| (cure, &[][..])).into_iter().chain([(CURES[0], nested), (CURES[1], nested)])
+        {
+            scope.spawn(move || {
+                // The engine may be busy; a poll, or a wait for a deadline, would show each time.
+                let in_time = (0..3).any(|_| (-0.1..0.3).contains(&with(cure, words)));
+                assert!(in_time, "three times the container ended more than 0.3 s after its last line");
+            });
+        }
+    });
 }

@@ -19,9 +19,11 @@ mod founding_case;
 mod hazards;
 mod inheritance;
 mod life;
+mod options;
 #[cfg(feature = "deliberate-panic")]
 mod panics;
 mod pid_1;
+mod shutdown;
 mod signals;
 mod suspension;
 mod terminals;

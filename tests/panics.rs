@@ -1,6 +1,6 @@
 //! What a mistake in the init would lead to: with the feature `deliberate-panic` it panics on signal 62.
 
-use crate::support::{can_have_pid_namespaces, init, procfs, role, send};
+use crate::support::{can_have_pid_namespaces, init, probe, procfs, role, send};
 
 #[test]
 fn a_panic_is_told_and_ends_nothing() {
@@ -72,4 +72,33 @@ fn a_second_panic_aborts() {
     running.wait_for_debug_line("Going on.");
     running.signal(62);
     running.outcome().expect_code(-libc::SIGABRT);
+}
+
+#[test]
+fn a_panic_in_a_drain_or_while_a_signal_is_held_loses_neither() {
+    let probe = probe().display().to_string();
+    let script = format!("setsid {probe} work far 100 & exec {probe} record 15");
+    let running = init().words(["-v", "--drain", "60s", "--delay", "TERM:1h"]).words(["sh", "-c", &script]).start();
+    running.wait_for_line("far ready");
+    running.wait_for_line("ready");
+    running.signal(libc::SIGTERM);
+    running.wait_for_debug_line("Holding signal 15");
+    running.signal(62);
+    running.wait_for_debug_line("Going on.");
+    // The second one lets the first one go; the command ends by it, and the drain begins and ends.
+    running.signal(libc::SIGTERM);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    for line in ["got 15", "far got 15", "far finished"] {
+        assert_eq!(outcome.stdout().lines().filter(|candidate| *candidate == line).count(), 1, "{line}\n{outcome}");
+    }
+
+    let script = format!("setsid {probe} work far 100 & exec {probe} exit 7");
+    let running = init().words(["-v", "--linger"]).words(["sh", "-c", &script]).start();
+    running.wait_for_line("far ready");
+    running.wait_for_debug_line("Lingering");
+    running.signal(62);
+    running.wait_for_debug_line("Going on.");
+    running.signal(libc::SIGTERM);
+    running.outcome().expect_code(7).expect_stdout("far ready\nfar got 15\nfar finished\n");
 }

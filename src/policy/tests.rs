@@ -1,18 +1,34 @@
+mod beyond;
 mod sequences;
 
 use super::*;
-use crate::rewrite::Rewrite;
+use crate::duration::Limit;
+use crate::rewrite::{Rewrite, RewriteTable};
+use crate::status::ExitMap;
+use crate::value::{Switch, Value};
 
 const MAIN: Pid = Pid::from_raw(7);
 const OTHER: Pid = Pid::from_raw(8);
 const WAYS: [Via; 3] = [Via::Direct, Via::SharedGroup, Via::HandOff];
 
-fn policy(forward: Forward, rewrites: &[&str]) -> Policy {
+pub(crate) fn policy(forward: Forward, rewrites: &[&str]) -> Policy {
+    Policy::new(settings(forward, rewrites), MAIN)
+}
+
+fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
     let mut table = RewriteTable::new();
     for rewrite in rewrites {
         table.set(Rewrite::parse(rewrite.as_bytes()).expect(rewrite));
     }
-    Policy::new(forward, table, MAIN)
+    Settings {
+        forward,
+        rewrites: table,
+        drain: None,
+        linger: Switch::Off,
+        kill_after: Limit::Never,
+        delays: Delays::new(&[]),
+        exit_map: ExitMap::default(),
+    }
 }
 
 fn signum(number: i32) -> Signum {
@@ -27,20 +43,26 @@ fn recipient(forward: Forward) -> Recipient {
     match forward {
         Forward::Child => Recipient::Process(MAIN),
         Forward::Group => Recipient::Group(MAIN),
+        Forward::Tree => Recipient::Tree,
     }
 }
 
-fn decide(policy: &Policy, event: Event) -> Vec<Action> {
+fn decide(policy: &mut Policy, event: Event) -> Vec<Action> {
+    decide_at(policy, Instant::now(), event)
+}
+
+fn decide_at(policy: &mut Policy, now: Instant, event: Event) -> Vec<Action> {
     let mut actions = Vec::new();
-    policy.decide(event, &mut actions);
-    assert!(actions.len() <= MOST_ACTIONS, "{event:?}: {actions:?}");
+    policy.decide(now, event, &mut actions);
+    assert!(actions.len() <= policy.most_actions(), "{event:?}: {actions:?}");
+    assert!(policy.deadline().is_none_or(|deadline| event != Event::Due || deadline > now), "{actions:?}");
     actions
 }
 
 /// What is forwarded, and to whom.
 fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
     let one = |action: &Action| match *action {
-        Action::Forward(signum, recipient) => Some((signum, recipient)),
+        Action::Forward(signum, recipient, _) => Some((signum, recipient)),
         _ => None,
     };
     actions.iter().filter_map(one).collect()
@@ -48,11 +70,11 @@ fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
 
 #[test]
 fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
-    for forward in [Forward::Child, Forward::Group] {
+    for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in every_signal() {
-            let actions = decide(&policy(forward, &[]), Event::Signal(signum, Via::Direct));
+            let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, Via::Direct));
             assert_eq!(actions.first(), Some(&Action::Say(Line::Received(signum))));
-            let to = if forward == Forward::Group && signum.suspends_a_job() { Signum::STOP } else { signum };
+            let to = if forward != Forward::Child && signum.suspends_a_job() { Signum::STOP } else { signum };
             let expected = if signum == Signum::CHLD { vec![] } else { vec![(to, recipient(forward))] };
             assert_eq!(forwarded(&actions), expected, "{forward:?} {signum}");
             assert_eq!(actions.contains(&Action::CollectChildren), signum == Signum::CHLD);
@@ -63,14 +85,14 @@ fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
 
 #[test]
 fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
-    for forward in [Forward::Child, Forward::Group] {
+    for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in Signum::standard().filter(|&signum| signum != Signum::CHLD) {
-            let actions = decide(&policy(forward, &[&format!("{signum}:31")]), Event::Signal(signum, Via::Direct));
+            let actions = decide(&mut policy(forward, &[&format!("{signum}:31")]), Event::Signal(signum, Via::Direct));
             assert_eq!(forwarded(&actions), [(Signum::new(31).unwrap(), recipient(forward))]);
             let translated = Line::Translating { from: signum, to: Signum::new(31) };
             assert_eq!(actions[1], Action::Say(translated));
 
-            let actions = decide(&policy(forward, &[&format!("{signum}:0")]), Event::Signal(signum, Via::Direct));
+            let actions = decide(&mut policy(forward, &[&format!("{signum}:0")]), Event::Signal(signum, Via::Direct));
             assert_eq!(forwarded(&actions), []);
             assert_eq!(actions[2], Action::Say(Line::NotForwarded));
             // Nobody gets it, but the terminal's user wants the job to stop all the same.
@@ -82,7 +104,7 @@ fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
 #[test]
 fn what_the_hand_off_sends_goes_to_nobody() {
     for signum in [Signum::HUP, Signum::CONT] {
-        let actions = decide(&policy(Forward::Group, &["1:15"]), Event::Signal(signum, Via::HandOff));
+        let actions = decide(&mut policy(Forward::Group, &["1:15"]), Event::Signal(signum, Via::HandOff));
         assert_eq!(actions, [Action::Say(Line::Received(signum)), Action::Say(Line::HandOffIgnored(signum))]);
     }
 }
@@ -90,24 +112,33 @@ fn what_the_hand_off_sends_goes_to_nobody() {
 #[test]
 fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
-        let actions = decide(&policy(Forward::Child, &[]), Event::Signal(signum, Via::SharedGroup));
+        let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(signum, Via::SharedGroup));
         assert_eq!(forwarded(&actions).is_empty(), signum.comes_from_a_key(), "{signum}");
         assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
     }
+    // Where it goes to everybody, there may be some in other groups.
+    let settings = Settings { linger: Switch::On, ..settings(Forward::Child, &[]) };
+    let actions = decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, Via::SharedGroup));
+    assert_eq!(forwarded(&actions), [(Signum::INT, Recipient::TreeOutsideOurGroup)]);
     // What it becomes is another signal, which nobody has sent yet.
-    let actions = decide(&policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, Via::SharedGroup));
+    let actions = decide(&mut policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, Via::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Process(MAIN))]);
 }
 
 #[test]
 fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
     let status = ExitStatus::Killed(Signum::TERM);
-    for (forward, rest) in [(Forward::Child, Recipient::Nobody), (Forward::Group, Recipient::RestOfGroup(MAIN))] {
-        let actions = decide(&policy(forward, &["15:2"]), Event::Ended { pid: MAIN, status });
+    for (forward, rest) in [
+        (Forward::Child, Recipient::Nobody),
+        (Forward::Group, Recipient::RestOfGroup(MAIN)),
+        (Forward::Tree, Recipient::Tree),
+    ] {
+        let mut actions = decide(&mut policy(forward, &["15:2"]), Event::Ended { pid: MAIN, status });
+        actions.retain(|action| *action != Action::WakeIfStopped(Recipient::Tree));
         let expected = [
             Action::Say(Line::ChildEnded { pid: MAIN, status }),
             Action::Say(Line::Translating { from: Signum::TERM, to: Some(Signum::INT) }),
-            Action::Forward(Signum::INT, rest),
+            Action::Forward(Signum::INT, rest, Noted::No),
             Action::Reap(MAIN),
             Action::Say(Line::Goodbye(status)),
             Action::Exit(status),
@@ -119,13 +150,13 @@ fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
 #[test]
 fn the_end_of_any_other_child_is_only_told() {
     let status = ExitStatus::Exited(9);
-    let actions = decide(&policy(Forward::Group, &[]), Event::Ended { pid: OTHER, status });
+    let actions = decide(&mut policy(Forward::Group, &[]), Event::Ended { pid: OTHER, status });
     assert_eq!(actions, [Action::Say(Line::ChildEnded { pid: OTHER, status }), Action::Reap(OTHER)]);
 }
 
 #[test]
 fn nothing_but_the_end_of_the_command_ends_it() {
-    for forward in [Forward::Child, Forward::Group] {
+    for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         let signals = every_signal().flat_map(|signum| WAYS.map(|via| Event::Signal(signum, via)));
         let others = every_signal().flat_map(|signum| {
             let pid = OTHER;
@@ -135,7 +166,7 @@ fn nothing_but_the_end_of_the_command_ends_it() {
             ]
         });
         for event in signals.chain(others) {
-            let actions = decide(&policy(forward, &[]), event);
+            let actions = decide(&mut policy(forward, &[]), event);
             assert!(!actions.iter().any(|action| matches!(action, Action::Exit(_))), "{event:?}");
         }
     }
@@ -143,32 +174,32 @@ fn nothing_but_the_end_of_the_command_ends_it() {
 
 #[test]
 fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
-    let policy = policy(Forward::Group, &[]);
+    let mut policy = policy(Forward::Group, &[]);
     for signum in every_signal() {
         let acts_on = Some(signum).filter(|&signum| signum != Signum::STOP && signum != Signum::TRAP);
-        let actions = decide(&policy, Event::Trapped { pid: MAIN, signum: Some(signum) });
+        let actions = decide(&mut policy, Event::Trapped { pid: MAIN, signum: Some(signum) });
         assert_eq!(actions, [Action::Release(MAIN, acts_on)]);
     }
-    assert_eq!(decide(&policy, Event::Trapped { pid: OTHER, signum: None }), [Action::Release(OTHER, None)]);
+    assert_eq!(decide(&mut policy, Event::Trapped { pid: OTHER, signum: None }), [Action::Release(OTHER, None)]);
 }
 
 #[test]
 fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
-    for forward in [Forward::Child, Forward::Group] {
+    for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in every_signal() {
-            let actions = decide(&policy(forward, &[]), Event::Signal(signum, Via::Direct));
+            let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, Via::Direct));
             let wakes = actions.last() == Some(&Action::WakeIfStopped(recipient(forward)));
             assert_eq!(wakes, [1, 2, 3, 15].contains(&signum.raw()), "{signum}: {actions:?}");
         }
         // Also as what it becomes, or comes from, but not to undo a stop that was wanted.
         for (rewrite, expected) in [("10:15", true), ("15:10", true), ("15:19", false), ("15:0", false)] {
             let number = if rewrite == "10:15" { 10 } else { 15 };
-            let actions = decide(&policy(forward, &[rewrite]), Event::Signal(signum(number), Via::Direct));
+            let actions = decide(&mut policy(forward, &[rewrite]), Event::Signal(signum(number), Via::Direct));
             let wakes = actions.contains(&Action::WakeIfStopped(recipient(forward)));
             assert_eq!(wakes, expected, "{rewrite}: {actions:?}");
         }
     }
     // The terminal's own sends it to a stopped process as well.
-    let actions = decide(&policy(Forward::Child, &[]), Event::Signal(Signum::INT, Via::SharedGroup));
+    let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(Signum::INT, Via::SharedGroup));
     assert_eq!(actions.last(), Some(&Action::WakeIfStopped(Recipient::Process(MAIN))));
 }

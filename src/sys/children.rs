@@ -24,23 +24,34 @@ pub(crate) enum Change {
     Trapped { pid: Pid, signum: Option<Signum> },
 }
 
-/// Tells of a child without reaping it. `None` where there is nothing to tell.
-pub(crate) fn look() -> Option<Change> {
+/// Why there is nothing to tell of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    /// All of them go on.
+    Changed,
+    /// There is no child, and no descendant either that we could learn of: as PID 1, or a subreaper, we adopt orphans.
+    Left,
+}
+
+/// Tells of a child without reaping it.
+///
+/// # Errors
+/// That there is nothing to tell.
+pub(crate) fn look() -> Result<Change, Nothing> {
     let info = match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
         Ok(info) => info,
-        // There is no child at all.
-        Err(Errno::ECHILD) => return None,
+        Err(Errno::ECHILD) => return Err(Nothing::Left),
         Err(_refused) => return look_and_reap(),
     };
     // SAFETY: waitid(2) fills in the PID of the child.
     let pid = unsafe { info.si_pid() };
     if pid == 0 {
-        return None;
+        return Err(Nothing::Changed);
     }
     let pid = Pid::from_raw(pid);
     // SAFETY: waitid(2) fills in the status, or the signal, according to `si_code`.
     let status = unsafe { info.si_status() };
-    Some(match info.si_code {
+    Ok(match info.si_code {
         libc::CLD_EXITED => exited(pid, status),
         libc::CLD_KILLED | libc::CLD_DUMPED => killed(pid, status),
         _ => trapped(pid, status),
@@ -48,13 +59,16 @@ pub(crate) fn look() -> Option<Change> {
 }
 
 /// The same with wait4(2): a child that has ended is reaped.
-fn look_and_reap() -> Option<Change> {
+fn look_and_reap() -> Result<Change, Nothing> {
     let mut status = 0;
     // SAFETY: writes the status, and no resource usage, which isn't asked for.
     let result = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, ptr::null_mut()) };
-    // 0 where no child has ended, ECHILD where there is none.
-    let pid = Errno::result(result).ok().filter(|&pid| pid > 0).map(Pid::from_raw)?;
-    Some(if libc::WIFEXITED(status) {
+    let pid = match Errno::result(result) {
+        Err(Errno::ECHILD) => return Err(Nothing::Left),
+        Ok(0) | Err(_) => return Err(Nothing::Changed),
+        Ok(pid) => Pid::from_raw(pid),
+    };
+    Ok(if libc::WIFEXITED(status) {
         exited(pid, libc::WEXITSTATUS(status))
     } else if libc::WIFSIGNALED(status) {
         killed(pid, libc::WTERMSIG(status))

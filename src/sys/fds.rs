@@ -102,6 +102,14 @@ pub(crate) fn close_others() {
     }
 }
 
+/// Closes stdin, stdout and stderr, at the end: nothing can be said from here on.
+pub(crate) fn close_standard_ones() {
+    for fd in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
+        // SAFETY: nothing holds them as its own; a later write fails, which changes nothing.
+        unsafe { libc::close(fd) };
+    }
+}
+
 fn close_other(fd: RawFd) {
     if fd >= FIRST_OTHER {
         // EBADF where it is closed already, as that of the directory that listed it is by now.

@@ -7,7 +7,9 @@
 
 use std::ffi::c_int;
 use std::mem::{MaybeUninit, size_of};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
@@ -54,6 +56,9 @@ pub(super) fn unblock(signals: &[Signum]) {
 pub(crate) struct Received {
     pub(crate) signum: Signum,
     pub(crate) origin: Origin,
+    /// The process that sent it, 0 where that is in a namespace that we don't see into, and its user; `None` where the
+    /// kernel did.
+    pub(crate) sender: Option<(Pid, u32)>,
 }
 
 /// Who sent a signal.
@@ -79,15 +84,20 @@ fn fetch(set: KernelSet, timeout: *const libc::timespec) -> Option<Received> {
     let signum = i32::try_from(number).ok().and_then(Signum::new)?;
     // SAFETY: zeros are a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
-    // SAFETY: every variant with one of these codes begins with the sender's PID.
-    let from_us = || unsafe { info.si_pid() } == getpid().as_raw();
-    let origin = match info.si_code {
-        libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE if from_us() => Origin::Ourselves,
-        // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
-        code if code <= 0 => Origin::Other,
-        _ => Origin::Kernel,
+    // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
+    let sender = (info.si_code <= 0).then(|| {
+        // SAFETY: all of it is initialised, whatever the kernel has filled in; with these codes that is the sender, but for
+        // those of timers and of asynchronous I/O, which nobody sets up here.
+        let pid = unsafe { info.si_pid() };
+        // SAFETY: as above.
+        (Pid::from_raw(pid), unsafe { info.si_uid() })
+    });
+    let origin = match (info.si_code, sender) {
+        (libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE, Some((pid, _))) if pid == getpid() => Origin::Ourselves,
+        (_, Some(_)) => Origin::Other,
+        (_, None) => Origin::Kernel,
     };
-    Some(Received { signum, origin })
+    Some(Received { signum, origin, sender })
 }
 
 /// Sleeps until a signal is there, and fetches the one that the kernel delivers first.
@@ -97,6 +107,16 @@ pub(crate) fn wait() -> Received {
             return received;
         }
     }
+}
+
+/// The same, but only for so long. `None` where none has come.
+pub(crate) fn wait_for(duration: Duration) -> Option<Received> {
+    let timeout = libc::timespec {
+        // Longer than any machine runs is as good as for ever.
+        tv_sec: duration.as_secs().min(u32::MAX.into()).cast_signed(),
+        tv_nsec: duration.subsec_nanos().into(),
+    };
+    fetch(ALL, &raw const timeout)
 }
 
 /// Fetches this signal if it is pending.
@@ -143,6 +163,52 @@ pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
 fn send(target: i32, signum: Signum) -> nix::Result<()> {
     // SAFETY: kill(2) touches no memory of ours. nix has no number above 31 to give it.
     Errno::result(unsafe { libc::kill(target, signum.raw()) }).map(drop)
+}
+
+/// A process that stays the one that it is, even when it has ended and its PID is another's (pidfd_open(2)).
+pub(crate) enum Target {
+    Pidfd(OwnedFd, Pid),
+    /// The kernel has no pidfds (before 5.3), or a sandbox refuses them.
+    Pid(Pid),
+}
+
+impl Target {
+    /// Whoever has this PID now.
+    ///
+    /// # Errors
+    /// ESRCH where nobody has.
+    pub(crate) fn open(pid: Pid) -> nix::Result<Self> {
+        // SAFETY: pidfd_open(2) touches no memory.
+        let result = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) });
+        match result.map(i32::try_from) {
+            // SAFETY: the kernel has just made it; nothing else knows it.
+            Ok(Ok(fd)) => Ok(Self::Pidfd(unsafe { OwnedFd::from_raw_fd(fd) }, pid)),
+            Err(Errno::ESRCH) => Err(Errno::ESRCH),
+            Ok(Err(_)) | Err(_) => Ok(Self::Pid(pid)),
+        }
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// As [`send_to_process`].
+    pub(crate) fn send(&self, signum: Signum) -> nix::Result<()> {
+        match self {
+            Self::Pid(pid) => send_to_process(*pid, signum),
+            Self::Pidfd(fd, pid) => {
+                let none = ptr::null::<libc::siginfo_t>();
+                // SAFETY: no information is passed, so that no memory is read.
+                let result =
+                    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signum.raw(), none, 0) };
+                match Errno::result(result) {
+                    Ok(_) => Ok(()),
+                    Err(Errno::ESRCH) => Err(Errno::ESRCH),
+                    // A sandbox may refuse this call alone. Where it is for want of permission, the other is refused too.
+                    Err(_) => send_to_process(*pid, signum),
+                }
+            }
+        }
+    }
 }
 
 /// Stops this process until it gets SIGCONT. As PID 1 of a namespace it goes on at once: the kernel stops no init.

@@ -12,7 +12,7 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::Mode;
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::{ForkResult, execv, fork, getpid, setpgid, setsid, setuid, tcsetpgrp};
+use nix::unistd::{ForkResult, execv, fork, getpid, setgid, setgroups, setpgid, setsid, setuid, tcsetpgrp};
 
 use crate::signals::{next, set_disposition, set_mask};
 use crate::{say, seccomp};
@@ -72,6 +72,7 @@ fn apply(condition: &str, mask: &mut u64) {
             while next(1 << (libc::SIGUSR1 - 1)) != libc::SIGUSR1 {}
             *mask &= !(1 << (libc::SIGUSR1 - 1));
         }
+        "logger" => print_through_a_child(),
         "listen-pid" => {
             // SAFETY: a single-threaded program.
             unsafe { std::env::set_var("LISTEN_PID", getpid().to_string()) };
@@ -118,12 +119,10 @@ fn apply(condition: &str, mask: &mut u64) {
             mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).expect("private mounts");
             mount(Some("none"), value, Some("tmpfs"), MsFlags::empty(), nothing).expect(condition);
         }
-        // So that root, too, may signal only its own.
-        "without-cap-kill" => {
-            const CAP_KILL: libc::c_ulong = 5;
-            // SAFETY: takes a number and touches no memory.
-            check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAP_KILL) });
-        }
+        "hidepid" => hide_others(),
+        // So that root, too, may signal only its own, or look closely at these alone.
+        "without-cap-kill" => drop_from_next_exec(CAP_KILL),
+        "without-cap-ptrace" => drop_from_next_exec(CAP_SYS_PTRACE),
         "user" => setuid(number().cast_unsigned().into()).expect("setuid"),
         _ => panic!("no such condition: {condition}"),
     }
@@ -137,4 +136,42 @@ fn redirect(path: &str, descriptor: i32) {
 
 fn check(result: i32) {
     assert!(result >= 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Has stdout as a pipe to a child, which passes on what comes until its end.
+fn print_through_a_child() {
+    let (reader, writer) = nix::unistd::pipe().expect("pipe");
+    // SAFETY: a single-threaded program.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => {
+            drop(writer);
+            // SAFETY: duplicates an open descriptor.
+            check(unsafe { libc::dup2(reader.as_raw_fd(), 0) });
+            let _ = std::io::copy(&mut stdin(), &mut std::io::stdout());
+            // SAFETY: ends this process and nothing else.
+            unsafe { libc::_exit(0) }
+        }
+        // SAFETY: duplicates an open descriptor.
+        ForkResult::Parent { .. } => check(unsafe { libc::dup2(writer.as_raw_fd(), 1) }),
+    }
+}
+
+/// Mounts a /proc that shows nobody else's processes, also to root, from the next exec on.
+fn hide_others() {
+    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    let nothing = None::<&str>;
+    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).expect("private mounts");
+    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), Some("hidepid=2")).expect("/proc");
+    setgroups(&[]).expect("setgroups");
+    setgid(5.into()).expect("setgid");
+    drop_from_next_exec(CAP_SYS_PTRACE);
+}
+
+/// capabilities(7)
+const CAP_KILL: libc::c_ulong = 5;
+const CAP_SYS_PTRACE: libc::c_ulong = 19;
+
+fn drop_from_next_exec(capability: libc::c_ulong) {
+    // SAFETY: takes a number and touches no memory.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability) });
 }

@@ -9,6 +9,7 @@
 
 mod conditions;
 mod crowd;
+mod family;
 mod jobs;
 mod mob;
 mod report;
@@ -42,6 +43,9 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         }
         ["count", sentinel] => signals::count(sentinel.parse().unwrap()),
         ["work", name, milliseconds] => signals::work(name, milliseconds.parse().unwrap()),
+        ["daemon", "work", name, milliseconds] => signals::daemon(name, milliseconds.parse().unwrap()),
+        ["family", seed, size, init, begin] => family::family(seed, size, init, begin.parse().unwrap()),
+        ["breed"] => signals::breed(),
         ["report", ..] => report::print(&words[2..]),
         ["exit", status] => status.parse().unwrap(),
         ["die", signum] => signals::die(signum.parse().unwrap()),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::mem::{size_of, zeroed};
 use std::ptr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
+use nix::unistd::{ForkResult, Pid, fork, setpgid};
 
 use crate::say;
 
@@ -16,6 +17,23 @@ pub(crate) fn set_mask(mask: u64) {
     let none = ptr::null::<u8>();
     // SAFETY: reads eight bytes.
     unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, size_of::<u64>()) };
+}
+
+/// Waits for the next signal of a set, whose signals are blocked, but no longer than until then.
+fn next_before(set: u64, end: Instant) -> Option<i32> {
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let timeout =
+            libc::timespec { tv_sec: left.as_secs().try_into().unwrap(), tv_nsec: left.subsec_nanos().into() };
+        let none = ptr::null::<u8>();
+        // SAFETY: reads eight bytes and the timeout; no information is asked for.
+        let number = unsafe {
+            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, none, &raw const timeout, size_of::<u64>())
+        };
+        if number > 0 || left.is_zero() {
+            return i32::try_from(number).ok().filter(|&number| number > 0);
+        }
+    }
 }
 
 /// Waits for the next signal of a set, whose signals are blocked.
@@ -65,17 +83,48 @@ pub(crate) fn count(sentinel: i32) -> i32 {
 pub(crate) fn work(name: &str, milliseconds: u64) -> i32 {
     set_mask(ALL);
     say(format_args!("{name} ready"));
+    let mut end = None;
     loop {
-        let number = next(ALL);
+        let number = match end {
+            None => Some(next(ALL)),
+            // The work itself; nothing waits for the time to pass.
+            Some(end) => next_before(ALL, end),
+        };
+        let Some(number) = number else { break };
         say(format_args!("{name} got {number}"));
-        if number == libc::SIGTERM {
-            break;
+        if number == libc::SIGTERM && end.is_none() {
+            end = Some(Instant::now() + Duration::from_millis(milliseconds));
         }
     }
-    // The work itself; nothing waits for the time to pass.
-    std::thread::sleep(Duration::from_millis(milliseconds));
     say(format_args!("{name} finished"));
     0
+}
+
+/// Leaves such a program behind, which misses no signal from the beginning, and ends.
+pub(crate) fn daemon(name: &str, milliseconds: u64) -> i32 {
+    set_mask(ALL);
+    // SAFETY: a single-threaded program.
+    match unsafe { fork() }.expect("fork") {
+        ForkResult::Child => work(name, milliseconds),
+        ForkResult::Parent { .. } => 0,
+    }
+}
+
+/// Starts a process every now and then, as long as it isn't ended, each of which waits to be.
+pub(crate) fn breed() -> ! {
+    say("ready");
+    loop {
+        // SAFETY: a single-threaded program.
+        if let ForkResult::Child = unsafe { fork() }.expect("fork") {
+            // In a group of its own, so that nobody reaches it who doesn't look for it.
+            let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
+            loop {
+                nix::unistd::pause();
+            }
+        }
+        // A few while a walk through them takes its time, and not so many that other tests suffer.
+        std::thread::sleep(Duration::from_micros(500));
+    }
 }
 
 /// Ends by a signal.

@@ -41,7 +41,26 @@ impl Container {
 
     /// `docker stop`, with more time than anything takes.
     pub fn stop(&self) {
-        docker(&["stop", "--time", "60", &self.0]).expect("docker stop");
+        self.stop_within(60);
+    }
+
+    /// `docker stop`, which kills after so many seconds.
+    pub fn stop_within(&self, seconds: u32) {
+        docker(&["stop", "--time", &seconds.to_string(), &self.0]).expect("docker stop");
+    }
+
+    /// When the engine got the last line that the container printed, and when the container ended, in seconds of the same
+    /// day.
+    pub fn last_line_and_end(&self) -> (f64, f64) {
+        let seconds = |time: &str| {
+            let time = time.split_once('T').expect(time).1.trim_end_matches('Z');
+            time.split(':').map(|part| part.parse::<f64>().expect(time)).fold(0.0, |sum, part| sum * 60.0 + part)
+        };
+        let lines = docker(&["logs", "--timestamps", &self.0]).expect("docker logs");
+        let lines = String::from_utf8_lossy(&lines.stdout).into_owned();
+        let last = lines.lines().last().and_then(|line| line.split(' ').next()).expect("a line");
+        let end = docker(&["inspect", "--format", "{{.State.FinishedAt}}", &self.0]).expect("docker inspect");
+        (seconds(last), seconds(String::from_utf8_lossy(&end.stdout).trim()))
     }
 }
 

@@ -53,6 +53,11 @@ pub fn init() -> Start {
     Start::init(&init_under_test())
 }
 
+/// The same, for what the original doesn't have. `None` where that is tested: there is nothing to be tried.
+pub fn init_beyond() -> Option<Start> {
+    (!differences::tests_the_original()).then(init)
+}
+
 /// The command that plays a role of the probe's.
 pub fn role<const N: usize>(words: [&str; N]) -> Vec<OsString> {
     std::iter::once(probe().into_os_string()).chain(words.map(OsString::from)).collect()

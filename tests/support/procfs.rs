@@ -24,6 +24,11 @@ pub fn children(parent: Pid) -> Vec<Pid> {
     all().into_iter().filter(|&pid| stat(pid).is_some_and(|fields| fields[1] == parent.to_string())).collect()
 }
 
+/// The parent of a process.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    stat(pid)?.get(1)?.parse().ok().map(Pid::from_raw)
+}
+
 /// The child that a process has had for the longest time. Numbers don't tell: they begin anew at some point.
 pub fn oldest_child(parent: Pid) -> Option<Pid> {
     const START_TIME: usize = 22 - 3;

@@ -129,7 +129,10 @@ impl Start {
         if self.own_group {
             command.process_group(0);
         }
-        command.env_remove("DUMB_INIT_DEBUG").env_remove("DUMB_INIT_SETSID").env(MARK, &self.mark);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"DUMB_INIT_")) {
+            command.env_remove(name);
+        }
+        command.env(MARK, &self.mark);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
@@ -197,6 +200,11 @@ impl Running {
         } else {
             started
         }
+    }
+
+    /// Is the program PID 1 of a namespace?
+    pub fn is_in_namespace(&self) -> bool {
+        self.in_namespace
     }
 
     /// The PID of the command, the program's first child.

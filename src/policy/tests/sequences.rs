@@ -4,11 +4,13 @@
 //! what it is told as the supervisor would, and finds fault.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::duration::{Delay, Limit};
 
 /// Something that happens in the world.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,33 @@ enum Happening {
     Death(usize, ExitStatus),
     /// One of our children stops under our trace.
     Trap(usize, Signum),
+    /// So many milliseconds pass.
+    Time(u64),
+}
+
+/// What is asked for beyond the original, in milliseconds where it is a time.
+#[derive(Clone, Copy, Debug)]
+struct Beyond {
+    drain: Option<u64>,
+    linger: bool,
+    kill_after: Option<u64>,
+    delays: [Option<u64>; 2],
+    /// Do processes hang in the kernel, so that SIGKILL doesn't end them?
+    hanging: bool,
+}
+
+impl Beyond {
+    const NOTHING: Self = Self { drain: None, linger: false, kill_after: None, delays: [None; 2], hanging: false };
+
+    fn waits(self) -> bool {
+        self.drain.is_some() || self.linger
+    }
+}
+
+fn any_beyond() -> impl Strategy<Value = Beyond> {
+    let time = || proptest::option::of(0u64..1000);
+    (time(), any::<bool>(), time(), [time(), time()], any::<bool>())
+        .prop_map(|(drain, linger, kill_after, delays, hanging)| Beyond { drain, linger, kill_after, delays, hanging })
 }
 
 fn any_signum() -> impl Strategy<Value = Signum> {
@@ -39,6 +68,7 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         3 => (7..20).prop_map(Happening::Orphan),
         3 => (any::<usize>(), any_status()).prop_map(|(index, status)| Happening::Death(index, status)),
         1 => (any::<usize>(), any_signum()).prop_map(|(index, signum)| Happening::Trap(index, signum)),
+        2 => (0u64..500).prop_map(Happening::Time),
     ]
 }
 
@@ -53,19 +83,42 @@ enum Child {
 struct World {
     policy: Policy,
     forward: Forward,
+    beyond: Beyond,
+    now: Instant,
     rewrites: BTreeMap<i32, i32>,
     children: BTreeMap<Pid, Child>,
     /// Numbers that were ours once: whoever has one now is somebody else.
     reaped: BTreeSet<Pid>,
+    kills: u32,
     exit: Option<ExitStatus>,
 }
 
 impl World {
-    fn new(forward: Forward, rewrites: BTreeMap<i32, i32>) -> Self {
+    fn new(forward: Forward, rewrites: BTreeMap<i32, i32>, beyond: Beyond) -> Self {
         let texts: Vec<String> = rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let children = BTreeMap::from([(MAIN, Child::Runs)]);
-        Self { policy: policy(forward, &texts), forward, rewrites, children, reaped: BTreeSet::new(), exit: None }
+        let limit = |time: u64| Limit::After(Duration::from_millis(time));
+        let delay =
+            |(signum, time): (Signum, Option<u64>)| Some(Delay { signum, duration: Duration::from_millis(time?) });
+        let delays: Vec<Delay> = [Signum::TERM, Signum::HUP].into_iter().zip(beyond.delays).filter_map(delay).collect();
+        let settings = Settings {
+            drain: beyond.drain.map(limit),
+            linger: if beyond.linger { Switch::On } else { Switch::Off },
+            kill_after: beyond.kill_after.map_or(Limit::Never, limit),
+            delays: Delays::new(&delays),
+            ..settings(forward, &texts)
+        };
+        Self {
+            policy: Policy::new(settings, MAIN),
+            forward,
+            beyond,
+            now: Instant::now(),
+            rewrites,
+            children: BTreeMap::from([(MAIN, Child::Runs)]),
+            reaped: BTreeSet::new(),
+            kills: 0,
+            exit: None,
+        }
     }
 
     fn happens(&mut self, happening: Happening) {
@@ -86,7 +139,39 @@ impl World {
                     self.signal(Signum::CHLD, Via::Direct);
                 }
             }
+            Happening::Time(milliseconds) => self.wait(milliseconds),
         }
+    }
+
+    /// Lets time pass, and everything happen that is due meanwhile.
+    fn wait(&mut self, milliseconds: u64) {
+        let end = self.now + Duration::from_millis(milliseconds);
+        while self.exit.is_none()
+            && let Some(deadline) = self.policy.deadline().filter(|&deadline| deadline <= end)
+        {
+            self.now = self.now.max(deadline);
+            let actions = self.decide(Event::Due);
+            self.act(actions);
+        }
+        self.now = end;
+    }
+
+    /// What the policy says; and that of what it has held, nothing is lost.
+    fn decide(&mut self, event: Event) -> Vec<Action> {
+        let held = |policy: &Policy| every_signal().filter(|&signum| policy.state.held.has(signum)).collect::<Vec<_>>();
+        let before = held(&self.policy);
+        let actions = decide_at(&mut self.policy, self.now, event);
+        let now = held(&self.policy);
+        for signum in before.into_iter().filter(|signum| !now.contains(signum)) {
+            let to = self.rewrites.get(&signum.raw()).copied().unwrap_or(signum.raw());
+            let passed_on = |action: &Action| match *action {
+                Action::Forward(sent, ..) => sent.raw() == to,
+                Action::Say(Line::NotForwarded) => to == 0,
+                _ => false,
+            };
+            assert!(actions.iter().any(passed_on), "{signum}, which was held, is lost: {actions:?}");
+        }
+        actions
     }
 
     fn ends(&mut self, pid: Pid, status: ExitStatus) {
@@ -97,10 +182,17 @@ impl World {
     }
 
     fn signal(&mut self, signum: Signum, via: Via) {
-        let actions = decide(&self.policy, Event::Signal(signum, via));
+        let actions = self.decide(Event::Signal(signum, via));
         assert_eq!(actions.first(), Some(&Action::Say(Line::Received(signum))));
-        let sent: Vec<(Signum, Recipient)> = forwarded(&actions);
-        assert_eq!(sent, Vec::from_iter(self.expected(signum, via)), "{signum} {via:?}: {actions:?}");
+        let sent = forwarded(&actions);
+        let holds = actions.iter().any(|action| matches!(action, Action::Say(Line::Holding(..))));
+        if !holds {
+            let expected = Vec::from_iter(self.expected(signum, via));
+            // A drain that begins here sends one more.
+            let drained = sent.iter().filter(|(_, recipient)| *recipient == Recipient::Untold).count();
+            assert_eq!(sent[..sent.len() - drained], expected, "{signum} {via:?}: {actions:?}");
+            assert!(drained <= usize::from(self.beyond.drain.is_some()), "{actions:?}");
+        }
         let stops = actions.iter().filter(|action| matches!(action, Action::StopOurselves)).count();
         assert_eq!(stops, usize::from(signum.suspends_a_job()), "{signum}: {actions:?}");
         self.act(actions);
@@ -114,20 +206,28 @@ impl World {
         let becomes = match (self.rewrites.get(&signum.raw()), self.forward) {
             (Some(0), _) => return None,
             (Some(&to), _) => super::signum(to),
-            (None, Forward::Group) if [20, 21, 22].contains(&signum.raw()) => Signum::STOP,
-            (None, Forward::Group | Forward::Child) => signum,
+            (None, Forward::Group | Forward::Tree) if [20, 21, 22].contains(&signum.raw()) => Signum::STOP,
+            (None, Forward::Group | Forward::Child | Forward::Tree) => signum,
         };
         let has_it = via == Via::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
-        (!has_it).then(|| (becomes, recipient(self.forward)))
+        let everybody = self.beyond.linger || self.reaped.contains(&MAIN);
+        match (everybody || self.forward == Forward::Tree, has_it) {
+            (true, true) => Some((becomes, Recipient::TreeOutsideOurGroup)),
+            (true, false) => Some((becomes, Recipient::Tree)),
+            (false, true) => None,
+            (false, false) => Some((becomes, recipient(self.forward))),
+        }
     }
 
     fn act(&mut self, actions: Vec<Action>) {
         let last = actions.len().checked_sub(1);
+        let mut pending = false;
         for (index, action) in actions.into_iter().enumerate() {
             assert_eq!(self.exit, None, "{action:?} after the exit");
             match action {
                 Action::Say(_) | Action::StopOurselves => {}
-                Action::Forward(_, recipient) | Action::WakeIfStopped(recipient) => match recipient {
+                Action::AwaitPlumbing => assert!(self.children.is_empty()),
+                Action::Forward(_, recipient, _) | Action::WakeIfStopped(recipient) => match recipient {
                     Recipient::Process(pid) | Recipient::Group(pid) => {
                         assert!(matches!(self.children.get(&pid), Some(Child::Runs | Child::Trapped(_))));
                         assert!(!self.reaped.contains(&pid), "{pid} was reaped");
@@ -136,8 +236,19 @@ impl World {
                         assert!(matches!(self.children.get(&pid), Some(Child::Ended(_))));
                         assert!(!self.reaped.contains(&pid), "{pid} was reaped");
                     }
-                    Recipient::Nobody => {}
+                    Recipient::Nobody | Recipient::Tree | Recipient::TreeOutsideOurGroup | Recipient::Untold => {}
                 },
+                Action::Remind(..) | Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
+                Action::KillAll => {
+                    assert!(self.beyond.drain.is_some() || self.beyond.kill_after.is_some());
+                    self.kills += 1;
+                    if !self.beyond.hanging {
+                        let killed = Child::Ended(ExitStatus::Killed(Signum::KILL));
+                        let runs = |child: &&mut Child| !matches!(child, Child::Ended(_));
+                        self.children.values_mut().filter(runs).for_each(|child| *child = killed);
+                        pending = true;
+                    }
+                }
                 Action::CollectChildren => self.collect(),
                 Action::Reap(pid) => {
                     let child = self.children.remove(&pid);
@@ -154,9 +265,14 @@ impl World {
                 }
                 Action::Exit(status) => {
                     assert_eq!(Some(index), last, "there is more to do after the exit");
+                    let may_leave = !self.beyond.waits() || self.children.is_empty() || self.kills >= 20;
+                    assert!(may_leave, "leaves {:?} behind", self.children);
                     self.exit = Some(status);
                 }
             }
+        }
+        if pending && self.exit.is_none() {
+            self.signal(Signum::CHLD, Via::Direct);
         }
     }
 
@@ -167,9 +283,16 @@ impl World {
                 Child::Trapped(signum) => Some(Event::Trapped { pid, signum: Some(signum) }),
                 Child::Ended(status) => Some(Event::Ended { pid, status }),
             });
-            let Some(event) = event else { return };
-            let actions = decide(&self.policy, event);
+            let event = match event {
+                Some(event) => event,
+                None if self.children.is_empty() => Event::Alone,
+                None => Event::Collected,
+            };
+            let actions = self.decide(event);
             self.act(actions);
+            if event == Event::Collected {
+                return;
+            }
         }
     }
 }
@@ -179,29 +302,40 @@ proptest! {
 
     #[test]
     fn no_life_breaks_an_invariant(
-        group in any::<bool>(),
+        forward in prop_oneof![Just(Forward::Child), Just(Forward::Group), Just(Forward::Tree)],
         rewrites in proptest::collection::btree_map(1..=31, 0..=31, 0..8),
+        beyond in prop_oneof![Just(Beyond::NOTHING), any_beyond()],
         happenings in vec(any_happening(), 0..60),
         status in any_status(),
     ) {
-        let forward = if group { Forward::Group } else { Forward::Child };
-        let mut world = World::new(forward, rewrites);
+        let mut world = World::new(forward, rewrites, beyond);
         let mut status = status;
+        let mut ended = false;
         for happening in happenings {
             if world.exit.is_some() {
                 break;
             }
-            if let Happening::Death(index, first) = happening
-                && world.children.keys().copied().nth(index % world.children.len()) == Some(MAIN)
-            {
-                status = first;
-            }
             world.happens(happening);
+            if !ended && world.reaped.contains(&MAIN) {
+                ended = true;
+                status = match happening {
+                    Happening::Death(_, first) => first,
+                    _ => ExitStatus::Killed(Signum::KILL),
+                };
+            }
         }
-        if world.exit.is_none() {
+        if !ended {
             world.ends(MAIN, status);
         }
-        // One exit, at the command's end and with its status; `act` sees to it that nothing follows.
+        // Those that are left end one after the other, or don't.
+        if world.beyond.hanging {
+            world.wait(10_000);
+        }
+        while world.exit.is_none() {
+            let next = world.children.keys().copied().next();
+            world.ends(next.expect("we are alone and don't leave"), ExitStatus::SUCCESS);
+        }
+        // One exit, with the command's status; `act` sees to it that nothing follows.
         prop_assert_eq!(world.exit, Some(status));
     }
 }

@@ -1,0 +1,168 @@
+//! Who descends from us?
+//!
+//! From a snapshot of all processes to those among them that are ours, parents before their children. No input or
+//! output. A process that entered the namespace from outside (`docker exec`) is none: its parent is not in it.
+
+use nix::unistd::Pid;
+
+use crate::process::Process;
+
+/// How far down to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What descends from an init of ours is left to it.
+    DownToInits,
+    /// To the last.
+    All,
+}
+
+/// A descendant of ours.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Descendant {
+    pub(crate) process: Process,
+    /// Where in the list its parent stands; `None` where we are that.
+    pub(crate) parent: Option<usize>,
+}
+
+/// All processes of a moment.
+pub(crate) struct Tree {
+    by_parent: Vec<Process>,
+}
+
+impl Tree {
+    pub(crate) fn new(mut all: Vec<Process>) -> Self {
+        all.sort_unstable_by_key(|process| process.parent);
+        Self { by_parent: all }
+    }
+
+    /// Every process, in no order that matters.
+    pub(crate) fn processes(&self) -> &[Process] {
+        &self.by_parent
+    }
+
+    /// Was this process there, whatever its parent?
+    pub(crate) fn has(&self, process: &Process) -> bool {
+        self.by_parent.iter().any(|other| (other.pid, other.started) == (process.pid, process.started))
+    }
+
+    pub(crate) fn children(&self, parent: Pid) -> &[Process] {
+        let begin = self.by_parent.partition_point(|process| process.parent < parent);
+        let end = self.by_parent.partition_point(|process| process.parent <= parent);
+        self.by_parent.get(begin..end).unwrap_or_default()
+    }
+
+    /// The descendants of `root`, zombies included. Strangers and what descends from them are none. `None` where there is no
+    /// memory to tell.
+    pub(crate) fn descendants(
+        &self,
+        root: Pid,
+        is_stranger: impl Fn(Pid) -> bool,
+        depth: Depth,
+        is_an_init: impl Fn(Pid) -> bool,
+    ) -> Option<Vec<Descendant>> {
+        let mut found: Vec<Descendant> = Vec::new();
+        // No more are found than there are.
+        found.try_reserve(self.by_parent.len()).ok()?;
+        let mut parent = (root, None);
+        let mut next = 0;
+        loop {
+            let (pid, index) = parent;
+            let children = self.children(pid);
+            let are_left_to_it =
+                depth == Depth::DownToInits && index.is_some() && !children.is_empty() && is_an_init(pid);
+            if !are_left_to_it {
+                let ours = children.iter().filter(|child| child.pid != root && !is_stranger(child.pid));
+                // A snapshot that was taken while numbers were given anew could lead in a circle.
+                let free = self.by_parent.len().saturating_sub(found.len());
+                found.extend(ours.take(free).map(|&process| Descendant { process, parent: index }));
+            }
+            let Some(descendant) = found.get(next) else { return Some(found) };
+            parent = (descendant.process.pid, Some(next));
+            next = next.saturating_add(1);
+        }
+    }
+
+    /// Those whom an init signals that forwards as we do, unless told otherwise: its command, and the group that this leads if
+    /// it leads one. Its other children are orphans that it has adopted, or were there before the command.
+    pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
+        let command = self.children(init).iter().min_by_key(|child| (child.started, child.pid)).map(|child| child.pid);
+        self.by_parent.iter().filter(move |process| command == Some(process.pid) || command == Some(process.group))
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::process::State;
+
+    /// A process that is alive.
+    pub(crate) fn process(pid: i32, parent: i32, session: i32) -> Process {
+        let [pid, parent, session] = [pid, parent, session].map(Pid::from_raw);
+        Process { pid, parent, group: session, session, started: 1, state: State::Alive }
+    }
+
+    fn pids<'a>(found: impl IntoIterator<Item = &'a Process>) -> Vec<i32> {
+        found.into_iter().map(|process| process.pid.as_raw()).collect()
+    }
+
+    fn find(all: &[Process], strangers: &[i32], depth: Depth, init: i32) -> Vec<i32> {
+        let tree = Tree::new(all.to_vec());
+        let is_stranger = |pid: Pid| strangers.contains(&pid.as_raw());
+        let found = tree.descendants(Pid::from_raw(1), is_stranger, depth, |pid| pid.as_raw() == init).unwrap();
+        for Descendant { process, parent } in &found {
+            let parent = parent.map_or(Pid::from_raw(1), |index| found[index].process.pid);
+            assert_eq!(process.parent, parent, "{process:?}");
+        }
+        pids(found.iter().map(|descendant| &descendant.process))
+    }
+
+    /// 1 - 7 - 8 - 9, 1 - 10, and 20 from outside with its child.
+    fn world() -> Vec<Process> {
+        vec![
+            process(9, 8, 8),
+            process(21, 20, 20),
+            process(8, 7, 7),
+            process(20, 0, 20),
+            process(10, 1, 10),
+            process(7, 1, 7),
+            process(1, 0, 1),
+        ]
+    }
+
+    #[test]
+    fn parents_come_first_and_nobody_from_outside() {
+        let found = find(&world(), &[], Depth::All, 0);
+        assert!(found == [10, 7, 8, 9] || found == [7, 10, 8, 9], "{found:?}");
+        assert_eq!(find(&world(), &[10], Depth::All, 0), [7, 8, 9]);
+        assert_eq!(find(&world(), &[7], Depth::All, 0), [10]);
+        assert_eq!(find(&[], &[], Depth::All, 0), []);
+    }
+
+    #[test]
+    fn what_is_beneath_an_init_is_its_business_unless_all_is_ours() {
+        assert_eq!(find(&world(), &[10], Depth::DownToInits, 7), [7]);
+        assert_eq!(find(&world(), &[10], Depth::DownToInits, 8), [7, 8]);
+        assert_eq!(find(&world(), &[10], Depth::All, 7), [7, 8, 9]);
+        // We are one, too.
+        assert_eq!(find(&world(), &[10], Depth::DownToInits, 1), [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_circle_has_an_end() {
+        let circle = [process(1, 8, 1), process(7, 1, 1), process(8, 7, 1), process(7, 8, 1)];
+        assert!(find(&circle, &[], Depth::All, 0).len() <= circle.len());
+    }
+
+    #[test]
+    fn an_init_reaches_its_command_and_the_group_that_this_leads() {
+        let adopted = Process { started: 2, ..process(11, 7, 11) };
+        let job = Process { group: Pid::from_raw(12), ..process(12, 8, 8) };
+        let tree =
+            Tree::new(vec![process(7, 1, 7), process(8, 7, 8), process(9, 8, 8), process(10, 9, 10), adopted, job]);
+        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8, 9]);
+        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(10))), []);
+        // With -c, the command is in the init's own group.
+        let tree = Tree::new(vec![process(7, 1, 7), process(8, 7, 7), process(9, 8, 7), adopted]);
+        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8]);
+    }
+}

@@ -1,0 +1,123 @@
+//! How long?
+//!
+//! `10s`, `500ms`, `2m`, `1h`, a bare number of seconds, each with decimals where wanted; `forever` where no end makes
+//! sense.
+
+use std::time::Duration;
+
+use crate::signal::Signum;
+use crate::value::Value;
+
+/// How long something may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    After(Duration),
+    Never,
+}
+
+impl Value for Limit {
+    const IS: &'static str = "a duration (10s, 500ms, 2m, 1h, forever)";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        if text == b"forever" { Some(Self::Never) } else { parse(text).map(Self::After) }
+    }
+}
+
+/// For how long a signal is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delay {
+    pub(crate) signum: Signum,
+    pub(crate) duration: Duration,
+}
+
+impl Value for Delay {
+    const IS: &'static str = "SIGNAL:DURATION (TERM:5s) for a signal that can be held";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (signal, duration) = text.split_at(text.iter().position(|&byte| byte == b':')?);
+        let delay = Self { signum: Signum::parse(signal)?, duration: parse(duration.strip_prefix(b":")?)? };
+        delay.signum.can_be_forwarded().then_some(delay)
+    }
+}
+
+fn parse(text: &[u8]) -> Option<Duration> {
+    let is_part_of_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    let (number, unit) = text.split_at(text.iter().take_while(|byte| is_part_of_number(byte)).count());
+    let number: f64 = str::from_utf8(number).ok()?.parse().ok()?;
+    let seconds = match unit {
+        b"ms" => 0.001,
+        b"s" | b"" => 1.0,
+        b"m" => 60.0,
+        b"h" => 3600.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number * seconds).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_and_decimals() {
+        for (text, milliseconds) in [
+            ("10s", 10_000),
+            ("10", 10_000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1h", 3_600_000),
+            ("0.5", 500),
+            (".5s", 500),
+            ("1.5m", 90_000),
+            ("0", 0),
+            ("007s", 7000),
+        ] {
+            let expected = Limit::After(Duration::from_millis(milliseconds));
+            assert_eq!(Limit::parse(text.as_bytes()), Some(expected), "{text}");
+        }
+        assert_eq!(Limit::parse(b"forever"), Some(Limit::Never));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        let far_too_long = format!("{}h", "9".repeat(400));
+        for text in [
+            "",
+            "s",
+            ".",
+            "-1s",
+            "+1s",
+            "1 s",
+            " 1s",
+            "1s ",
+            "1d",
+            "1S",
+            "1e3",
+            "inf",
+            "nan",
+            "infinity",
+            "0x1",
+            "1.2.3",
+            "1,5s",
+            "10s5",
+            "99999999999999999999s",
+            &far_too_long,
+            "Forever",
+            "for ever",
+        ] {
+            assert_eq!(Limit::parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(Limit::parse(b"1\xff"), None);
+    }
+
+    #[test]
+    fn a_delay_is_of_a_signal_that_can_be_held() {
+        let delay = Delay { signum: Signum::TERM, duration: Duration::from_millis(1500) };
+        assert_eq!(Delay::parse(b"SIGTERM:1.5s"), Some(delay));
+        for text in
+            ["TERM", "TERM:", ":5s", "TERM:forever", "TERM:5s:1", "KILL:5s", "STOP:5s", "CHLD:5s", "0:5s", "NO:1"]
+        {
+            assert_eq!(Delay::parse(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}

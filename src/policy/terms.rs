@@ -1,0 +1,120 @@
+//! What is there to be decided about, and what to be done?
+//!
+//! The terms in which the policy is told what has happened and says what to do.
+
+use nix::unistd::Pid;
+
+use crate::ledger::Helpers;
+use crate::logging::Line;
+use crate::signal::Signum;
+use crate::status::ExitStatus;
+use crate::value::Value;
+
+/// Who gets a forwarded signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forward {
+    /// The command's process alone: `-c`, `DUMB_INIT_SETSID=0`.
+    Child,
+    /// Its process group, which it leads in a session of its own.
+    Group,
+    /// Every descendant. The command leads a session here too.
+    Tree,
+}
+
+impl Value for Forward {
+    const IS: &'static str = "child, group or tree";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        match text {
+            b"child" => Some(Self::Child),
+            b"group" => Some(Self::Group),
+            b"tree" => Some(Self::Tree),
+            _ => None,
+        }
+    }
+}
+
+/// Something that has happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A signal has come.
+    Signal(Signum, Via),
+    /// A child has ended. It is not reaped yet.
+    Ended { pid: Pid, status: ExitStatus },
+    /// A child that we trace unasked is stopped, about to act on this signal.
+    Trapped { pid: Pid, signum: Option<Signum> },
+    /// There is nothing more to be told of any child for now.
+    Collected,
+    /// No descendant is left.
+    Alone,
+    /// It is later than the policy's deadline.
+    Due,
+}
+
+/// How a signal has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Via {
+    /// Somebody has sent it to us, or the kernel has, for a reason of its own.
+    Direct,
+    /// The kernel has sent it to our process group, to which the command's process belongs as well, if it hasn't ended.
+    SharedGroup,
+    /// It is our own doing: giving up the terminal sends it to the terminal's foreground group (`tty_ioctl(4)`).
+    HandOff,
+}
+
+/// Something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Say this.
+    Say(Line),
+    /// Forward this signal, and say so.
+    Forward(Signum, Recipient, Noted),
+    /// Note that those in our own process group have got the drain's signal from the kernel.
+    NoteOurGroup,
+    /// Let the recipient go on, by a SIGCONT, if the command's process is stopped; where the recipient is no process or
+    /// group, each of those that are.
+    WakeIfStopped(Recipient),
+    /// Send the drain's signal to those who haven't got it, without a word, and let those of them go on that are stopped.
+    Remind(Signum, Helpers),
+    /// Kill every descendant, and name each.
+    KillAll,
+    /// Come back with an event for each child of which there is something to tell, one after the other.
+    CollectChildren,
+    /// Remove a child that has ended.
+    Reap(Pid),
+    /// Let a trapped child go on, acting on this signal.
+    Release(Pid, Option<Signum>),
+    /// Stop until SIGCONT.
+    StopOurselves,
+    /// Wait a moment for those of our children that are only our plumbing, if there are any.
+    AwaitPlumbing,
+    /// End the program, reporting this.
+    Exit(ExitStatus),
+}
+
+/// Whom to forward a signal to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recipient {
+    /// This process.
+    Process(Pid),
+    /// The process group that this process leads.
+    Group(Pid),
+    /// The same when the leader itself has ended, so that it may well be that nobody is left.
+    RestOfGroup(Pid),
+    /// Every descendant.
+    Tree,
+    /// Every descendant but those in our own process group, who have got it from the kernel as we have.
+    TreeOutsideOurGroup,
+    /// Every descendant that hasn't got the drain's signal yet.
+    Untold,
+    /// It was one process, and that has ended.
+    Nobody,
+}
+
+/// Is it noted who gets a signal?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Noted {
+    /// It is the one that a drain sends, and nobody is to get it twice.
+    Yes,
+    No,
+}

@@ -1,0 +1,255 @@
+//! What is asked for beyond the original, as tables.
+
+use std::time::Duration;
+
+use super::*;
+use crate::duration::{Delay, Limit};
+use crate::policy::shutdown::{KILL_AGAIN, KILL_AGAIN_AFTER};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn ended(pid: Pid) -> Event {
+    Event::Ended { pid, status: ExitStatus::Killed(Signum::TERM) }
+}
+
+fn direct(signum: Signum) -> Event {
+    Event::Signal(signum, Via::Direct)
+}
+
+fn draining(limit: Limit) -> Settings {
+    Settings { drain: Some(limit), ..settings(Forward::Group, &[]) }
+}
+
+fn exit(actions: &[Action]) -> Option<u8> {
+    match actions.last() {
+        Some(Action::Exit(status)) => Some(status.code()),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
+    let start = Instant::now();
+    for forward in [Forward::Child, Forward::Group, Forward::Tree] {
+        let settings = Settings { forward, ..draining(Limit::After(SECOND)) };
+        let mut policy = Policy::new(settings, MAIN);
+        let actions = decide_at(&mut policy, start, direct(Signum::TERM));
+        assert_eq!(forwarded(&actions), [(Signum::TERM, recipient(forward))]);
+        assert_eq!(policy.deadline(), None);
+        let actions = decide_at(&mut policy, start, ended(MAIN));
+        assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Untold)]);
+        assert!(actions.contains(&Action::Reap(MAIN)));
+        assert_eq!(policy.deadline(), Some(start + SECOND / 2));
+        // A signal that comes now goes to everybody who is left.
+        assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), [(Signum::HUP, Recipient::Tree)]);
+        decide_at(&mut policy, start, ended(OTHER));
+        let reminder = [Action::Remind(Signum::TERM, Helpers::Spared)];
+        assert_eq!(decide_at(&mut policy, start, Event::Collected), reminder);
+        assert_eq!(exit(&decide_at(&mut policy, start, Event::Alone)), Some(143));
+    }
+}
+
+#[test]
+fn what_a_drain_leaves_is_killed_again_and_again_and_then_given_up() {
+    let start = Instant::now();
+    let mut policy = Policy::new(draining(Limit::After(SECOND)), MAIN);
+    decide_at(&mut policy, start, ended(MAIN));
+    decide_at(&mut policy, start + SECOND / 2, Event::Due);
+    for round in 0..KILL_AGAIN {
+        let due = policy.deadline().expect("a deadline");
+        assert_eq!(due, start + SECOND + KILL_AGAIN_AFTER * u32::from(round));
+        assert_eq!(decide_at(&mut policy, due, Event::Due), [Action::KillAll]);
+    }
+    let due = policy.deadline().expect("a deadline");
+    assert_eq!(exit(&decide_at(&mut policy, due, Event::Due)), Some(143));
+}
+
+#[test]
+fn helpers_have_half_of_the_time_or_half_a_minute_and_then_there_is_no_deadline_but_the_last() {
+    let start = Instant::now();
+    for (limit, patience) in [
+        (Limit::After(SECOND), SECOND / 2),
+        (Limit::After(SECOND * 100), SECOND * 30),
+        (Limit::Never, SECOND * 30),
+        (Limit::After(Duration::MAX), SECOND * 30),
+    ] {
+        let mut policy = Policy::new(draining(limit), MAIN);
+        // Nobody is reminded of what hasn't begun.
+        assert_eq!(decide_at(&mut policy, start, Event::Collected), []);
+        decide_at(&mut policy, start, ended(MAIN));
+        assert_eq!(policy.deadline(), Some(start + patience));
+        let reminder = [Action::Remind(Signum::TERM, Helpers::Due)];
+        assert_eq!(decide_at(&mut policy, start + patience, Event::Due), reminder);
+        assert_eq!(decide_at(&mut policy, start + patience, Event::Collected), reminder);
+        let end = if let Limit::After(duration) = limit { start.checked_add(duration) } else { None };
+        assert_eq!(policy.deadline(), end);
+    }
+}
+
+#[test]
+fn the_drains_signal_is_rewritten_as_any_other() {
+    for (rewrite, to) in [("15:3", Some(Signum::QUIT)), ("15:0", None)] {
+        let settings = Settings { drain: Some(Limit::Never), ..settings(Forward::Group, &[rewrite]) };
+        let mut policy = Policy::new(settings, MAIN);
+        let expected: Vec<(Signum, Recipient)> = to.map(|to| (to, Recipient::Untold)).into_iter().collect();
+        assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
+        let reminder: Vec<Action> = to.map(|to| Action::Remind(to, Helpers::Spared)).into_iter().collect();
+        assert_eq!(decide(&mut policy, Event::Collected), reminder);
+        assert_eq!(policy.deadline().is_some(), to.is_some());
+    }
+}
+
+#[test]
+fn it_is_noted_who_gets_what_a_drain_sends_and_nothing_else() {
+    for (drain, rewrite, signum, expected) in [
+        (true, "1:1", Signum::TERM, Noted::Yes),
+        (true, "1:1", Signum::INT, Noted::No),
+        (false, "1:1", Signum::TERM, Noted::No),
+        (true, "15:3", Signum::TERM, Noted::Yes),
+        (true, "15:3", Signum::QUIT, Noted::Yes),
+        (true, "2:15", Signum::INT, Noted::Yes),
+        (true, "15:0", Signum::INT, Noted::No),
+    ] {
+        let drain = drain.then_some(Limit::Never);
+        let mut policy = Policy::new(Settings { drain, ..settings(Forward::Group, &[rewrite]) }, MAIN);
+        let actions = decide(&mut policy, direct(signum));
+        let noted = actions.iter().find_map(|action| match action {
+            Action::Forward(_, _, noted) => Some(*noted),
+            _ => None,
+        });
+        assert_eq!(noted, Some(expected), "{drain:?} {rewrite} {signum}");
+    }
+}
+
+#[test]
+fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
+    let settings = Settings { linger: Switch::On, ..settings(Forward::Group, &[]) };
+    let mut policy = Policy::new(settings, MAIN);
+    let to_all = [(Signum::TERM, Recipient::Tree)];
+    assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
+    let actions = decide(&mut policy, Event::Ended { pid: MAIN, status: ExitStatus::Exited(7) });
+    assert_eq!(forwarded(&actions), []);
+    assert!(actions.contains(&Action::Reap(MAIN)));
+    assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
+    assert_eq!(policy.deadline(), None);
+    assert_eq!(exit(&decide(&mut policy, Event::Alone)), Some(7));
+}
+
+#[test]
+fn a_drain_of_who_lingers_begins_with_a_signal_that_shuts_down() {
+    let start = Instant::now();
+    for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
+        for main_has_ended in [false, true] {
+            let settings = Settings { linger: Switch::On, ..draining(Limit::After(SECOND)) };
+            let mut policy = Policy::new(settings, MAIN);
+            if main_has_ended {
+                assert_eq!(forwarded(&decide_at(&mut policy, start, ended(MAIN))), []);
+            }
+            decide_at(&mut policy, start, direct(signum));
+            let expected = [2, 3, 15].contains(&signum.raw()).then_some(start + SECOND / 2);
+            assert_eq!(policy.deadline(), expected, "{signum}");
+        }
+    }
+}
+
+#[test]
+fn the_clock_of_kill_after_starts_with_the_first_signal_that_shuts_down() {
+    let start = Instant::now();
+    for (rewrite, signum, starts) in [
+        ("1:1", 15, true),
+        ("1:1", 2, true),
+        ("1:1", 3, true),
+        ("1:1", 1, false),
+        ("1:1", 10, false),
+        ("10:15", 10, true),
+        ("15:10", 15, true),
+        ("15:0", 15, false),
+    ] {
+        let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Group, &[rewrite]) };
+        let mut policy = Policy::new(settings, MAIN);
+        assert_eq!(policy.deadline(), None);
+        decide_at(&mut policy, start, direct(super::signum(signum)));
+        decide_at(&mut policy, start + SECOND / 2, direct(super::signum(signum)));
+        assert_eq!(policy.deadline(), starts.then_some(start + SECOND), "{rewrite} {signum}");
+    }
+    // A key that the command has got from the kernel starts it as well.
+    let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Child, &[]) };
+    let mut policy = Policy::new(settings, MAIN);
+    assert_eq!(forwarded(&decide_at(&mut policy, start, Event::Signal(Signum::INT, Via::SharedGroup))), []);
+    assert_eq!(policy.deadline(), Some(start + SECOND));
+}
+
+#[test]
+fn the_earlier_of_two_deadlines_counts() {
+    let start = Instant::now();
+    for (kill_after, drain, expected) in [(5, 2, 3), (2, 5, 2)] {
+        let [kill_after, drain] = [kill_after, drain].map(|seconds| Limit::After(SECOND * seconds));
+        let mut policy = Policy::new(Settings { kill_after, ..draining(drain) }, MAIN);
+        decide_at(&mut policy, start, direct(Signum::TERM));
+        decide_at(&mut policy, start + SECOND, ended(MAIN));
+        let killed = loop {
+            let due = policy.deadline().expect("a deadline");
+            if decide_at(&mut policy, due, Event::Due) == [Action::KillAll] {
+                break due;
+            }
+        };
+        assert_eq!(killed, start + SECOND * expected);
+    }
+}
+
+fn delaying(settings: Settings) -> Policy {
+    let delays = [Delay { signum: Signum::TERM, duration: SECOND }];
+    Policy::new(Settings { delays: Delays::new(&delays), ..settings }, MAIN)
+}
+
+#[test]
+fn a_held_signal_goes_on_when_its_time_has_come_or_when_it_comes_again() {
+    let start = Instant::now();
+    let group = [(Signum::TERM, Recipient::Group(MAIN))];
+    let mut policy = delaying(settings(Forward::Group, &[]));
+    assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::TERM))), []);
+    // Everything else goes on.
+    let hup = [(Signum::HUP, Recipient::Group(MAIN))];
+    assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), hup);
+    assert_eq!(policy.deadline(), Some(start + SECOND));
+    assert_eq!(forwarded(&decide_at(&mut policy, start + SECOND, Event::Due)), group);
+    assert_eq!(policy.deadline(), None);
+
+    let again = start + SECOND * 5;
+    assert_eq!(forwarded(&decide_at(&mut policy, again, direct(Signum::TERM))), []);
+    assert_eq!(forwarded(&decide_at(&mut policy, again, direct(Signum::TERM))), group);
+    assert_eq!(policy.deadline(), None);
+}
+
+#[test]
+fn the_end_of_the_command_lets_a_held_signal_go() {
+    let term = |recipient| vec![(Signum::TERM, recipient)];
+    for (settings, expected) in [
+        // The group's rest is sent one at the end anyway.
+        (settings(Forward::Group, &[]), term(Recipient::RestOfGroup(MAIN))),
+        (draining(Limit::Never), [term(Recipient::Tree), term(Recipient::Untold)].concat()),
+        (Settings { linger: Switch::On, ..settings(Forward::Group, &[]) }, term(Recipient::Tree)),
+    ] {
+        let mut policy = delaying(settings);
+        decide(&mut policy, direct(Signum::TERM));
+        assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
+        assert_eq!(policy.state.held.next(), None);
+    }
+}
+
+#[test]
+fn after_the_end_of_the_command_a_drain_holds_nothing_back() {
+    let mut policy = delaying(draining(Limit::Never));
+    decide(&mut policy, ended(MAIN));
+    assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), [(Signum::TERM, Recipient::Tree)]);
+}
+
+#[test]
+fn the_exit_status_is_mapped_and_the_line_says_the_commands() {
+    let rule = crate::status::ExitRule::parse(b"143:7").expect("a rule");
+    let exit_map = ExitMap::new(vec![rule]);
+    let mut policy = Policy::new(Settings { exit_map, ..settings(Forward::Group, &[]) }, MAIN);
+    let actions = decide(&mut policy, ended(MAIN));
+    assert_eq!(exit(&actions), Some(7));
+    assert!(actions.contains(&Action::Say(Line::Goodbye(ExitStatus::Killed(Signum::TERM)))));
+}

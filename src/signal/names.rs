@@ -1,0 +1,167 @@
+//! What is a signal called?
+//!
+//! Names are those of signal(7), with and without `SIG` and in any case. Real-time signals count from 34, where glibc has
+//! its first, and with it `kill -l`, systemd and the handbooks: a musl build must not mean another signal by `RTMIN+3`.
+
+use std::fmt;
+
+use super::Signum;
+use crate::value::Value;
+
+const FIRST_REAL_TIME: i32 = 34;
+
+/// The usual name of each standard signal, and then the other names that some have.
+const NAMES: [(i32, &str); 34] = [
+    (libc::SIGHUP, "HUP"),
+    (libc::SIGINT, "INT"),
+    (libc::SIGQUIT, "QUIT"),
+    (libc::SIGILL, "ILL"),
+    (libc::SIGTRAP, "TRAP"),
+    (libc::SIGABRT, "ABRT"),
+    (libc::SIGBUS, "BUS"),
+    (libc::SIGFPE, "FPE"),
+    (libc::SIGKILL, "KILL"),
+    (libc::SIGUSR1, "USR1"),
+    (libc::SIGSEGV, "SEGV"),
+    (libc::SIGUSR2, "USR2"),
+    (libc::SIGPIPE, "PIPE"),
+    (libc::SIGALRM, "ALRM"),
+    (libc::SIGTERM, "TERM"),
+    (libc::SIGSTKFLT, "STKFLT"),
+    (libc::SIGCHLD, "CHLD"),
+    (libc::SIGCONT, "CONT"),
+    (libc::SIGSTOP, "STOP"),
+    (libc::SIGTSTP, "TSTP"),
+    (libc::SIGTTIN, "TTIN"),
+    (libc::SIGTTOU, "TTOU"),
+    (libc::SIGURG, "URG"),
+    (libc::SIGXCPU, "XCPU"),
+    (libc::SIGXFSZ, "XFSZ"),
+    (libc::SIGVTALRM, "VTALRM"),
+    (libc::SIGPROF, "PROF"),
+    (libc::SIGWINCH, "WINCH"),
+    (libc::SIGIO, "IO"),
+    (libc::SIGPWR, "PWR"),
+    (libc::SIGSYS, "SYS"),
+    (libc::SIGABRT, "IOT"),
+    (libc::SIGCHLD, "CLD"),
+    (libc::SIGIO, "POLL"),
+];
+
+impl Value for Signum {
+    const IS: &'static str = "a signal (15, TERM, SIGTERM, RTMIN+3)";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        if text.iter().all(u8::is_ascii_digit) {
+            return Self::new(str::from_utf8(text).ok()?.parse().ok()?);
+        }
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix(b"SIG").unwrap_or(&upper);
+        let known = NAMES.iter().find(|(_, known)| known.as_bytes() == name);
+        Self::new(known.map_or_else(|| real_time(name), |(number, _)| Some(*number))?)
+    }
+}
+
+/// The number of `RTMIN+3` or `RTMAX-1`.
+fn real_time(name: &[u8]) -> Option<i32> {
+    let distance = |text: &[u8], sign: u8| match text {
+        [] => Some(0),
+        [first, digits @ ..] if *first == sign && digits.iter().all(u8::is_ascii_digit) => {
+            str::from_utf8(digits).ok()?.parse::<i32>().ok()
+        }
+        _ => None,
+    };
+    let number = if let Some(rest) = name.strip_prefix(b"RTMIN") {
+        FIRST_REAL_TIME.checked_add(distance(rest, b'+')?)?
+    } else {
+        Signum::LAST.checked_sub(distance(name.strip_prefix(b"RTMAX")?, b'-')?)?
+    };
+    (FIRST_REAL_TIME..=Signum::LAST).contains(&number).then_some(number)
+}
+
+/// The name of a signal, for people: `SIGTERM`, `SIGRTMIN+3`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Name(pub(crate) Signum);
+
+impl fmt::Display for Name {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let number = self.0.raw();
+        if let Some((_, name)) = NAMES.iter().find(|(known, _)| *known == number) {
+            write!(out, "SIG{name}")
+        } else {
+            match number.saturating_sub(FIRST_REAL_TIME) {
+                0 => out.write_str("SIGRTMIN"),
+                distance if distance > 0 => write!(out, "SIGRTMIN+{distance}"),
+                // The two that C libraries keep for themselves have none.
+                _ => write!(out, "signal {number}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Option<i32> {
+        Signum::parse(text.as_bytes()).map(Signum::raw)
+    }
+
+    #[test]
+    fn every_signal_is_called_by_its_number_and_by_its_name() {
+        for number in 1..=64 {
+            assert_eq!(parsed(&number.to_string()), Some(number));
+            let name = Name(Signum::new(number).unwrap()).to_string();
+            assert_eq!(parsed(&name), Some(number).filter(|number| ![32, 33].contains(number)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_read_in_any_case_and_with_or_without_sig() {
+        for (text, number) in [
+            ("TERM", 15),
+            ("term", 15),
+            ("SigTerm", 15),
+            ("CLD", 17),
+            ("SIGPOLL", 29),
+            ("RTMIN", 34),
+            ("sigrtmin+3", 37),
+            ("RTMAX-1", 63),
+            ("rtmax", 64),
+            ("RTMIN+30", 64),
+            ("RTMAX-30", 34),
+            ("007", 7),
+        ] {
+            assert_eq!(parsed(text), Some(number), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_signal_is_none() {
+        for text in [
+            "",
+            "0",
+            "65",
+            "-1",
+            "+15",
+            " 15",
+            "15 ",
+            "SIG",
+            "SIG15",
+            "TER",
+            "TERMX",
+            "SIGSIGTERM",
+            "RTMIN+",
+            "RTMIN+31",
+            "RTMIN-1",
+            "RTMAX+1",
+            "RTMAX-31",
+            "RTMIN+-1",
+            "RTMIN+99999999999",
+            "99999999999",
+            "RTMINX",
+        ] {
+            assert_eq!(parsed(text), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! What each option says that the original doesn't have, by flag and by variable; which of them wins; and what is said about
+//! a bad value. (What they make of a shutdown is tried in `shutdown`.)
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::getpid;
+
+use crate::shutdown::find;
+use crate::support::differences::{Original, wanted_difference};
+use crate::support::{
+    Outcome, Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, role, send,
+};
+
+/// Runs a role of the probe's under the init.
+fn run_any(variables: &[(&str, &str)], words: &[&str], command: &[&str]) -> Outcome {
+    let start = init().words(words).word(probe()).words(command);
+    variables.iter().fold(start, |start, (name, value)| start.variable(name, value)).run()
+}
+
+/// The same, unless the original is tested.
+fn run(variables: &[(&str, &str)], words: &[&str], command: &[&str]) -> Option<Outcome> {
+    init_beyond().map(|_| run_any(variables, words, command))
+}
+
+#[test]
+fn a_bad_value_is_refused_on_one_line_that_names_where_it_stands_and_nothing_is_started() {
+    let forward = "child, group or tree";
+    let limit = "a duration (10s, 500ms, 2m, 1h, forever)";
+    let delay = "SIGNAL:DURATION (TERM:5s) for a signal that can be held";
+    let rule = "CODE or CODE:NEW (143, 143:0), each from 0 to 255";
+    let signal = "a signal (15, TERM, SIGTERM, RTMIN+3)";
+    let rewrite = "SIGNAL:SIGNAL or SIGNAL:0 (15:3, TERM:QUIT, HUP:0)";
+    let switch = "1 or 0";
+    for (option, variable, good, is, values) in [
+        ("forward", "FORWARD", "tree", forward, &["x", "Tree", "tree "][..]),
+        ("drain", "DRAIN", "1s", limit, &["x", "10d", "-1s", "1 s", "never"]),
+        ("kill-after", "KILL_AFTER", "1s", limit, &["10sec", "1e3"]),
+        ("delay", "DELAY", "TERM:1s", delay, &["TERM", "TERM:forever", "TERM:5s,", "KILL:5s", "5s:TERM"]),
+        ("exit-map", "EXIT_MAP", "1", rule, &["256", "143:", "143:0:1", "TERM"]),
+        ("parent-death-signal", "PARENT_DEATH_SIGNAL", "TERM", signal, &["0", "65", "TERMINATE"]),
+        ("", "REWRITE", "", rewrite, &["15", "TERM:QUIT,", "32:3", "x:3"]),
+        ("", "LINGER", "", switch, &["yes", "2", "true"]),
+        ("", "SUBREAPER", "", switch, &["on"]),
+    ] {
+        for value in values {
+            let variable = format!("DUMB_INIT_{variable}");
+            let Some(outcome) = run(&[(&variable, value)], &[], &["report"]) else { return };
+            let text = format!("dumb-init: variable {variable} takes {is}, not '{value}'\n");
+            outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
+            if option.is_empty() {
+                continue;
+            }
+            let text = format!("dumb-init: option '--{option}' takes {is}, not '{value}'\n");
+            let words = [format!("--{option}"), (*value).to_owned()];
+            let words = words.each_ref().map(String::as_str);
+            let outcome = run(&[(&variable, value)], &words, &["report"]).unwrap();
+            outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
+            // Another one behind it doesn't make it good.
+            let repeated = run(&[(&variable, "")], &[words[0], words[1], "-c", words[0], good], &["report"]).unwrap();
+            repeated.expect_code(1).expect_stdout("").expect_stderr(&text);
+        }
+        // An empty one counts as not set.
+        run(&[(&format!("DUMB_INIT_{variable}"), "")], &[], &["exit", "0"]).unwrap().expect_code(0).expect_stderr("");
+    }
+}
+
+#[test]
+fn the_long_options_must_be_spelled_out() {
+    for word in
+        ["--forwar", "--drai", "--linge", "--kill", "--d", "--exit", "--parent-death", "--sub", "--split", "--l"]
+    {
+        let Some(outcome) = run(&[], &[word, "1"], &["exit", "0"]) else { return };
+        let text = format!("dumb-init: unrecognized option '{word}'\n");
+        outcome.expect_code(1).expect_stderr(&text);
+    }
+    // What was an abbreviation still is one: --s was --single-child.
+    run(&[], &["--s"], &["exit", "0"]).unwrap().expect_code(0).expect_stderr("");
+    let text = "dumb-init: option '--linger' doesn't allow an argument\n";
+    run(&[], &["--linger=1"], &["exit", "0"]).unwrap().expect_code(1).expect_stderr(text);
+    let text = "dumb-init: option '--drain' requires an argument\n";
+    init_beyond().unwrap().word("--drain").run().expect_code(1).expect_stderr(text);
+}
+
+/// Is the command's process, which tells, in a session of its own?
+fn leads_a_session(variables: &[(&str, &str)], words: &[&str]) -> Option<bool> {
+    let outcome = run(variables, words, &["report"])?;
+    outcome.expect_code(5).expect_stderr("");
+    Some(outcome.report("sid") == outcome.report("pid"))
+}
+
+#[test]
+fn who_gets_a_signal_is_said_last_by_the_command_line_then_by_one_variable_then_by_the_other() {
+    let (setsid, forward) = (("DUMB_INIT_SETSID", "0"), "DUMB_INIT_FORWARD");
+    for (variables, words, expected) in [
+        (&[][..], &["-c"][..], false),
+        (&[], &["--forward", "child"], false),
+        (&[], &["--forward", "group"], true),
+        (&[], &["--forward=tree"], true),
+        (&[], &["-c", "--forward", "group"], true),
+        (&[], &["--forward", "group", "-c"], false),
+        (&[], &["--forward", "tree", "--single-child"], false),
+        (&[], &["--forward", "child", "--forward", "tree"], true),
+        (&[(forward, "child")], &[], false),
+        (&[(forward, "child")], &["--forward", "group"], true),
+        (&[(forward, "group")], &["-c"], false),
+        (&[setsid], &[], false),
+        (&[setsid, (forward, "group")], &[], true),
+        (&[setsid, (forward, "")], &[], false),
+        (&[setsid, (forward, "child")], &["--forward", "tree"], true),
+        (&[setsid], &["--forward", "group"], true),
+        // It isn't looked at.
+        (&[(forward, "nonsense")], &["--forward", "group"], true),
+    ] {
+        let Some(leads) = leads_a_session(variables, words) else { return };
+        assert_eq!(leads, expected, "{variables:?} {words:?}");
+    }
+}
+
+#[test]
+fn an_exit_status_is_reported_as_another() {
+    wanted_difference("16. Options and variables of our own", Original::Fails, || {
+        let variable = "DUMB_INIT_EXIT_MAP";
+        for (variables, words, command, expected) in [
+            (&[][..], &["--exit-map", "143"][..], ["die", "15"], 0),
+            (&[], &["--exit-map", "143:7"], ["die", "15"], 7),
+            (&[], &["--exit-map", "143:7"], ["exit", "143"], 7),
+            (&[], &["--exit-map", "143", "--exit-map", "130:3"], ["die", "2"], 3),
+            (&[], &["--exit-map", "143,130:3"], ["die", "2"], 3),
+            (&[], &["--exit-map", "143"], ["exit", "5"], 5),
+            (&[(variable, "143,130:0")], &[], ["die", "2"], 0),
+            (&[(variable, "143,130:0")], &[], ["die", "15"], 0),
+            (&[(variable, "143")], &["--exit-map", "1:0"], ["die", "15"], 143),
+            (&[], &["--exit-map", "0:9", "--exit-map", "9:1"], ["exit", "0"], 9),
+        ] {
+            let outcome = run_any(variables, words, &command);
+            outcome.expect_code(expected);
+        }
+    });
+}
+
+#[test]
+fn rewrites_have_names_and_real_time_signals() {
+    wanted_difference("15. Rewrites", Original::Fails, || {
+        for (variables, words, sent, expected) in [
+            (&[][..], &["-r", "TERM:QUIT"][..], 15, 3),
+            (&[], &["-r", "sigterm:rtmin+3"], 15, 37),
+            (&[], &["-r", "RTMIN+3:TERM"], 37, 15),
+            (&[], &["-r", "37:40"], 37, 40),
+            (&[("DUMB_INIT_REWRITE", "HUP:0,TERM:USR2")], &[], 1, 64),
+            (&[("DUMB_INIT_REWRITE", "HUP:0,TERM:USR2")], &[], 15, 12),
+            (&[("DUMB_INIT_REWRITE", "15:12")], &["-r", "TERM:QUIT"], 15, 3),
+            // All of it.
+            (&[("DUMB_INIT_REWRITE", "TERM:USR2")], &["-r", "HUP:0"], 15, 15),
+        ] {
+            let start = init();
+            let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
+            let running = start.words(words).words(role(["record", "64"])).start();
+            running.wait_for_line("ready");
+            running.signal(sent);
+            running.signal(64);
+            let expected = if expected == 64 { String::new() } else { format!("got {expected}\n") };
+            running.outcome().expect_code(42).expect_stdout(&format!("ready\n{expected}got 64\n"));
+        }
+    });
+}
+
+#[test]
+fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
+    wanted_difference("15. Rewrites", Original::Fails, || {
+        for (variables, words) in [(&[][..], &["-r", "15:3x"][..]), (&[("DUMB_INIT_REWRITE", "15:3x,1:0")], &[])] {
+            let outcome = run_any(variables, words, &["exit", "6"]);
+            let text = "[dumb-init] Ignoring what follows the second number in rewrite '15:3x'.\n";
+            outcome.expect_code(6).expect_stderr(text);
+        }
+    });
+}
+
+#[test]
+fn every_duration_can_be_given_by_a_variable() {
+    // Its deadline passes, and the one who doesn't end is killed.
+    for (variables, words) in [
+        (&[("DUMB_INIT_KILL_AFTER", "0.2")][..], &[][..]),
+        (&[("DUMB_INIT_KILL_AFTER", "1h")], &["--kill-after", "200ms"]),
+        (&[("DUMB_INIT_DELAY", "INT:1h,TERM:0.1s"), ("DUMB_INIT_KILL_AFTER", "0.1s")], &[]),
+    ] {
+        let Some(start) = init_beyond() else { return };
+        let before = Instant::now();
+        let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
+        let running = start.words(words).words(role(["work", "stubborn", "999999"])).start();
+        running.wait_for_line("stubborn ready");
+        running.signal(libc::SIGTERM);
+        let outcome = running.outcome();
+        outcome.expect_code(137);
+        assert!(before.elapsed() >= Duration::from_millis(200), "{outcome}");
+    }
+}
+
+#[test]
+fn orphans_are_adopted_where_that_is_asked_for_or_implied() {
+    for (variables, words, expected) in [
+        (&[][..], &[][..], false),
+        (&[], &["--subreaper"], true),
+        (&[("DUMB_INIT_SUBREAPER", "1")], &[], true),
+        (&[("DUMB_INIT_SUBREAPER", "0")], &[], false),
+        (&[("DUMB_INIT_SUBREAPER", "0")], &["--drain", "1s"], true),
+        (&[("DUMB_INIT_DRAIN", "1s")], &[], true),
+        (&[("DUMB_INIT_LINGER", "1")], &[], true),
+        (&[], &["--linger"], true),
+        (&[], &["--forward", "tree"], true),
+        (&[], &["--kill-after", "1s"], false),
+    ] {
+        let Some(start) = init_beyond() else { return };
+        let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
+        let script = format!("{0} daemon work orphan 0; exec {0} record 15", probe().display());
+        let running = start.words(words).words(["sh", "-c", &script]).start();
+        running.wait_for_line("orphan ready");
+        running.wait_for_line("ready");
+        let init = running.pid();
+        let parent = procfs::parent(find(&running, "orphan"));
+        assert_eq!(parent == Some(init), expected, "{variables:?} {words:?}: {parent:?}, {init}");
+    }
+}
+
+#[test]
+fn where_adoption_is_refused_that_is_told_and_it_goes_on() {
+    let Some(start) = init_beyond() else { return };
+    let start = start.condition("refused=prctl:1").words(["-v", "--subreaper"]);
+    let outcome = start.words(role(["exit", "3"])).run();
+    outcome.expect_code(3);
+    let line = "[dumb-init] Unable to adopt orphans (errno=1 Operation not permitted).\n";
+    assert!(outcome.stderr().contains(line), "{outcome}");
+}
+
+#[test]
+fn the_death_of_the_parent_is_told_by_a_signal() {
+    let init = init_under_test().display().to_string();
+    for (variable, words) in [(("X", "x"), "--parent-death-signal USR1"), (("DUMB_INIT_PARENT_DEATH_SIGNAL", "10"), "")]
+    {
+        if init_beyond().is_none() {
+            return;
+        }
+        let script = format!("{init} {words} {} record 10 & wait", probe().display());
+        let running = Start::program("sh").words(["-c", &script]).variable(variable.0, variable.1).start();
+        running.wait_for_line("ready");
+        // The shell, whose death the others outlive.
+        send(running.pid(), libc::SIGKILL);
+        running.wait_for_line("got 10");
+    }
+}
+
+#[test]
+fn without_that_the_death_of_the_parent_is_no_news() {
+    let init = init_under_test().display().to_string();
+    let script = format!("{init} {} record 10 & wait", probe().display());
+    let running = Start::program("sh").words(["-c", &script]).start();
+    running.wait_for_line("ready");
+    let shell = running.pid();
+    let inner = procfs::oldest_child(shell).expect("the init");
+    send(shell, libc::SIGKILL);
+    procfs::wait_until("it is an orphan", || procfs::parent(inner) != Some(shell));
+    send(inner, libc::SIGUSR2);
+    running.wait_for_line("got 12");
+    assert_eq!(running.stdout(), "ready\ngot 12\n");
+}
+
+#[test]
+fn the_words_of_an_interpreter_line_are_split() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let init = init_under_test().display().to_string();
+    let scratch = Scratch::new();
+    let tell = "echo \"$0\" \"$@\"; exit 143\n";
+    for (line, expected) in [
+        ("-S --exit-map 143:6 /bin/sh", 6),
+        ("-S -c --exit-map '143:7' -- /bin/sh", 7),
+        ("-S--exit-map=143:8 /bin/sh", 8),
+        ("--split-string=--exit-map 143:9 /bin/sh", 9),
+    ] {
+        let script = scratch.file("script.sh", &format!("#!{init} {line}\n{tell}"), 0o755);
+        let outcome = Start::program(&script).words(["a b", "-v"]).run();
+        outcome.expect_code(expected).expect_stdout(&format!("{} a b -v\n", script.display())).expect_stderr("");
+    }
+}
+
+#[test]
+fn splitting_is_the_first_option_or_none() {
+    for (words, text) in [
+        (&["-v", "-S", "true"][..], "option '--split-string' must be the first one"),
+        (&["-vS", "true"], "option '--split-string' must be the first one"),
+        (&["-S", "-S true"], "option '--split-string' must be the first one"),
+        (&["-S", "'a"], "option '--split-string' takes words whose quotes are closed, not ''a'"),
+        (&["-S", "--yolo"], "unrecognized option '--yolo'"),
+    ] {
+        let Some(outcome) = run(&[], words, &["exit", "0"]) else { return };
+        outcome.expect_code(1).expect_stdout("").expect_stderr(&format!("dumb-init: {text}\n"));
+    }
+    init_beyond()
+        .unwrap()
+        .word("-S")
+        .run()
+        .expect_code(1)
+        .expect_stderr("dumb-init: option requires an argument -- 'S'\n");
+    let usage = "Usage: dumb-init [option] program [args]\nTry dumb-init --help for full usage.\n";
+    init_beyond().unwrap().words(["-S", "-c"]).run().expect_code(1).expect_stderr(usage);
+    // A variable, and a word that follows.
+    let start = init_beyond().unwrap().variable("GREETING", "good  day");
+    start.words(["-S", "echo ${GREETING} 'a b'", "c"]).run().expect_code(0).expect_stdout("good  day a b c\n");
+}
+
+#[test]
+fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
+    wanted_difference("17. `-v` twice", Original::Fails, || {
+        for (variables, words) in [(&[][..], &["-vv"][..]), (&[], &["-v", "-v"]), (&[("DUMB_INIT_DEBUG", "2")], &[])] {
+            let start = init();
+            let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
+            let script = format!("setsid {0} hang & exec {0} record 37", probe().display());
+            let running = start.word("--subreaper").words(words).words(["sh", "-c", &script]).start();
+            running.wait_for_stdout("two that are ready", |text| text.matches("ready").count() == 2);
+            let command = running.command_pid();
+            running.signal(37);
+            let outcome = running.outcome();
+            outcome.expect_code(42);
+            let (us, uid) = (getpid(), nix::unistd::getuid());
+            for line in [
+                format!("[dumb-init] SIGRTMIN+3 comes from PID {us} (uid {uid})."),
+                format!("[dumb-init] SIGRTMIN+3 goes to PID {command} ({} record 37).", probe().display()),
+                format!(" ({} hang).", probe().display()),
+            ] {
+                let has_it = |candidate: &str| {
+                    candidate == line
+                        || candidate.starts_with("[dumb-init] Still running: PID ") && candidate.ends_with(&line)
+                };
+                assert_eq!(
+                    outcome.stderr().lines().filter(|candidate| has_it(candidate)).count(),
+                    1,
+                    "{line}\n{outcome}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn at_the_highest_verbosity_a_sender_that_is_not_to_be_seen_is_told_as_such() {
+    let Some(start) = init_beyond() else { return };
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = start.in_namespace().word("-vv").words(role(["record", "15"])).start();
+    running.wait_for_line("ready");
+    running.signal(libc::SIGTERM);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    let line = "[dumb-init] SIGTERM comes from outside of this PID namespace (uid ";
+    assert!(outcome.stderr().contains(line), "{outcome}");
+}
+
+#[test]
+fn a_single_v_beats_the_variable() {
+    let Some(outcome) = run(&[("DUMB_INIT_DEBUG", "2")], &["-v"], &["exit", "0"]) else { return };
+    let first = outcome.stderr().lines().next().map(str::to_owned);
+    assert_eq!(first.as_deref(), Some("[dumb-init] Running in debug mode."), "{outcome}");
+    assert!(!outcome.stderr().contains("comes from"), "{outcome}");
+}

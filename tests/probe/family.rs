@@ -1,0 +1,95 @@
+//! The role of a random family: processes of which each tells what it gets, and takes its time to shut down.
+
+use std::env;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use fastrand::Rng;
+use nix::unistd::{ForkResult, Pid, fork, setpgid, setsid};
+
+use crate::signals::{ALL, set_mask, work};
+
+/// Where a member lives.
+#[derive(Clone, Copy)]
+enum Place {
+    WithItsParent,
+    GroupOfItsOwn,
+    SessionOfItsOwn,
+}
+
+const PLACES: [Place; 4] = [Place::WithItsParent, Place::WithItsParent, Place::GroupOfItsOwn, Place::SessionOfItsOwn];
+
+struct Member {
+    parent: usize,
+    place: Place,
+    /// Is it an orphan from the beginning?
+    is_daemon: bool,
+    /// Does it run under an init of its own?
+    has_init: bool,
+    milliseconds: u64,
+}
+
+/// A family, and how to start a part of it anew.
+struct Family {
+    members: Vec<Member>,
+    init: OsString,
+    words: [String; 2],
+}
+
+/// Starts a family of `size`, or the part of it that begins with this member. Nobody misses a signal who is ready.
+pub(crate) fn family(seed: &str, size: &str, init: &str, begin: usize) -> i32 {
+    set_mask(ALL);
+    let mut rng = Rng::with_seed(seed.parse().unwrap());
+    let member = |index: usize| Member {
+        parent: rng.usize(0..index.max(1)),
+        place: *rng.choice(&PLACES).unwrap(),
+        is_daemon: rng.u8(0..4) == 0,
+        has_init: rng.u8(0..8) == 0,
+        milliseconds: rng.u64(0..150),
+    };
+    let members = (0..size.parse().unwrap()).map(member).collect();
+    Family { members, init: init.into(), words: [seed.into(), size.into()] }.live(begin)
+}
+
+impl Family {
+    fn live(&self, index: usize) -> i32 {
+        for (child, member) in self.members.iter().enumerate().skip(1).filter(|(_, member)| member.parent == index) {
+            if !fork_one() {
+                continue;
+            }
+            if member.is_daemon && !fork_one() {
+                end(0);
+            }
+            match member.place {
+                Place::WithItsParent => {}
+                Place::GroupOfItsOwn => setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("setpgid"),
+                Place::SessionOfItsOwn => drop(setsid().expect("setsid")),
+            }
+            if member.has_init {
+                let error = Command::new(&self.init)
+                    .arg("--")
+                    .arg(env::current_exe().expect("this program"))
+                    .arg("family")
+                    .args(&self.words)
+                    .arg(&self.init)
+                    .arg(child.to_string())
+                    .exec();
+                panic!("{error}");
+            }
+            end(self.live(child));
+        }
+        work(&format!("member-{index}"), self.members[index].milliseconds)
+    }
+}
+
+/// Is this the child?
+fn fork_one() -> bool {
+    // SAFETY: a single-threaded program.
+    matches!(unsafe { fork() }.expect("fork"), ForkResult::Child)
+}
+
+fn end(status: i32) -> ! {
+    // SAFETY: ends this process and nothing else.
+    unsafe { libc::_exit(status) }
+}

@@ -1,0 +1,68 @@
+//! What `--drain`, `--linger`, `--kill-after`, `--delay` and `--forward tree` make of the end.
+//!
+//! Each with real processes, as PID 1 where that can be had and as a plain process. `work NAME MS` tells each signal that it
+//! gets, and that it has finished so long after the first SIGTERM.
+
+mod deadlines;
+mod drain;
+mod families;
+mod inits;
+mod linger;
+mod tree;
+
+use std::thread;
+
+use nix::unistd::Pid;
+
+use crate::support::{Outcome, Running, Start, can_have_pid_namespaces, init_beyond, probe, procfs};
+
+/// Tries something as a plain process and as PID 1.
+pub(crate) fn in_both_settings(scenario: impl Fn(Start) + Sync) {
+    let Some(start) = init_beyond() else { return };
+    let namespaces = can_have_pid_namespaces();
+    thread::scope(|scope| {
+        scope.spawn(|| scenario(start));
+        if namespaces {
+            scope.spawn(|| init_beyond().into_iter().map(Start::in_namespace).for_each(&scenario));
+        }
+    });
+}
+
+/// A shell script in which `probe` is the probe.
+fn script(text: &str) -> [String; 3] {
+    ["sh".into(), "-c".into(), text.replace("probe", &probe().display().to_string())]
+}
+
+fn count(text: &str, line: &str) -> usize {
+    text.lines().filter(|candidate| *candidate == line).count()
+}
+
+/// How often each of these lines was printed.
+#[track_caller]
+fn expect_lines(outcome: &Outcome, expected: &[(&str, usize)]) {
+    for (line, times) in expected {
+        assert_eq!(count(&outcome.stdout(), line), *times, "{line:?}\n{outcome}");
+    }
+}
+
+fn wait_for_lines(running: &Running, lines: &[&str]) {
+    for line in lines {
+        running.wait_for_line(line);
+    }
+}
+
+/// The descendant with this word in its command line, which is no shell's. Waits until there is one: a daemon has the same words
+/// as whoever has started it, as long as that is there.
+pub(crate) fn find(running: &Running, word: &str) -> Pid {
+    let has_it = |pid: &Pid| {
+        let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        text.starts_with(probe().as_os_str().as_encoded_bytes())
+            && text.split(|&byte| byte == 0).any(|other| other == word.as_bytes())
+    };
+    let mut found = Vec::new();
+    procfs::wait_until(&format!("there is one with {word}"), || {
+        found = running.descendants().into_iter().filter(has_it).collect();
+        found.len() == 1
+    });
+    found[0]
+}
