@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::support::differences::LIST;
-use crate::support::{Start, built_init, init_under_test};
+use crate::support::{Start, built_init, init_beyond, init_under_test, role};
 
 /// The tests that the list of wanted differences names.
 fn listed() -> BTreeSet<&'static str> {
@@ -44,4 +44,19 @@ fn the_readmes_first_command_does_what_it_says() {
     let outcome = Start::program("sh").words(["-c", &format!("exec \"$0\" {line}")]).word(init_under_test()).run();
     outcome.expect_code(0).expect_stdout("cleaned up\n");
     assert!(outcome.stderr().contains("Child exited with status 0. Goodbye."), "{outcome}");
+}
+
+#[test]
+fn the_variables_of_the_readmes_recipes_are_accepted() {
+    let readme = include_str!("../README.md");
+    let words = |line: &'static str| line.split_whitespace().collect::<Vec<_>>();
+    let recipes: Vec<Vec<&str>> =
+        readme.lines().filter_map(|line| line.strip_prefix("    docker run -e ")).map(words).collect();
+    assert!(recipes.len() >= 5, "{recipes:?}");
+    for recipe in recipes {
+        let Some(start) = init_beyond() else { return };
+        let variables = recipe.iter().filter_map(|word| word.split_once('='));
+        let start = variables.fold(start, |start, (name, value)| start.variable(name, value));
+        start.words(role(["exit", "5"])).run().expect_code(5).expect_stderr("");
+    }
 }

@@ -16,6 +16,7 @@ mod differential;
 mod documentation;
 mod execution;
 mod founding_case;
+mod founding_table;
 mod hazards;
 mod inheritance;
 mod life;
