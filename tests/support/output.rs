@@ -52,9 +52,9 @@ impl Output {
         self.wait(|state| wanted(&String::from_utf8_lossy(&state.bytes)))
     }
 
-    /// Waits for the end of the stream: everybody who could write to it is gone.
-    pub fn wait_for_end(&self) -> bool {
-        self.wait(|state| state.ended)
+    /// Is the stream at its end, because everybody who could write to it is gone?
+    pub fn has_ended(&self) -> bool {
+        self.0.0.lock().unwrap().ended
     }
 
     fn wait(&self, wanted: impl Fn(&State) -> bool) -> bool {

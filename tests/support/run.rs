@@ -258,8 +258,13 @@ impl Running {
     /// Waits for the end of the program and of everything that it has printed.
     pub fn outcome(mut self) -> Outcome {
         let status = self.wait();
-        self.kill_the_rest();
-        assert!(self.stdout.wait_for_end() && self.stderr.wait_for_end(), "somebody holds the pipes\n{self}");
+        // One that executes another program at that very moment has no environment by which it could be found.
+        let end = deadline();
+        while !(self.stdout.has_ended() && self.stderr.has_ended()) {
+            assert!(Instant::now() < end, "somebody holds the pipes\n{self}");
+            self.kill_the_rest();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
         Outcome { line: self.line.clone(), status, stdout: self.stdout.bytes(), stderr: self.stderr.bytes() }
     }
 
