@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::parser::ValuesRef;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use nix::unistd::Pid;
 
 use crate::duration::{Delay, Limit};
 use crate::getopt::{self, Effect, End, Spec, Spelling, Translation, Value as Takes};
@@ -26,14 +27,25 @@ use crate::value::{Switch, Value, parse_list, refusal};
 pub(crate) enum Invocation {
     /// Run a command.
     Run(Options, Vec<Word>),
+    /// Tell what a signal would do.
+    Explain(Question),
     /// Print this text, and nothing else.
     Print(String),
+}
+
+/// What is to be explained.
+pub(crate) struct Question {
+    pub(crate) signum: Signum,
+    /// The init that would get the signal; PID 1 where nothing is said.
+    pub(crate) init: Option<Pid>,
 }
 
 /// What the options of a command line say; `None` where they are silent.
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) forward: Option<Forward>,
+    /// The option that says so.
+    pub(crate) forward_by: &'static str,
     pub(crate) verbosity: Option<Verbosity>,
     pub(crate) rewrites: Option<Vec<Rewrite>>,
     /// The values among those of `-r` that go on after the rule.
@@ -68,6 +80,8 @@ impl UsageError {
     }
 }
 
+/// The option that is told as the source of a setting, in the spelling that people use.
+pub(crate) const DASH_C: &str = "-c";
 const HELP: &str = "help";
 const SINGLE_CHILD: &str = "single-child";
 const REWRITE: &str = "rewrite";
@@ -82,6 +96,8 @@ const EXIT_MAP: &str = "exit-map";
 const PARENT_DEATH_SIGNAL: &str = "parent-death-signal";
 const SUBREAPER: &str = "subreaper";
 const SPLIT_STRING: &str = "split-string";
+const EXPLAIN: &str = "explain";
+const PID: &str = "pid";
 
 /// The options of the original. Their order is that in which an ambiguous abbreviation lists them.
 const ORIGINAL: [&str; 5] = [HELP, SINGLE_CHILD, REWRITE, VERBOSE, VERSION];
@@ -135,6 +151,24 @@ fn all_options() -> Command {
         .arg(value(PARENT_DEATH_SIGNAL, "SIGNAL", "Get this signal when the parent of dumb-init ends"))
         .arg(flag(SUBREAPER, "Adopt orphans although not PID 1").next_line_help(true))
         .arg(value(SPLIT_STRING, "WORDS", "Take one word apart, as in a #! line; must be the first option").short('S'))
+        .next_help_heading("Diagnosis")
+        .arg(
+            value(EXPLAIN, "SIGNAL", "Say whom this signal, or SIGTERM, would reach, and with what effect")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("TERM"),
+        )
+        .arg(value(PID, "PID", "Explain this init, in place of PID 1"))
+}
+
+/// Is this word an option that the original doesn't have, and that has to do with how the command is run?
+pub(crate) fn is_setting_beyond(word: &[u8]) -> bool {
+    let name = word.split(|&byte| byte == b'=').next().unwrap_or_default();
+    let name = name.strip_prefix(b"--").and_then(|name| str::from_utf8(name).ok());
+    let is_no_setting = |long: &str| ORIGINAL.contains(&long) || [SPLIT_STRING, EXPLAIN, PID].contains(&long);
+    name.is_some_and(|name| {
+        !is_no_setting(name) && all_options().get_arguments().any(|arg| arg.get_long() == Some(name))
+    })
 }
 
 fn specs(table: &Command) -> Vec<Spec<'_>> {
@@ -145,7 +179,11 @@ fn specs(table: &Command) -> Vec<Spec<'_>> {
             Some(Spec {
                 long,
                 short: arg.get_short(),
-                value: if arg.get_action().takes_values() { Takes::Required } else { Takes::None },
+                value: match arg.get_num_args() {
+                    _ if !arg.get_action().takes_values() => Takes::None,
+                    Some(range) if range.min_values() == 0 => Takes::Optional,
+                    Some(_) | None => Takes::Required,
+                },
                 effect: if [HELP, VERSION].contains(&long) { Effect::AtOnce } else { Effect::AtTheEnd },
                 spelling: if ORIGINAL.contains(&long) { Spelling::Abbreviated } else { Spelling::InFull },
             })
@@ -177,21 +215,26 @@ pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u
         table = all_options();
         translation = getopt::translate(&specs(&table), &words);
     }
-    let Translation { options, end } = translation;
+    let Translation { options: given, end } = translation;
     let matches = table
-        .try_get_matches_from_mut(options)
+        .try_get_matches_from_mut(&given)
         // Not to be: getopt lets nothing through that the table doesn't have.
         .map_err(|error| UsageError::new(program, error.to_string().trim_end().as_bytes()))?;
     // A bad value stands before whatever ended the options.
-    let options = read(&matches).map_err(|error| match error {
+    let refused = |error| match error {
         BadValue::OfRewrite => UsageError::bad_rewrite(),
         BadValue::Other(text) => UsageError::new(program, &text),
-    })?;
+    };
+    let options = read(&matches).map_err(refused)?;
     match end {
-        End::Command(index) => match words.get(index..).unwrap_or_default() {
-            [] => Err(UsageError::no_command(program)),
-            command => Ok(Invocation::Run(options, command.to_vec())),
-        },
+        End::Command(index) => {
+            let command = words.get(index..).unwrap_or_default();
+            match question(&matches, &given, command).map_err(refused)? {
+                Some(question) => Ok(Invocation::Explain(question)),
+                None if command.is_empty() => Err(UsageError::no_command(program)),
+                None => Ok(Invocation::Run(options, command.to_vec())),
+            }
+        }
         End::Error(error) => Err(UsageError::new(program, &error.text())),
         End::AtOnce if is_set(&matches, HELP) => Ok(Invocation::Print(help(table))),
         End::AtOnce => Ok(Invocation::Print(version())),
@@ -250,8 +293,10 @@ fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
         rewrites.iter().filter(|text| Rewrite::has_ignored_rest(text)).map(|text| text.to_vec()).collect();
     let rewrites: Option<Vec<Rewrite>> = rewrites.into_iter().map(Rewrite::parse).collect();
     let switch = |name: &str| is_set(matches, name).then_some(Switch::On);
+    let (forward, forward_by) = forward(matches)?;
     Ok(Options {
-        forward: forward(matches)?,
+        forward,
+        forward_by,
         verbosity: match matches.get_count(VERBOSE) {
             0 => None,
             1 => Some(Verbosity::Debug),
@@ -269,13 +314,41 @@ fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
     })
 }
 
-/// Who gets a signal, as the last one of two options has it.
-fn forward(matches: &ArgMatches) -> Result<Option<Forward>, BadValue> {
-    let single_child = is_set(matches, SINGLE_CHILD).then_some(Forward::Child);
+/// Who gets a signal, as the last one of two options has it, and which one that is.
+fn forward(matches: &ArgMatches) -> Result<(Option<Forward>, &'static str), BadValue> {
+    let single_child = (is_set(matches, SINGLE_CHILD).then_some(Forward::Child), DASH_C);
     let Some(forward) = one(matches, FORWARD)? else { return Ok(single_child) };
     let last = |name| matches.indices_of(name).and_then(Iterator::max);
-    let is_last = last(FORWARD) > last(SINGLE_CHILD);
-    Ok(if is_last { Some(forward) } else { single_child.or(Some(forward)) })
+    let is_last = single_child.0.is_none() || last(FORWARD) > last(SINGLE_CHILD);
+    Ok(if is_last { (Some(forward), "--forward") } else { single_child })
+}
+
+/// What is to be explained, if anything is. `given` has the options as `getopt` writes them.
+fn question(matches: &ArgMatches, given: &[OsString], command: &[Word]) -> Result<Option<Question>, BadValue> {
+    let signum = one(matches, EXPLAIN)?;
+    let init = one(matches, PID)?;
+    let refused = |text: &str| Err(BadValue::Other(text.into()));
+    let Some(signum) = signum else {
+        return if init.is_some() { refused("option '--pid' goes with '--explain'") } else { Ok(None) };
+    };
+    let names = [EXPLAIN, PID].map(|name| format!("--{name}"));
+    let is_one_of_them = |option: &OsString| {
+        option
+            .as_bytes()
+            .split(|&byte| byte == b'=')
+            .next()
+            .is_some_and(|name| names.iter().any(|known| known.as_bytes() == name))
+    };
+    if !given.iter().all(is_one_of_them) {
+        return refused("option '--explain' goes with no other option than '--pid'");
+    }
+    match command {
+        [] => Ok(Some(Question { signum, init })),
+        [word, ..] if Signum::parse(word.to_bytes()).is_some() => {
+            refused("option '--explain' takes its signal as in '--explain=TERM'")
+        }
+        [..] => refused("option '--explain' takes no command"),
+    }
 }
 
 /// The value of an option; the last one, where there are several.
@@ -309,6 +382,7 @@ fn help(table: Command) -> String {
 {name} v{version}
 
 Usage: {name} [OPTION]... COMMAND [ARGUMENT]...
+       {name} --explain[=SIGNAL] [--pid PID]
 
 Starts COMMAND in a session of its own, forwards every signal to its process
 group, reaps whatever ends, and exits with COMMAND's status: 128 + n where

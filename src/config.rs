@@ -13,10 +13,26 @@ use crate::signal::Signum;
 use crate::status::{ExitMap, ExitRule};
 use crate::value::{Switch, Value, parse_list, refusal};
 
+/// Where does a setting come from?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nothing was said.
+    Default,
+    /// This option on the command line.
+    Option(&'static str),
+    /// This variable in the environment.
+    Variable(&'static str),
+}
+
+/// The variable that stands for `-c`.
+pub(crate) const SETSID: &str = "DUMB_INIT_SETSID";
+
 /// How to run the command.
 pub(crate) struct Config {
     pub(crate) verbosity: Verbosity,
     pub(crate) settings: Settings,
+    pub(crate) forward_source: Source,
+    pub(crate) rewrites_source: Source,
     pub(crate) parent_death_signal: Option<Signum>,
     /// Are orphans to be adopted also where we are not PID 1?
     pub(crate) subreaper: Switch,
@@ -38,10 +54,21 @@ impl Config {
             Some(b"2") => Verbosity::Trace,
             _ => Verbosity::Quiet,
         };
-        let same_session = variables.0.get("DUMB_INIT_SETSID") == Some(b"0");
+        let same_session = variables.0.get(SETSID) == Some(b"0");
         let by_default = if same_session { Forward::Child } else { Forward::Group };
+        let forward_source = match options.forward {
+            Some(_) => Source::Option(options.forward_by),
+            None if variables.has("DUMB_INIT_FORWARD") => Source::Variable("DUMB_INIT_FORWARD"),
+            None if same_session => Source::Variable(SETSID),
+            None => Source::Default,
+        };
         let forward = variables.one(options.forward, "DUMB_INIT_FORWARD")?.unwrap_or(by_default);
 
+        let rewrites_source = match options.rewrites {
+            Some(_) => Source::Option("-r"),
+            None if variables.has("DUMB_INIT_REWRITE") => Source::Variable("DUMB_INIT_REWRITE"),
+            None => Source::Default,
+        };
         let mut half_ignored = options.half_ignored;
         if options.rewrites.is_none() {
             let texts = variables.0.get("DUMB_INIT_REWRITE").unwrap_or_default().split(|&byte| byte == b',');
@@ -69,6 +96,8 @@ impl Config {
                 delays: Delays::new(&delays),
                 exit_map: ExitMap::new(exit_rules),
             },
+            forward_source,
+            rewrites_source,
             parent_death_signal: variables.one(options.parent_death_signal, "DUMB_INIT_PARENT_DEATH_SIGNAL")?,
             subreaper: if adopts { Switch::On } else { subreaper },
             notes: [
@@ -88,6 +117,15 @@ impl Config {
 struct Variables(Environment);
 
 impl Variables {
+    /// A variable's value; an empty one is none.
+    fn value(&self, name: &str) -> Option<&[u8]> {
+        self.0.get(name).filter(|value| !value.is_empty())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
     /// What an option says, or else the variable, where it has a value.
     fn one<V: Value>(&self, option: Option<V>, name: &str) -> Result<Option<V>, Vec<u8>> {
         self.or(option, name, V::IS, V::parse)
@@ -107,7 +145,8 @@ impl Variables {
         if option.is_some() {
             return Ok(option);
         }
-        let value = self.0.get(name).filter(|value| !value.is_empty());
-        value.map(|value| parse(value).ok_or_else(|| refusal(&format!("variable {name}"), is, value))).transpose()
+        self.value(name)
+            .map(|value| parse(value).ok_or_else(|| refusal(&format!("variable {name}"), is, value)))
+            .transpose()
     }
 }

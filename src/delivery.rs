@@ -85,13 +85,12 @@ impl Delivery {
 
     /// Forwards a signal, and says so.
     pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, noted: Noted) {
+        let is_recipient = |process: &Process| recipient.has(process);
         let (pid, result) = match recipient {
             Recipient::Process(pid) => {
-                let is_recipient = move |process: &Process| process.pid == pid;
                 (pid, self.account_for(signum, noted, is_recipient, || signals::send_to_process(pid, signum)))
             }
             Recipient::Group(group) | Recipient::RestOfGroup(group) => {
-                let is_recipient = move |process: &Process| process.group == group;
                 (group, self.account_for(signum, noted, is_recipient, || signals::send_to_group(group, signum)))
             }
             Recipient::Tree => return self.forward_by_walk(signum, Walk::Forward, noted),

@@ -85,7 +85,7 @@ impl Tree {
     /// Those whom an init signals that forwards as we do, unless told otherwise: its command, and the group that this leads if
     /// it leads one. Its other children are orphans that it has adopted, or were there before the command.
     pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
-        let command = self.children(init).iter().min_by_key(|child| (child.started, child.pid)).map(|child| child.pid);
+        let command = Process::oldest(self.children(init).iter()).map(|child| child.pid);
         self.by_parent.iter().filter(move |process| command == Some(process.pid) || command == Some(process.group))
     }
 }

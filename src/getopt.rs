@@ -33,6 +33,8 @@ pub(crate) enum Spelling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Value {
     None,
+    /// `--name` or `--name=value`: the next word is none.
+    Optional,
     Required,
 }
 
@@ -140,9 +142,9 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
         let attached = halves.next();
         let spec = self.find(name, word)?;
         let value = match (spec.value, attached) {
-            (Value::None, None) => None,
+            (Value::None | Value::Optional, None) => None,
             (Value::None, Some(_)) => return Err(Error::UnwantedValue(spec.long.to_owned())),
-            (Value::Required, Some(attached)) => Some(attached),
+            (Value::Optional | Value::Required, Some(attached)) => Some(attached),
             (Value::Required, None) => Some(self.next_word().ok_or_else(|| Error::MissingValue(spec.long.to_owned()))?),
         };
         Ok(self.take(spec, value))
@@ -173,6 +175,7 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
             let spec = *self.specs.iter().find(is_it).ok_or(Error::Invalid(*letter))?;
             let value = match spec.value {
                 Value::None => None,
+                Value::Optional => Some(following).filter(|value| !value.is_empty()),
                 Value::Required if following.is_empty() => {
                     Some(self.next_word().ok_or(Error::MissingValueShort(*letter))?)
                 }

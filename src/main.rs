@@ -15,6 +15,7 @@ mod delivery;
 mod descendants;
 mod duration;
 mod environment;
+mod explain;
 mod getopt;
 mod ledger;
 mod logging;
@@ -55,6 +56,11 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     let environment = Environment::new(environment);
     let (options, command) = match cli::parse(words, |name| environment.get(name)) {
         Ok(Invocation::Run(options, command)) => (options, command),
+        Ok(Invocation::Explain(question)) => {
+            // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
+            sys::signals::unblock_all();
+            return explain::explain(&question);
+        }
         Ok(Invocation::Print(text)) => {
             sys::fds::write_to_stderr([text.as_bytes()]);
             return ExitStatus::SUCCESS;

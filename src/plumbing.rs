@@ -27,8 +27,13 @@ pub(crate) fn older_children() -> Vec<Pid> {
 
 /// Is this older child a part of our plumbing? To be asked late: at our start it may still be busy with its redirections.
 pub(crate) fn has(child: Pid) -> bool {
+    is_of(getpid(), child)
+}
+
+/// Is this older child of an init a part of that one's plumbing?
+pub(crate) fn is_of(init: Pid, child: Pid) -> bool {
     let pipe = |pid, descriptor| process::pipe_behind(pid, descriptor);
-    let [our_input, our_output, our_errors] = [0, 1, 2].map(|descriptor| pipe(getpid(), descriptor));
+    let [our_input, our_output, our_errors] = [0, 1, 2].map(|descriptor| pipe(init, descriptor));
     let (input, output) = (pipe(child, libc::STDIN_FILENO), pipe(child, libc::STDOUT_FILENO));
     (input.is_some() && (input == our_output || input == our_errors)) || (output.is_some() && output == our_input)
 }

@@ -111,6 +111,11 @@ impl Policy {
         self.state.ended.is_some()
     }
 
+    /// When whatever is left gets SIGKILL, as things stand.
+    pub(crate) fn kills_at(&self) -> Option<Instant> {
+        self.state.kill_at
+    }
+
     /// When to come back with [`Event::Due`], if nothing else happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.state.held.next(), self.state.helpers_until, self.state.kill_at].into_iter().flatten().min()

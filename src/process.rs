@@ -3,6 +3,7 @@
 //! Its place among the others, whether it is an init of ours, what it is called. Read without memory from the heap, since
 //! there may be none when PID 1 has to know. What follows from it is decided elsewhere.
 
+use std::cmp::Ordering;
 use std::ffi::c_int;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -51,6 +52,20 @@ impl Process {
         }
     }
 
+    /// Did it begin before the other?
+    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
+        match self.started.cmp(&other.started) {
+            Ordering::Less => true,
+            Ordering::Equal => is_given_before(self.pid, other.pid),
+            Ordering::Greater => false,
+        }
+    }
+
+    /// The oldest of some.
+    pub(crate) fn oldest<'a>(some: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
+        some.reduce(|oldest, other| if other.is_older_than(oldest) { other } else { oldest })
+    }
+
     /// Looks at it. `None` where it is gone.
     pub(crate) fn read(pid: Pid) -> Option<Self> {
         let mut buffer = [0; 1024];
@@ -79,6 +94,19 @@ impl Process {
             },
         })
     }
+}
+
+/// May a process have reaped a child? Those that it has reaped leave behind how often they had to wait for a page; whoever has
+/// executed it may have reaped some before.
+pub(crate) fn may_have_reaped(pid: Pid) -> bool {
+    let mut buffer = [0; 1024];
+    let mut faults = || {
+        let text = procfs::read_of(pid, "stat", &mut buffer)?;
+        let end = text.iter().rposition(|&byte| byte == b')')?;
+        // The field cminflt, the 11th, where the state is the third.
+        str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().nth(9)?.parse::<u64>().ok()
+    };
+    faults().is_none_or(|faults| faults > 0)
 }
 
 /// Every process that /proc shows, and our children that it hides, in the order of their PIDs. `None` where it shows those of
@@ -113,6 +141,14 @@ pub(crate) fn members_of_group(group: Pid) -> impl Iterator<Item = Pid> {
     procfs::pids().into_iter().flatten().filter(move |&pid| getpgid(Some(pid)) == Ok(group))
 }
 
+/// Of two PIDs that were given in the same tick, is this the first? They are given one after the other, and begin anew at some
+/// point, but not within a tick.
+fn is_given_before(first: Pid, second: Pid) -> bool {
+    const HALF_OF_ALL: i32 = 16_384;
+    let distance = second.as_raw().saturating_sub(first.as_raw());
+    (distance > 0 && distance < HALF_OF_ALL) || distance < -HALF_OF_ALL
+}
+
 /// A point in time, as far as it can be told whether a process began before it or after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -141,17 +177,12 @@ impl Moment {
         }
     }
 
-    /// Did this process begin later? In the same tick the numbers tell: they are given one after the other, and begin
-    /// anew at some point, but not within a tick.
+    /// Did this process begin later?
     pub(crate) fn is_before(&self, process: &Process) -> bool {
-        const HALF_OF_ALL: i32 = 16_384;
         if process.started != self.ticks {
             return process.started > self.ticks;
         }
-        self.youngest.is_some_and(|youngest| {
-            let distance = process.pid.as_raw().saturating_sub(youngest.as_raw());
-            (distance > 0 && distance < HALF_OF_ALL) || distance < -HALF_OF_ALL
-        })
+        self.youngest.is_some_and(|youngest| is_given_before(youngest, process.pid))
     }
 }
 
@@ -270,6 +301,7 @@ mod tests {
             [(100, 101, true), (100, 100, false), (100, 99, false), (32_700, 301, true), (301, 32_700, false)]
         {
             assert_eq!(moment(youngest).is_before(&process(pid)), expected, "{youngest} {pid}");
+            assert_eq!(process(youngest).is_older_than(&process(pid)), expected, "{youngest} {pid}");
         }
     }
 

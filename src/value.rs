@@ -3,6 +3,8 @@
 //! Options and variables take the same values, read by the same code, and what is wrong with one is said in the same
 //! words: one line that names the option or the variable, and the value.
 
+use nix::unistd::Pid;
+
 /// What can be given as the value of an option or a variable.
 pub(crate) trait Value: Sized {
     /// What it is, for whoever gave something else.
@@ -33,6 +35,15 @@ impl Value for Switch {
             b"0" => Some(Self::Off),
             _ => None,
         }
+    }
+}
+
+impl Value for Pid {
+    const IS: &'static str = "a PID";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let digits = Some(text).filter(|text| text.iter().all(u8::is_ascii_digit))?;
+        str::from_utf8(digits).ok()?.parse().ok().filter(|&pid| pid > 0).map(Self::from_raw)
     }
 }
 

@@ -15,6 +15,7 @@ mod debug_lines;
 mod differential;
 mod documentation;
 mod execution;
+mod explain;
 mod founding_case;
 mod founding_table;
 mod hazards;

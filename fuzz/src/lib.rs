@@ -79,7 +79,7 @@ const fn spec(long: &'static str, short: char, value: Takes, effect: Effect) -> 
 }
 
 /// The options that the original doesn't have. Where a word may be one of them, there is nothing to compare.
-const BEYOND: [&[u8]; 9] = [
+const BEYOND: [&[u8]; 11] = [
     b"--forward",
     b"--drain",
     b"--linger",
@@ -89,6 +89,8 @@ const BEYOND: [&[u8]; 9] = [
     b"--parent-death-signal",
     b"--subreaper",
     b"--split-string",
+    b"--explain",
+    b"--pid",
 ];
 
 fn may_go_beyond(word: &Word) -> bool {
@@ -133,7 +135,14 @@ pub fn rewrite(input: &[u8]) {
 /// What is compared of a whole command line.
 #[derive(Debug, PartialEq, Eq)]
 enum Meaning {
-    Run { single_child: bool, verbose: bool, rewrites: Vec<(i32, i32)>, command: Vec<Word> },
+    Run {
+        single_child: bool,
+        verbose: bool,
+        rewrites: Vec<(i32, i32)>,
+        command: Vec<Word>,
+    },
+    /// The original never means that.
+    Explain,
     Help,
     Version,
     Error(OsString),
@@ -169,6 +178,7 @@ fn parsed(words: &[Word]) -> Meaning {
                 command,
             }
         }
+        Ok(Invocation::Explain(_)) => Meaning::Explain,
         Ok(Invocation::Print(text)) if text == version => Meaning::Version,
         Ok(Invocation::Print(text)) => {
             assert!(text.starts_with(version), "neither help nor version: {text}");

@@ -5,6 +5,7 @@ use super::*;
 fn parsed(words: &[&'static CStr]) -> (Options, Vec<Word>) {
     match parse(words, |_| None) {
         Ok(Invocation::Run(options, command)) => (options, command),
+        Ok(Invocation::Explain(_)) => panic!("explains"),
         Ok(Invocation::Print(text)) => panic!("prints {text}"),
         Err(UsageError(text)) => panic!("{}", String::from_utf8_lossy(&text)),
     }

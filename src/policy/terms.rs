@@ -6,6 +6,7 @@ use nix::unistd::Pid;
 
 use crate::ledger::Helpers;
 use crate::logging::Line;
+use crate::process::Process;
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::value::Value;
@@ -19,6 +20,17 @@ pub(crate) enum Forward {
     Group,
     /// Every descendant. The command leads a session here too.
     Tree,
+}
+
+impl Forward {
+    /// The value of the option.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Child => "child",
+            Self::Group => "group",
+            Self::Tree => "tree",
+        }
+    }
 }
 
 impl Value for Forward {
@@ -109,6 +121,17 @@ pub(crate) enum Recipient {
     Untold,
     /// It was one process, and that has ended.
     Nobody,
+}
+
+impl Recipient {
+    /// Is this process one of those whom one call of kill(2) signals? Where descendants are gone through, none is.
+    pub(crate) fn has(self, process: &Process) -> bool {
+        match self {
+            Self::Process(pid) => process.pid == pid,
+            Self::Group(leader) | Self::RestOfGroup(leader) => process.group == leader,
+            Self::Tree | Self::TreeOutsideOurGroup | Self::Untold | Self::Nobody => false,
+        }
+    }
 }
 
 /// Is it noted who gets a signal?

@@ -7,6 +7,7 @@ use nix::unistd::{getpid, getsid};
 mod raw {
     nix::ioctl_none_bad!(give_up, libc::TIOCNOTTY);
     nix::ioctl_write_int_bad!(take, libc::TIOCSCTTY);
+    nix::ioctl_read_bad!(size, libc::TIOCGWINSZ, libc::winsize);
 }
 
 /// Gives up the controlling terminal, if `fd` is it. Where a session leader does so, the terminal is free for another
@@ -32,6 +33,14 @@ pub(crate) fn take(fd: RawFd) -> nix::Result<()> {
 /// Does this process lead its session?
 pub(crate) fn we_lead_our_session() -> bool {
     getsid(None) == Ok(getpid())
+}
+
+/// How many columns a terminal has. `None` where it is no terminal, or doesn't tell (`tty_ioctl(4)`).
+pub(crate) fn width(fd: RawFd) -> Option<usize> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: writes a winsize.
+    unsafe { raw::size(fd, &raw mut size) }.ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 /// Is it a terminal, be it ours or not?

@@ -123,6 +123,13 @@ fn apply(condition: &str, mask: &mut u64) {
         // So that root, too, may signal only its own, or look closely at these alone.
         "without-cap-kill" => drop_from_next_exec(CAP_KILL),
         "without-cap-ptrace" => drop_from_next_exec(CAP_SYS_PTRACE),
+        // Of the terminal that is stdin.
+        "columns" => {
+            let columns = value.parse().expect(condition);
+            let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+            // SAFETY: reads a winsize.
+            check(unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSWINSZ, &raw const size) });
+        }
         "user" => setuid(number().cast_unsigned().into()).expect("setuid"),
         _ => panic!("no such condition: {condition}"),
     }

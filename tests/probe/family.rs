@@ -1,4 +1,5 @@
-//! The role of a random family: processes of which each tells what it gets, and takes its time to shut down.
+//! The roles of a random family: processes of which each tells what it gets, and takes its time to shut down; or each of
+//! which is prepared for signals in a manner of its own.
 
 use std::env;
 use std::ffi::OsString;
@@ -8,6 +9,7 @@ use std::process::Command;
 use fastrand::Rng;
 use nix::unistd::{ForkResult, Pid, fork, setpgid, setsid};
 
+use crate::manners::{MANNERS, Manner};
 use crate::signals::{ALL, set_mask, work};
 
 /// Where a member lives.
@@ -27,18 +29,32 @@ struct Member {
     is_daemon: bool,
     /// Does it run under an init of its own?
     has_init: bool,
+    /// An option of that init.
+    init_option: &'static str,
     milliseconds: u64,
+    manner: Manner,
+}
+
+const INIT_OPTIONS: [&str; 6] = ["-v", "-c", "--forward=tree", "-rTERM:USR1", "-rUSR2:0", "--linger"];
+
+/// What each member does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    Work,
+    /// Be prepared for signals in its manner, and tell what comes. The inits below have options.
+    Record,
 }
 
 /// A family, and how to start a part of it anew.
 struct Family {
     members: Vec<Member>,
+    task: Task,
     init: OsString,
     words: [String; 2],
 }
 
 /// Starts a family of `size`, or the part of it that begins with this member. Nobody misses a signal who is ready.
-pub(crate) fn family(seed: &str, size: &str, init: &str, begin: usize) -> i32 {
+pub(crate) fn family(task: Task, [seed, size, init]: [&str; 3], begin: usize) -> i32 {
     set_mask(ALL);
     let mut rng = Rng::with_seed(seed.parse().unwrap());
     let member = |index: usize| Member {
@@ -46,10 +62,13 @@ pub(crate) fn family(seed: &str, size: &str, init: &str, begin: usize) -> i32 {
         place: *rng.choice(&PLACES).unwrap(),
         is_daemon: rng.u8(0..4) == 0,
         has_init: rng.u8(0..8) == 0,
+        init_option: rng.choice(&INIT_OPTIONS).unwrap(),
         milliseconds: rng.u64(0..150),
+        // Who tells that it begins, is there to the end.
+        manner: if index == 0 { Manner::Waits } else { *rng.choice(&MANNERS).unwrap() },
     };
     let members = (0..size.parse().unwrap()).map(member).collect();
-    Family { members, init: init.into(), words: [seed.into(), size.into()] }.live(begin)
+    Family { members, task, init: init.into(), words: [seed.into(), size.into()] }.live(begin)
 }
 
 impl Family {
@@ -67,10 +86,15 @@ impl Family {
                 Place::SessionOfItsOwn => drop(setsid().expect("setsid")),
             }
             if member.has_init {
+                let (role, option) = match self.task {
+                    Task::Work => ("family", None),
+                    Task::Record => ("crew", Some(member.init_option)),
+                };
                 let error = Command::new(&self.init)
+                    .args(option)
                     .arg("--")
                     .arg(env::current_exe().expect("this program"))
-                    .arg("family")
+                    .arg(role)
                     .args(&self.words)
                     .arg(&self.init)
                     .arg(child.to_string())
@@ -79,7 +103,11 @@ impl Family {
             }
             end(self.live(child));
         }
-        work(&format!("member-{index}"), self.members[index].milliseconds)
+        let (name, member) = (format!("member-{index}"), &self.members[index]);
+        match self.task {
+            Task::Work => work(&name, member.milliseconds),
+            Task::Record => member.manner.live(&name),
+        }
     }
 }
 

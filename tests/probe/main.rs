@@ -11,6 +11,7 @@ mod conditions;
 mod crowd;
 mod family;
 mod jobs;
+mod manners;
 mod mob;
 mod report;
 mod seccomp;
@@ -20,6 +21,7 @@ use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
+use family::Task;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, getpid, getppid};
 
@@ -44,7 +46,9 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         ["count", sentinel] => signals::count(sentinel.parse().unwrap()),
         ["work", name, milliseconds] => signals::work(name, milliseconds.parse().unwrap()),
         ["daemon", "work", name, milliseconds] => signals::daemon(name, milliseconds.parse().unwrap()),
-        ["family", seed, size, init, begin] => family::family(seed, size, init, begin.parse().unwrap()),
+        ["family", seed, size, init, begin] => family::family(Task::Work, [seed, size, init], begin.parse().unwrap()),
+        ["crew", seed, size, init, begin] => family::family(Task::Record, [seed, size, init], begin.parse().unwrap()),
+        ["manner", manner, name] => manners::Manner::named(manner).live(name),
         ["breed"] => signals::breed(),
         ["report", ..] => report::print(&words[2..]),
         ["exit", status] => status.parse().unwrap(),

@@ -16,6 +16,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use procfs::Held;
 pub use run::{Outcome, Running, Start, report, send};
 pub use terminal::Terminal;
 
@@ -86,6 +87,16 @@ pub fn namespace() -> Vec<&'static str> {
         words.extend(["--user", "--map-root-user"]);
     }
     words.extend(["--pid", "--fork", "--mount-proc", "--kill-child=SIGKILL", "--"]);
+    words
+}
+
+/// The words by which nsenter(1) runs a program in the namespaces that `namespace` made for this one.
+pub fn namespace_of(pid: nix::unistd::Pid) -> Vec<String> {
+    let mut words = vec!["--target".into(), pid.to_string()];
+    if !nix::unistd::geteuid().is_root() {
+        words.extend(["--user", "--preserve-credentials"].map(String::from));
+    }
+    words.extend(["--pid", "--mount", "--"].map(String::from));
     words
 }
 

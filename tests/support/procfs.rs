@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::deadline;
@@ -48,10 +50,15 @@ pub fn all() -> Vec<Pid> {
 }
 
 /// Polls until something is the case. Panics, naming it, where the deadline comes before.
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
+    wait_or_tell(is_so, || what.to_owned());
+}
+
+/// The same, where it is known only then what there is to be told.
+pub fn wait_or_tell(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = deadline();
     while !is_so() {
-        assert!(Instant::now() < end, "in vain: waited until {what}");
+        assert!(Instant::now() < end, "in vain: waited until {}", what());
         // Not a time that something is expected to take: it only leaves the processor to those that are waited for.
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -72,4 +79,50 @@ pub fn status_field(pid: Pid, name: &str) -> Option<String> {
 pub fn waits_without_a_signal(pid: Pid) -> bool {
     let nothing = |name| status_field(pid, name).is_some_and(|set| u64::from_str_radix(&set, 16) == Ok(0));
     state(pid) == Some('S') && nothing("SigPnd") && nothing("ShdPnd")
+}
+
+/// A process that stops at its end, when nothing of it is left but that, until it is let go: what depends on it lives on so
+/// long (ptrace(2), `PTRACE_O_TRACEEXIT`).
+pub struct Held {
+    ends: std::sync::mpsc::Receiver<()>,
+    release: std::sync::mpsc::Sender<()>,
+}
+
+impl Held {
+    pub fn at_exit_of(pid: Pid) -> Self {
+        let (tell_end, ends) = std::sync::mpsc::channel();
+        let (release, is_released) = std::sync::mpsc::channel();
+        let (tell_ready, ready) = std::sync::mpsc::channel();
+        // Only the thread that has begun a trace can go on with it.
+        std::thread::spawn(move || {
+            ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACEEXIT).expect("PTRACE_SEIZE");
+            tell_ready.send(()).expect("the test");
+            loop {
+                match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+                    Ok(WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT)) => {
+                        let _ = tell_end.send(());
+                        // Also where the test has failed.
+                        let _ = is_released.recv();
+                        let _ = ptrace::cont(pid, None);
+                        return;
+                    }
+                    Ok(WaitStatus::Stopped(_, signal)) => drop(ptrace::cont(pid, signal)),
+                    Ok(WaitStatus::PtraceEvent(..)) => drop(ptrace::cont(pid, None)),
+                    _ => return,
+                }
+            }
+        });
+        ready.recv().expect("the tracer");
+        Self { ends, release }
+    }
+
+    /// Waits until it is at its end.
+    pub fn wait(&self) {
+        let left = deadline().saturating_duration_since(Instant::now());
+        self.ends.recv_timeout(left).expect("the end of the process");
+    }
+
+    pub fn release(&self) {
+        let _ = self.release.send(());
+    }
 }

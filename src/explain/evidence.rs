@@ -1,0 +1,245 @@
+//! What is to be known of the processes?
+//!
+//! All of it is read here: what is made of it needs no /proc. It is read again where it changes meanwhile, so that nobody is
+//! told of a tree that there never was.
+
+use std::collections::HashSet;
+use std::fs;
+
+use nix::unistd::{Gid, Pid, getegid, getgroups, getpid};
+
+use super::facts::Facts;
+use super::inits::command_line;
+use crate::descendants::{Depth, Descendant, Tree};
+use crate::plumbing;
+use crate::process::{self, Process, State};
+use crate::sys::capabilities;
+use crate::value::Switch;
+
+/// The process that runs the command of an init.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Main {
+    Is(Pid),
+    /// Or it has ended, and this is an orphan that looks like it.
+    MayBe(Pid),
+    HasEnded,
+}
+
+/// All that is known.
+pub(crate) struct Evidence {
+    /// The init that is asked about.
+    pub(crate) init: Pid,
+    pub(crate) tree: Tree,
+    /// Of the init and of all who could have to do with it, in the order of their PIDs.
+    facts: Vec<Facts>,
+    /// The init and its descendants.
+    family: HashSet<Pid>,
+    /// Children of the init that only pass on what it prints or reads.
+    plumbing: Vec<Pid>,
+    /// May there be processes that /proc doesn't show us?
+    pub(crate) is_partial: bool,
+}
+
+impl Evidence {
+    /// Looks at everything. `None` where /proc doesn't show this init, or none.
+    pub(crate) fn gather(init: Pid) -> Option<Self> {
+        for _ in 1..MOST_LOOKS {
+            let evidence = Self::look(init)?;
+            if evidence.is_current() {
+                return Some(evidence);
+            }
+        }
+        // Whoever starts processes all the time is never the same.
+        Self::look(init)
+    }
+
+    fn look(init: Pid) -> Option<Self> {
+        let (all, family, concerned) = concerned(init)?;
+        let tree = Tree::new(all);
+        let is_concerned = |process: &&Process| concerned.contains(&process.pid);
+        let mut facts: Vec<Facts> = tree
+            .processes()
+            .iter()
+            .filter(is_concerned)
+            .filter_map(|process| Facts::read(*process, &tree, init))
+            .collect();
+        facts.sort_unstable_by_key(|facts| facts.process.pid);
+        for facts in &mut facts {
+            facts.infer_mode(&tree);
+        }
+        let mut evidence = Self { init, tree, facts, family, plumbing: Vec::new(), is_partial: is_partial() };
+        evidence.facts(init)?;
+        evidence.plumbing = evidence.find_plumbing();
+        // Those that have ended meanwhile were never there.
+        let there: Vec<Process> = evidence
+            .tree
+            .processes()
+            .iter()
+            .filter(|process| !is_concerned(process) || evidence.facts(process.pid).is_some())
+            .copied()
+            .collect();
+        Some(Self { tree: Tree::new(there), ..evidence })
+    }
+
+    /// Is it still so?
+    fn is_current(&self) -> bool {
+        let Some((all, _, concerned)) = concerned(self.init) else { return false };
+        let place = |process: &Process| (process.started, process.parent, process.group, process.session);
+        let is_known =
+            |process: &Process| self.facts(process.pid).is_some_and(|facts| place(&facts.process) == place(process));
+        concerned.len() == self.facts.len()
+            && all.iter().filter(|process| concerned.contains(&process.pid)).all(is_known)
+    }
+
+    /// What is known of this process, if it is of concern.
+    pub(crate) fn facts(&self, pid: Pid) -> Option<&Facts> {
+        let index = self.facts.binary_search_by_key(&pid, |facts| facts.process.pid).ok()?;
+        self.facts.get(index)
+    }
+
+    /// Is there something that we may not see and that could change the answer, or does the init do nothing at all?
+    pub(crate) fn is_uncertain(&self) -> bool {
+        self.is_partial || self.with_hidden_variables().next().is_some() || self.is_init_stopped()
+    }
+
+    /// The inits whose variables we may not see.
+    pub(crate) fn with_hidden_variables(&self) -> impl Iterator<Item = Pid> {
+        self.facts.iter().filter(|facts| facts.hides_variables()).map(|facts| facts.process.pid)
+    }
+
+    /// Why it can't be an init, if it can't.
+    pub(crate) fn no_init(&self) -> Option<&'static str> {
+        let init = self.facts(self.init)?;
+        if init.process.state == State::Zombie {
+            return Some("has ended, and waits to be reaped");
+        }
+        // Those of the kernel have no memory of their own, so that they have no command line either.
+        let is_of_the_kernel =
+            command_line(self.init).is_none() && fs::read_link(format!("/proc/{}/exe", self.init)).is_err();
+        is_of_the_kernel.then_some("is no program: it is the kernel's")
+    }
+
+    pub(crate) fn is_init_stopped(&self) -> bool {
+        self.facts(self.init).is_some_and(Facts::is_stopped)
+    }
+
+    /// The processes of concern but the init.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Facts> {
+        self.facts.iter().filter(|facts| facts.process.pid != self.init)
+    }
+
+    /// Does it descend from the init?
+    pub(crate) fn is_family(&self, pid: Pid) -> bool {
+        self.family.contains(&pid)
+    }
+
+    /// Does it only pass on what the init prints or reads?
+    pub(crate) fn is_plumbing(&self, pid: Pid) -> bool {
+        self.plumbing.contains(&pid)
+    }
+
+    /// The descendants of an init, as far down as it forwards signals itself.
+    pub(crate) fn family(&self, tree: &Tree, init: Pid) -> Vec<Descendant> {
+        let is_an_init = |pid| self.facts(pid).is_some_and(Facts::counts_as_ours);
+        tree.descendants(init, |pid| self.is_plumbing(pid), Depth::DownToInits, is_an_init).unwrap_or_default()
+    }
+
+    /// Does this process adopt the orphans below it?
+    pub(crate) fn adopts(&self, pid: Pid) -> bool {
+        let is_subreaper = |facts: &Facts| facts.ours().is_some_and(|ours| ours.config.subreaper == Switch::On);
+        pid == self.init || self.facts(pid).is_some_and(|facts| facts.is_pid_1() || is_subreaper(facts))
+    }
+
+    /// The process that runs the command of an init, as far as it is there.
+    pub(crate) fn main_of(&self, init: Pid) -> Option<Pid> {
+        match self.main(init) {
+            Main::Is(main) | Main::MayBe(main) => Some(main),
+            Main::HasEnded => None,
+        }
+    }
+
+    /// The process that runs the command of an init.
+    pub(crate) fn main(&self, init: Pid) -> Main {
+        let Some(facts) = self.facts(init) else { return Main::HasEnded };
+        let command = facts.ours().map_or(&[][..], |ours| &ours.command);
+        let is_candidate =
+            |child: &&Process| child.state != State::Zombie && !self.is_plumbing(child.pid) && facts.starts_as(child);
+        let candidates = || self.tree.children(init).iter().filter(is_candidate);
+        // Whoever executed the init may have left older children behind; and the command may have executed another.
+        let runs_it = |child: &&Process| self.facts(child.pid).is_some_and(|facts| facts.command.ends_with(command));
+        let by_command = if command.is_empty() { None } else { Process::oldest(candidates().filter(runs_it)) };
+        match (by_command, Process::oldest(candidates())) {
+            (Some(main), _) => Main::Is(main.pid),
+            (None, Some(oldest)) if facts.outlives_its_command() && facts.may_have_reaped => Main::MayBe(oldest.pid),
+            (None, Some(oldest)) => Main::Is(oldest.pid),
+            (None, None) => Main::HasEnded,
+        }
+    }
+
+    fn find_plumbing(&self) -> Vec<Pid> {
+        let needs_descendants =
+            self.facts(self.init).and_then(Facts::ours).is_some_and(|ours| ours.config.settings.needs_descendants());
+        let Some(main) = self.main_of(self.init).and_then(|main| self.facts(main)) else { return Vec::new() };
+        let is_older = |child: &&Process| child.is_older_than(&main.process);
+        let older = self.tree.children(self.init).iter().filter(is_older).map(|child| child.pid);
+        older.filter(|&child| needs_descendants && plumbing::is_of(self.init, child)).collect()
+    }
+}
+
+/// So often everything is looked at, until it stays the same meanwhile.
+const MOST_LOOKS: usize = 10;
+
+/// All processes, the init with its descendants, and these with whoever else is of concern.
+fn concerned(init: Pid) -> Option<(Vec<Process>, HashSet<Pid>, HashSet<Pid>)> {
+    let mut all = process::snapshot()?;
+    all.retain(|process| process.pid != getpid());
+    let group = all.iter().find(|process| process.pid == init)?.group;
+    let tree = Tree::new(all.clone());
+    let family = with_descendants(&tree, HashSet::from([init]));
+    let concerned = with_groups(&tree, family.clone(), group);
+    Some((all, family, concerned))
+}
+
+/// All of these and what descends from them.
+fn with_descendants(tree: &Tree, mut all: HashSet<Pid>) -> HashSet<Pid> {
+    let mut next: Vec<Pid> = all.iter().copied().collect();
+    while let Some(parent) = next.pop() {
+        next.extend(tree.children(parent).iter().map(|child| child.pid).filter(|&child| all.insert(child)));
+    }
+    all
+}
+
+/// All of these and whoever may get a signal with one of them: who shares its group, and what descends from that.
+fn with_groups(tree: &Tree, mut all: HashSet<Pid>, init_group: Pid) -> HashSet<Pid> {
+    loop {
+        let groups: HashSet<Pid> =
+            tree.processes().iter().filter(|process| all.contains(&process.pid)).map(|process| process.group).collect();
+        let is_concerned = |process: &&Process| process.group != init_group && groups.contains(&process.group);
+        let mates = tree.processes().iter().filter(is_concerned).map(|process| process.pid);
+        let more = with_descendants(tree, all.iter().copied().chain(mates).collect());
+        if more.len() == all.len() {
+            return all;
+        }
+        all = more;
+    }
+}
+
+/// Are other users' processes hidden from us (proc(5), hidepid)? Not from the members of one group, that of root if nothing
+/// else is said.
+fn is_partial() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let is_member = |group: u32| {
+        let group = Gid::from_raw(group);
+        getegid() == group || getgroups().is_ok_and(|groups| groups.contains(&group))
+    };
+    let hides = |line: &str| {
+        let mut words = line.split(' ').skip(1);
+        let (place, options) = (words.next(), words.nth(1).unwrap_or_default());
+        let value = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+        let is_hiding = value("hidepid").is_some_and(|mode| !matches!(mode, "0" | "off"));
+        place == Some("/proc")
+            && is_hiding
+            && !is_member(value("gid").and_then(|group| group.parse().ok()).unwrap_or(0))
+    };
+    !capabilities::may_trace_everybody() && mounts.lines().any(hides)
+}

@@ -1,0 +1,150 @@
+//! What is to be known of a process?
+
+use nix::unistd::Pid;
+
+use super::handling::{Credentials, Handling, Reaction};
+use super::inits::{Known, Ours, Rules, Variables, command_line, name};
+use crate::config::Source;
+use crate::descendants::Tree;
+use crate::policy::Forward;
+use crate::process::{self, Process, State};
+use crate::signal::Signum;
+use crate::sys::arguments::Word;
+use crate::value::Switch;
+
+/// A process, and what is known of it.
+pub(crate) struct Facts {
+    pub(crate) process: Process,
+    handling: Option<Handling>,
+    /// If it has children, so that there is somebody to forward a signal to.
+    pub(crate) rules: Option<Rules>,
+    /// Do other inits leave to it what descends from it?
+    counts_as_ours: bool,
+    /// May it have reaped a child?
+    pub(super) may_have_reaped: bool,
+    /// Is nobody's parent in another group of the session, so that TSTP, TTIN and TTOU stop nobody in this one (setpgid(2))?
+    in_orphaned_group: bool,
+    /// Its command line; its name, where it has none.
+    pub(crate) command: Vec<Word>,
+}
+
+impl Facts {
+    /// `None` where it has ended.
+    pub(super) fn read(process: Process, tree: &Tree, init: Pid) -> Option<Self> {
+        let pid = process.pid;
+        let may_be_an_init = pid == init || !tree.children(pid).is_empty();
+        let facts = Self {
+            process,
+            handling: Handling::read(pid),
+            rules: may_be_an_init.then(|| Rules::of(pid)),
+            counts_as_ours: may_be_an_init && process::is_an_init(pid),
+            may_have_reaped: process::may_have_reaped(pid),
+            in_orphaned_group: is_orphaned(process.group, tree),
+            command: command_line(pid).unwrap_or_else(|| name(pid)),
+        };
+        // What was read is of this process only if it is still there.
+        Process::read(pid).is_some_and(|now| now.started == process.started).then_some(facts)
+    }
+
+    /// What it does with a signal.
+    pub(crate) fn reaction(&self, signum: Signum) -> Reaction {
+        // They act on the first process of a namespace if they come from outside of it; of ours, as we do, nobody does.
+        if matches!(signum, Signum::KILL | Signum::STOP) && self.process.pid == Pid::from_raw(1) {
+            return Reaction::Drops;
+        }
+        match self.handling.map_or(Reaction::Unknown, |handling| handling.reaction(signum)) {
+            Reaction::Stops if self.in_orphaned_group && signum.suspends_a_job() => Reaction::DoesNothing,
+            reaction => reaction,
+        }
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.process.state == State::Stopped
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        self.handling.and_then(|handling| handling.credentials)
+    }
+
+    /// May this process send that one a signal? If in doubt it may.
+    pub(crate) fn may_signal(&self, other: &Self, signum: Signum) -> bool {
+        let in_session = signum == Signum::CONT && self.process.session == other.process.session;
+        match (self.credentials(), other.credentials()) {
+            (Some(ours), Some(theirs)) => in_session || ours.may_signal(&theirs),
+            (None, _) | (_, None) => true,
+        }
+    }
+
+    pub(crate) fn is_pid_1(&self) -> bool {
+        self.handling.is_some_and(|handling| handling.is_pid_1)
+    }
+
+    pub(crate) fn ours(&self) -> Option<&Ours> {
+        match &self.rules {
+            Some(Rules::Ours(ours)) => Some(ours),
+            Some(Rules::Unreadable(_) | Rules::Known(_) | Rules::Shell | Rules::Unknown) | None => None,
+        }
+    }
+
+    pub(crate) fn counts_as_ours(&self) -> bool {
+        self.counts_as_ours
+    }
+
+    /// Are there variables of it that we may not see and that could change what it does?
+    pub(super) fn hides_variables(&self) -> bool {
+        match &self.rules {
+            Some(Rules::Ours(ours)) => ours.variables == Variables::Hidden,
+            Some(Rules::Known(known)) => known.variables == Variables::Hidden,
+            Some(Rules::Unreadable(_) | Rules::Shell | Rules::Unknown) | None => false,
+        }
+    }
+
+    /// Where its variables are hidden, its children tell whether one leads a session, as the command does in all modes but one.
+    pub(super) fn infer_mode(&mut self, tree: &Tree) {
+        let process = self.process;
+        let share_its_session = tree.children(process.pid).iter().all(|child| child.session == process.session);
+        if self.hides_variables()
+            && share_its_session
+            && let Some(Rules::Ours(ours)) = &mut self.rules
+            && ours.config.forward_source == Source::Default
+        {
+            ours.config.settings.forward = Forward::Child;
+        }
+    }
+
+    /// Is the end of its command not its end?
+    pub(super) fn outlives_its_command(&self) -> bool {
+        let outlives = |ours: &Ours| {
+            let settings = &ours.config.settings;
+            settings.drain.is_some() || settings.linger == Switch::On
+        };
+        self.ours().is_some_and(outlives)
+    }
+
+    /// Does it put its command where this child is: at the head of a session, or of a group?
+    pub(super) fn starts_as(&self, child: &Process) -> bool {
+        match (self.ours().map(|ours| ours.config.settings.forward), self.known()) {
+            (Some(Forward::Group | Forward::Tree), _) => child.session == child.pid,
+            // They do so whomever they signal.
+            (None, Some(_)) => child.group == child.pid,
+            (Some(Forward::Child), _) | (None, None) => true,
+        }
+    }
+
+    pub(super) fn known(&self) -> Option<&Known> {
+        match &self.rules {
+            Some(Rules::Known(known)) => Some(known),
+            Some(Rules::Unreadable(_) | Rules::Ours(_) | Rules::Shell | Rules::Unknown) | None => None,
+        }
+    }
+}
+
+/// Is this group an orphaned one, as far as we see (setpgid(2))?
+fn is_orphaned(group: Pid, tree: &Tree) -> bool {
+    let is_elsewhere = |parent: &Process, child: &Process| {
+        parent.pid == child.parent && parent.session == child.session && parent.group != group
+    };
+    let mut members =
+        tree.processes().iter().filter(|process| process.group == group && process.state != State::Zombie);
+    !members.any(|child| tree.processes().iter().any(|parent| is_elsewhere(parent, child)))
+}

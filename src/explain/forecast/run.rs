@@ -1,0 +1,292 @@
+//! What does one init make of one signal?
+
+use std::time::Instant;
+
+use nix::unistd::Pid;
+
+use super::super::aftermath;
+use super::super::facts::Facts;
+use super::super::inits::Rules;
+use super::{Arrival, Conduct, Deadline, End, Forecast, Message, Passed, Position, Rest, Scenario, To, When};
+use crate::descendants::Depth;
+use crate::ledger::{Helpers, Ledger};
+use crate::logging::Line;
+use crate::policy::{Action, Event, Noted, Policy, Recipient, Settings, Via};
+use crate::process::{Moment, Process, State};
+use crate::signal::Signum;
+use crate::status::ExitStatus;
+
+/// No process has this PID.
+const NOBODY: Pid = Pid::from_raw(i32::MAX);
+
+/// So often a drain is followed down to whoever is left behind by those that end meanwhile.
+const MOST_REMINDERS: u8 = 100;
+
+/// One init, one signal.
+pub(super) struct Run<'f, 's> {
+    pub(super) forecast: &'f mut Forecast,
+    pub(super) scenario: Scenario<'s>,
+    pub(super) position: Position,
+    pub(super) main: Option<Pid>,
+    pub(super) to: To,
+}
+
+/// What some actions come to.
+#[derive(Clone, Copy)]
+struct Sent {
+    signum: Option<Signum>,
+    /// Does the command end by it?
+    end: End,
+}
+
+impl Run<'_, '_> {
+    /// It is one of ours.
+    pub(super) fn of_ours(mut self, settings: Settings, message: Message) -> Passed {
+        if matches!(message.signum, Signum::KILL | Signum::STOP) {
+            return Passed { conduct: Conduct::Keeps, end: End::Never };
+        }
+        let now = self.scenario.now;
+        let main = self.main.unwrap_or(NOBODY);
+        let mut policy = Policy::new(settings, main);
+        let mut actions = Vec::new();
+        let ended = Event::Ended { pid: main, status: ExitStatus::SUCCESS };
+        if self.main.is_none() {
+            policy.decide(now, ended, &mut actions);
+            actions.clear();
+        }
+        let kills_before = policy.kills_at();
+        policy.decide(now, Event::Signal(message.signum, Via::Direct), &mut actions);
+        let held = actions.iter().find_map(|action| {
+            if let Action::Say(Line::Holding(_, duration)) = action { Some(*duration) } else { None }
+        });
+        let forwarded_at = held.and_then(|duration| now.checked_add(duration)).unwrap_or(now);
+        if held.is_some() {
+            policy.decide(forwarded_at, Event::Due, &mut actions);
+        }
+        let mut told = Ledger::default();
+        let sent = self.act(&actions, message.asks_to_end, &mut told);
+        let conduct = match sent.signum {
+            Some(signum) => Conduct::Forwards(signum),
+            None if actions.contains(&Action::CollectChildren) => Conduct::Keeps,
+            None => Conduct::Drops,
+        };
+        let kills = if policy.kills_at() == kills_before { None } else { policy.kills_at() };
+        let kills =
+            kills.map_or(Deadline::Never, |at| Deadline::AfterSignal(at.saturating_duration_since(forwarded_at)));
+        // Where it lingers, a drain may begin with the signal.
+        self.remind(&mut policy, forwarded_at, &mut told);
+        if self.position == Position::Outer {
+            self.forecast.held = held;
+            self.forecast.suspends = actions.contains(&Action::StopOurselves);
+            self.forecast.kills = kills;
+        }
+        let end = self.at_the_end(&mut policy, ended, sent.end, kills, &mut told);
+        Passed { conduct, end }
+    }
+
+    /// What follows when the command has ended, if it does by the signal.
+    fn at_the_end(&mut self, policy: &mut Policy, ended: Event, end: End, kills: Deadline, told: &mut Ledger) -> End {
+        let now = self.scenario.now;
+        let before = policy.kills_at();
+        let mut actions = Vec::new();
+        policy.decide(now, ended, &mut actions);
+        let is_left = self.main.is_some() && actions.iter().any(|action| matches!(action, Action::Exit(_)));
+        let rest = if is_left {
+            Rest::IsLeft
+        } else {
+            Rest::IsAwaited(match policy.kills_at() {
+                at if at == before => kills,
+                Some(at) => Deadline::AfterMain(at.saturating_duration_since(now)),
+                None => Deadline::Never,
+            })
+        };
+        self.forecast.rests.push((self.to.init, rest));
+        // What PID 1 sends when it leaves, and everybody with it, nobody lives to act on.
+        let is_last_word = self.position == Position::Outer
+            && is_left
+            && self.scenario.evidence.facts(self.to.init).is_some_and(Facts::is_pid_1);
+        if end != End::Never && !is_last_word {
+            self.to.when = When::AfterMain;
+            self.forecast.gone.extend(self.main);
+            self.act(&actions, true, told);
+            self.remind(policy, now, told);
+        }
+        // Who lingers without a drain stays for as long as anybody is left.
+        if rest == Rest::IsAwaited(Deadline::Never) && self.is_anybody_left() { End::Never } else { end }
+    }
+
+    /// Is there a descendant that doesn't end?
+    fn is_anybody_left(&self) -> bool {
+        let family = self.scenario.tree.descendants(self.to.init, |_| false, Depth::All, |_| false).unwrap_or_default();
+        let stays = |process: &Process| process.state != State::Zombie && !self.forecast.gone.contains(&process.pid);
+        family.iter().any(|descendant| stays(&descendant.process))
+    }
+
+    /// A drain goes on to whoever is left behind by those that end meanwhile.
+    fn remind(&mut self, policy: &mut Policy, now: Instant, told: &mut Ledger) {
+        let at_first = self.to.when;
+        self.to.when = When::AfterMain;
+        for _ in 0..MOST_REMINDERS {
+            let mut actions = Vec::new();
+            policy.decide(now, Event::Collected, &mut actions);
+            let before = self.forecast.arrivals.len();
+            self.act(&actions, true, told);
+            if self.forecast.arrivals.len() == before {
+                break;
+            }
+        }
+        self.to.when = at_first;
+    }
+
+    /// Notes what these actions send.
+    fn act(&mut self, actions: &[Action], asks_to_end: bool, told: &mut Ledger) -> Sent {
+        // Who is stopped acts on what it gets only if it goes on, which comes right after it.
+        for action in actions {
+            if let Action::WakeIfStopped(recipient) = action {
+                self.wake(*recipient);
+            }
+        }
+        let mut sent = Sent { signum: None, end: End::Never };
+        for action in actions {
+            let (signum, recipient, noted) = match *action {
+                Action::Forward(signum, recipient, noted) => (signum, recipient, noted),
+                Action::Remind(signum, _) => {
+                    let recipients = self.recipients(Recipient::Untold, told);
+                    self.wake_those(&recipients);
+                    (signum, Recipient::Untold, Noted::Yes)
+                }
+                Action::Say(_)
+                | Action::NoteOurGroup
+                | Action::WakeIfStopped(_)
+                | Action::StopOurselves
+                | Action::KillAll
+                | Action::CollectChildren
+                | Action::Reap(_)
+                | Action::Release(..)
+                | Action::AwaitPlumbing
+                | Action::Exit(_) => continue,
+            };
+            let message = Message { signum, asks_to_end: asks_to_end || signum.shuts_down() };
+            let recipients = self.recipients(recipient, told);
+            self.forecast.walks |= recipient == Recipient::Tree;
+            sent.signum = Some(signum);
+            sent.end = sent.end.max(self.send(message, &recipients));
+            if noted == Noted::Yes {
+                for process in &recipients {
+                    self.note(process, told);
+                }
+            }
+        }
+        sent
+    }
+
+    /// Notes who has got the drain's signal as the running init does.
+    fn note(&self, process: &Process, told: &mut Ledger) {
+        // Nobody begins later.
+        let at_last = Moment { ticks: u64::MAX, youngest: None };
+        told.note(process, at_last);
+        if self.scenario.evidence.facts(process.pid).is_some_and(Facts::counts_as_ours) {
+            self.scenario.tree.reached_by_init(process.pid).for_each(|reached| told.note(reached, at_last));
+        }
+    }
+
+    fn recipients(&self, recipient: Recipient, told: &Ledger) -> Vec<Process> {
+        let evidence = self.scenario.evidence;
+        let adopted = (self.to.when == When::AfterMain)
+            .then(|| aftermath::without(self.scenario.tree, &self.forecast.gone, |pid| evidence.adopts(pid)));
+        let tree = adopted.as_ref().unwrap_or(self.scenario.tree);
+        let family = || evidence.family(tree, self.to.init);
+        match recipient {
+            Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {
+                tree.processes().iter().filter(|process| recipient.has(process)).copied().collect()
+            }
+            // A last word, which may come before those have ended that leave others behind.
+            Recipient::Tree | Recipient::TreeOutsideOurGroup => {
+                let mut all =
+                    Ledger::default().due(&evidence.family(self.scenario.tree, self.to.init), Helpers::Spared);
+                all.retain(|process| self.to.when == When::AtOnce || !self.forecast.gone.contains(&process.pid));
+                all
+            }
+            Recipient::Untold => told.due(&family(), Helpers::Spared),
+        }
+    }
+
+    /// Notes who is let go on: all of a group if the command is stopped, else each that is.
+    fn wake(&mut self, recipient: Recipient) {
+        let evidence = self.scenario.evidence;
+        let is_stopped = |pid: Pid| evidence.facts(pid).is_some_and(Facts::is_stopped);
+        let all = match recipient {
+            Recipient::Process(_) | Recipient::Group(_) if !self.main.is_some_and(is_stopped) => Vec::new(),
+            Recipient::Untold => self.recipients(Recipient::Tree, &Ledger::default()),
+            Recipient::Process(_)
+            | Recipient::Group(_)
+            | Recipient::RestOfGroup(_)
+            | Recipient::Tree
+            | Recipient::TreeOutsideOurGroup
+            | Recipient::Nobody => self.recipients(recipient, &Ledger::default()),
+        };
+        self.wake_those(&all);
+    }
+
+    /// Notes that those go on that are stopped, and what comes of what they have got before.
+    fn wake_those(&mut self, all: &[Process]) {
+        let evidence = self.scenario.evidence;
+        for facts in all.iter().filter_map(|process| evidence.facts(process.pid)).filter(|facts| facts.is_stopped()) {
+            let (pid, when) = (facts.process.pid, self.to.when);
+            if self.forecast.woken.contains(&(pid, when)) {
+                continue;
+            }
+            self.forecast.woken.push((pid, when));
+            let before = self.forecast.arrivals_at(pid).next().map(|arrival| arrival.signum);
+            if let Some(signum) = before {
+                self.end_of(facts, Message { signum, asks_to_end: true });
+            }
+        }
+    }
+
+    /// Sends a signal by one call of kill(2), as other inits do.
+    pub(super) fn send_directly(&mut self, message: Message, recipient: Recipient) -> End {
+        let recipients = self.recipients(recipient, &Ledger::default());
+        self.send(message, &recipients)
+    }
+
+    /// Sends a signal, and tells whether the command ends by it.
+    fn send(&mut self, message: Message, recipients: &[Process]) -> End {
+        let Some(sender) = self.scenario.evidence.facts(self.to.init) else { return End::Never };
+        let mut end = End::Never;
+        for process in recipients.iter().filter(|process| process.state != State::Zombie) {
+            let Some(facts) = self.scenario.evidence.facts(process.pid) else { continue };
+            if !sender.may_signal(facts, message.signum) {
+                self.forecast.refused.push(process.pid);
+                continue;
+            }
+            let (signum, when) = (message.signum, self.to.when);
+            self.forecast.arrivals.push(Arrival { pid: process.pid, signum, by: self.to.init, when });
+            let its_end = self.end_of(facts, message);
+            if Some(process.pid) == self.main {
+                end = its_end;
+            }
+        }
+        end
+    }
+
+    /// How one that gets a signal ends by it. If it is an init, it passes it on.
+    fn end_of(&mut self, facts: &Facts, message: Message) -> End {
+        let pid = facts.process.pid;
+        if self.forecast.acts_from(facts, message.signum).is_none_or(|when| when > self.to.when) {
+            return End::Never;
+        }
+        let end = match facts.rules {
+            Some(Rules::Ours(_) | Rules::Unreadable(_) | Rules::Known(_)) => {
+                let to = To { init: pid, depth: self.to.depth.saturating_add(1), ..self.to };
+                self.forecast.signal(self.scenario, to, message).end
+            }
+            // Whom we don't know as an init is a program of which nobody expects that it forwards signals.
+            Some(Rules::Shell | Rules::Unknown) | None => End::by(facts.reaction(message.signum), message),
+        };
+        if end != End::Never {
+            self.forecast.gone.push(pid);
+        }
+        end
+    }
+}

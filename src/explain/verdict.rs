@@ -1,0 +1,196 @@
+//! Is that as it should be?
+//!
+//! From a forecast to what becomes of each process, and to the answer: does every process get the signal, and does the
+//! container wait for all of them? No input or output.
+
+use nix::unistd::Pid;
+
+use super::evidence::{Evidence, Main};
+use super::facts::Facts;
+use super::forecast::{Command, Conduct, Forecast, Rest, Scenario, When};
+use super::handling::Reaction;
+use super::inits::Rules;
+use crate::descendants::{Depth, Tree};
+use crate::process::State;
+use crate::signal::Signum;
+
+/// What becomes of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is the init that is asked about.
+    Init(Conduct, Reaction),
+    /// An init that gets it and passes it on.
+    Forwards(When),
+    /// It gets a signal and does that.
+    Gets(Reaction, When),
+    /// As before, but it is stopped, and nobody lets it go on.
+    GetsStopped(Reaction, When),
+    Never,
+    /// Whether it gets it isn't known.
+    Unknown,
+    /// It has ended, and waits to be reaped.
+    Zombie,
+    /// It passes on what the init prints, and isn't signalled.
+    Plumbing,
+}
+
+impl Fate {
+    /// Is it a process below the init that is to get the signal?
+    fn counts(self) -> bool {
+        match self {
+            Self::Init(..) | Self::Zombie | Self::Plumbing => false,
+            Self::Forwards(_) | Self::Gets(..) | Self::GetsStopped(..) | Self::Never | Self::Unknown => true,
+        }
+    }
+
+    /// Is it one that is to get the signal although it is asked about as an init?
+    fn counts_alone(self) -> bool {
+        matches!(self, Self::Init(Conduct::OnlyActs | Conduct::Unknown, _))
+    }
+
+    /// What it does, if it gets the signal.
+    pub(crate) fn reaction(self) -> Option<Reaction> {
+        match self {
+            Self::Gets(reaction, _)
+            | Self::GetsStopped(reaction, _)
+            | Self::Init(Conduct::OnlyActs | Conduct::Unknown, reaction) => Some(reaction),
+            Self::Init(Conduct::Forwards(_) | Conduct::Drops | Conduct::Keeps, _)
+            | Self::Forwards(_)
+            | Self::Never
+            | Self::Unknown
+            | Self::Zombie
+            | Self::Plumbing => None,
+        }
+    }
+
+    /// Does the signal never come to something? The kernel throws away what a PID 1 has no handler for.
+    pub(crate) fn is_never(self) -> bool {
+        self == Self::Never || self.reaction() == Some(Reaction::Drops)
+    }
+
+    pub(crate) fn is_late(self) -> bool {
+        matches!(
+            self,
+            Self::Forwards(When::AfterMain) | Self::Gets(_, When::AfterMain) | Self::GetsStopped(_, When::AfterMain)
+        )
+    }
+}
+
+/// What would come of the signal, all told.
+pub(crate) struct Verdict {
+    pub(crate) forecast: Forecast,
+    /// In the order of their PIDs.
+    pub(crate) fates: Vec<(Pid, Fate)>,
+    /// Those that are to get the signal.
+    pub(crate) total: usize,
+    pub(crate) never: usize,
+    pub(crate) unknown: usize,
+    pub(crate) late: usize,
+    /// Does the container end no sooner than the last process?
+    pub(crate) waits: bool,
+}
+
+impl Verdict {
+    pub(crate) fn of(scenario: Scenario<'_>, signum: Signum) -> Self {
+        let evidence = scenario.evidence;
+        let forecast = Forecast::of(scenario, signum);
+        let below = |pids: &[Pid]| -> Vec<Pid> { pids.iter().flat_map(|&pid| family_of(scenario.tree, pid)).collect() };
+        let unknown = [below(&forecast.unknown), below(&forecast.racing)].concat();
+        // Where it isn't certain whether the command is still there, what depends on it isn't either.
+        let otherwise = match evidence.main(evidence.init) {
+            Main::MayBe(_) => Some(Forecast::of(Scenario { command: Command::HasEnded, ..scenario }, signum)),
+            Main::Is(_) | Main::HasEnded => None,
+        };
+        let gets = |forecast: &Forecast, pid: Pid| forecast.arrivals_at(pid).next().is_some();
+        let is_of_interest = |facts: &&Facts| {
+            let pid = facts.process.pid;
+            evidence.is_family(pid) || gets(&forecast, pid) || unknown.contains(&pid)
+        };
+        let fate_of = |facts: &Facts| {
+            let pid = facts.process.pid;
+            let fate = fate(evidence, facts, &forecast);
+            let is_open = unknown.contains(&pid) && !forecast.refused.contains(&pid)
+                || otherwise.as_ref().is_some_and(|forecast| gets(forecast, pid));
+            (pid, if fate == Fate::Never && is_open { Fate::Unknown } else { fate })
+        };
+        let mut fates: Vec<(Pid, Fate)> = evidence.others().filter(is_of_interest).map(fate_of).collect();
+        let is_alone = !fates.iter().any(|(_, fate)| fate.counts());
+        let init = evidence.facts(evidence.init).map_or(Reaction::Unknown, |init| init.reaction(signum));
+        fates.push((evidence.init, Fate::Init(forecast.conduct, init)));
+        fates.sort_unstable_by_key(|(pid, _)| *pid);
+
+        let is_counted = |fate: &Fate| fate.counts() || is_alone && fate.counts_alone();
+        let counted: Vec<(Pid, Fate)> = fates.iter().filter(|(_, fate)| is_counted(fate)).copied().collect();
+        let count = |is_so: &dyn Fn(Fate) -> bool| counted.iter().filter(|(_, fate)| is_so(*fate)).count();
+        let pids: Vec<Pid> = counted.iter().map(|(pid, _)| *pid).collect();
+        Self {
+            total: counted.len(),
+            never: count(&Fate::is_never),
+            unknown: count(&|fate| fate == Fate::Unknown),
+            late: count(&Fate::is_late),
+            waits: is_alone || waits(scenario, &forecast, &pids),
+            fates,
+            forecast,
+        }
+    }
+
+    /// Does every process get the signal, and does the container wait for all of them?
+    pub(crate) fn is_good(&self) -> bool {
+        self.never == 0 && self.unknown == 0 && self.waits
+    }
+
+    /// Those with this fate.
+    pub(crate) fn with(&self, is_so: impl Fn(Fate) -> bool) -> Vec<Pid> {
+        self.fates.iter().filter(|(_, fate)| is_so(*fate)).map(|(pid, _)| *pid).collect()
+    }
+}
+
+fn family_of(tree: &Tree, pid: Pid) -> Vec<Pid> {
+    let family = tree.descendants(pid, |_| false, Depth::All, |_| false).unwrap_or_default();
+    family.iter().map(|descendant| descendant.process.pid).collect()
+}
+
+/// Does the init wait for all of these? Or else for its command, which is an init that does, or is all that there is.
+fn waits(scenario: Scenario<'_>, forecast: &Forecast, all: &[Pid]) -> bool {
+    let mut init = scenario.evidence.init;
+    // No further down than there are processes.
+    for _ in all {
+        let family = family_of(scenario.tree, init);
+        let has_all = all.iter().all(|&pid| pid == init || family.contains(&pid));
+        match (forecast.rest_of(init), scenario.evidence.main_of(init)) {
+            (Rest::IsAwaited(_), _) if has_all => return true,
+            (Rest::IsLeft, Some(main)) if has_all => {
+                if all.iter().all(|&pid| pid == init || pid == main) {
+                    return true;
+                }
+                let rules = scenario.evidence.facts(main).and_then(|facts| facts.rules.as_ref());
+                if !matches!(rules, Some(Rules::Ours(_) | Rules::Known(_))) {
+                    return false;
+                }
+                init = main;
+            }
+            (Rest::IsAwaited(_) | Rest::IsLeft, _) => return false,
+        }
+    }
+    true
+}
+
+fn fate(evidence: &Evidence, facts: &Facts, forecast: &Forecast) -> Fate {
+    let pid = facts.process.pid;
+    let Some(arrival) = forecast.arrivals_at(pid).next().filter(|_| facts.process.state != State::Zombie) else {
+        return match facts.process.state {
+            State::Zombie => Fate::Zombie,
+            State::Alive | State::Stopped | State::Hidden if evidence.is_plumbing(pid) => Fate::Plumbing,
+            State::Alive | State::Stopped | State::Hidden => Fate::Never,
+        };
+    };
+    let reaction = facts.reaction(arrival.signum);
+    let Some(acts_from) = forecast.acts_from(facts, arrival.signum) else {
+        return Fate::GetsStopped(reaction, arrival.when);
+    };
+    let when = arrival.when.max(acts_from);
+    match facts.rules {
+        Some(Rules::Ours(_) | Rules::Known(_) | Rules::Unreadable(_)) => Fate::Forwards(when),
+        Some(Rules::Shell | Rules::Unknown) | None => Fate::Gets(reaction, when),
+    }
+}

@@ -1,0 +1,89 @@
+//! What is said of the end: who waits for whom, and until when.
+
+use super::{TWO, explain, wait_for_two};
+use crate::shutdown::in_both_settings;
+use crate::support::{Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, send, skip};
+
+#[test]
+fn it_is_told_until_when_the_init_waits() {
+    let main = TWO.join(" ");
+    for (words, code, sentence) in [
+        (
+            &["--drain", "5s"][..],
+            0,
+            format!("dumb-init stays until the last one has ended, and kills what is left 5s after {main} has ended."),
+        ),
+        (&["--drain", "forever"], 0, "dumb-init stays until the last one has ended.".into()),
+        (&["--linger"], 0, "dumb-init stays until the last one has ended.".into()),
+        (
+            &["--linger", "--drain", "5s"],
+            0,
+            "dumb-init stays until the last one has ended, and kills what is left 5s after the signal.".into(),
+        ),
+        (
+            &["--drain", "5s", "--kill-after", "1s"],
+            0,
+            "dumb-init stays until the last one has ended, and kills what is left 1s after the signal.".into(),
+        ),
+        (&["--kill-after", "1s"], 1, "Everything is killed 1s after the signal, if it has not ended by then.".into()),
+    ] {
+        let Some(start) = init_beyond() else { return };
+        let running = start.words(words).words(TWO).start();
+        wait_for_two(&running);
+        explain(&running, "--explain")
+            .expect_code(code)
+            .expect_part(&format!("Every process gets the signal. {sentence}"));
+    }
+    // No drain begins with a SIGHUP, and nobody is killed.
+    let Some(start) = init_beyond() else { return };
+    let running = start.words(["--linger", "--drain", "5s"]).words(TWO).start();
+    wait_for_two(&running);
+    explain(&running, "--explain=HUP").expect_part("dumb-init stays until the last one has ended.\n");
+}
+
+#[test]
+fn when_the_command_has_ended_everybody_gets_it() {
+    in_both_settings(|start| {
+        let probe = probe().display().to_string();
+        let script = format!("{probe} manner Catches one & setsid {probe} manner Waits two & sleep 0");
+        let running = start.words(["--linger", "--drain", "60s", "-c", "sh", "-c", &script]).start();
+        running.wait_for_stdout("both are ready", |text| text.matches(" ready ").count() == 2);
+        procfs::wait_until("they are orphans", || {
+            procfs::children(running.pid()).into_iter().filter(|&pid| procfs::state(pid) != Some('Z')).count() == 2
+        });
+        let told = explain(&running, "--explain=USR1");
+        assert!(told.rows.iter().all(|row| row.fate != "never gets it"), "{told}");
+        running.signal(libc::SIGUSR1);
+        for name in ["one", "two"] {
+            running.wait_for_line(&format!("{name} got 10"));
+        }
+    });
+}
+
+#[test]
+fn a_draining_init_below_waits_for_all_too() {
+    if init_beyond().is_none() || !can_have_pid_namespaces() {
+        return;
+    }
+    let ours = init_under_test().display().to_string();
+    let tini = "/usr/bin/tini";
+    if !std::path::Path::new(tini).exists() {
+        skip("tini is not installed");
+        return;
+    }
+    for outer in [tini, &ours] {
+        let running = Start::program(outer).words(["--", &ours, "--drain", "10s"]).words(TWO).in_namespace().start();
+        wait_for_two(&running);
+        explain(&running, "--explain").expect_code(0).expect_part("Every process gets the signal.").expect_no_advice();
+    }
+}
+
+#[test]
+fn a_stopped_init_is_told_of() {
+    let running = init().words(["sleep", "600"]).start();
+    procfs::wait_until("there is a command", || !procfs::children(running.pid()).is_empty());
+    send(running.pid(), libc::SIGSTOP);
+    procfs::wait_for_state(running.pid(), 'T');
+    let told = explain(&running, "--explain");
+    told.expect_code(1).expect_line("It is stopped, and does nothing of this until it is continued.");
+}

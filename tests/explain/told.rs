@@ -1,0 +1,73 @@
+//! How it is told: to a person on a terminal, and to a program.
+
+use super::{explainer, wait_for_two};
+use crate::support::{Outcome, Running, Start, built_init, init, role};
+
+/// What a terminal of so many columns shows.
+fn shown(running: &Running, columns: Option<u16>, variables: &[(&str, &str)]) -> Outcome {
+    let start = Start::program(built_init()).words(["--pid", &running.pid().to_string(), "--explain"]);
+    let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
+    let (explaining, terminal) = match columns {
+        Some(columns) => start.condition(format!("columns={columns}")).start_on_terminal(),
+        None => start.start_on_terminal(),
+    };
+    let outcome = explaining.outcome();
+    drop(terminal);
+    outcome
+}
+
+fn long_name(length: usize) -> String {
+    "x".repeat(length)
+}
+
+#[test]
+fn on_a_terminal_it_is_a_table_that_fits() {
+    let running = init().words(role(["manner", "Catches", &long_name(300)])).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+    let plain = &[("NO_COLOR", "1")][..];
+    for (columns, most) in [(None, 80), (Some(80), 80), (Some(132), 132), (Some(200), 200)] {
+        let outcome = shown(&running, columns, plain);
+        outcome.expect_code(0).expect_stderr("");
+        let text = outcome.stdout().replace('\r', "");
+        let table: Vec<&str> = text.split("\n\n").nth(1).expect("a table").lines().collect();
+        assert_eq!(table.len(), 3, "{outcome}");
+        assert!(table.iter().all(|line| line.len() <= most), "{columns:?}\n{outcome}");
+        assert_eq!(table.iter().map(|line| line.len()).max(), Some(most), "{columns:?}\n{outcome}");
+        assert!(table[2].ends_with("..."), "{outcome}");
+    }
+    // Too narrow for anything: as narrow as can be.
+    shown(&running, Some(5), plain).expect_code(0);
+}
+
+#[test]
+fn colours_are_for_terminals_that_want_them() {
+    let running = init().words(["-c"]).words(role(["manner", "Catches", "it"])).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+    let is_coloured = |variables: &[(&str, &str)]| shown(&running, None, variables).stdout().contains('\u{1b}');
+    assert!(is_coloured(&[("NO_COLOR", ""), ("TERM", "xterm")]));
+    assert!(!is_coloured(&[("NO_COLOR", "1"), ("TERM", "xterm")]));
+    assert!(!is_coloured(&[("NO_COLOR", ""), ("TERM", "dumb")]));
+    let outcome = explainer(&running).word("--explain").variable("NO_COLOR", "").run();
+    assert!(!outcome.stdout().contains('\u{1b}') && !outcome.stderr().contains('\u{1b}'), "{outcome}");
+}
+
+#[test]
+fn both_ways_say_the_same() {
+    let running = init().words(["-c"]).words(["sh", "-c", "sleep 600 & sleep 600; :"]).start();
+    wait_for_two(&running);
+    // Nothing is cut.
+    let person = shown(&running, Some(500), &[("NO_COLOR", "1")]);
+    let program = explainer(&running).word("--explain").run();
+    let squeezed = |text: &str| {
+        let lines = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+        lines.filter(|line| !line.is_empty()).collect::<Vec<_>>()
+    };
+    let mut expected = squeezed(&program.stderr());
+    expected.splice(2..2, squeezed(&program.stdout()));
+    // The explainer's own name is the only difference that there could be.
+    assert_eq!(squeezed(&person.stdout()), expected);
+    assert_eq!(person.code(), program.code());
+    assert!(program.stderr().contains(
+        "SIGTERM is forwarded as SIGTERM\n2 of 3 processes never get it. They stay behind when sh -c sleep 600 & sleep 600; : has ended"
+    ), "{program}");
+}

@@ -1,0 +1,330 @@
+//! In random trees, who is said to get the signal gets it, and who is said not to does not.
+//!
+//! Groups, sessions, orphans, inits below with options of their own; programs that catch, await, read, ignore and block
+//! signals, or die; any mode, with rewrites and drains; as PID 1 and as a plain process. A failure names its SEED.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fastrand::Rng;
+use nix::unistd::Pid;
+
+use super::{Row, Told, explain_when_settled, own_pid, waits_for_signals};
+use crate::shutdown::in_both_settings;
+use crate::support::{Running, Start, init_beyond, init_under_test, procfs, role, send};
+
+const TREES: u64 = 60;
+const SIZE: usize = 12;
+const LAST: i32 = 64;
+
+#[test]
+fn what_is_said_comes_true_in_random_trees() {
+    let begin = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
+    let (all, not_known) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    for seed in (0..TREES).map(|tree| begin.wrapping_add(tree)) {
+        in_both_settings(|start| {
+            let (some, unknown) = try_tree(start, seed);
+            all.fetch_add(some, Ordering::Relaxed);
+            not_known.fetch_add(unknown, Ordering::Relaxed);
+        });
+    }
+    // It isn't known only where processes race.
+    let [all, not_known] = [all, not_known].map(AtomicUsize::into_inner);
+    assert!(not_known * 10 <= all, "of {not_known} among {all} it was said that it isn't known");
+}
+
+/// Words and a variable that say who gets a signal.
+type Mode = (&'static [&'static str], Option<(&'static str, &'static str)>);
+
+const MODES: [Mode; 8] = [
+    (&[], None),
+    (&["-c"], None),
+    (&["--forward", "child"], None),
+    (&["--forward", "tree"], None),
+    (&["--linger"], None),
+    (&[], Some(("DUMB_INIT_SETSID", "0"))),
+    (&[], Some(("DUMB_INIT_FORWARD", "tree"))),
+    (&["-c", "--forward", "group"], Some(("DUMB_INIT_SETSID", "0"))),
+];
+const REWRITES: [&[&str]; 5] =
+    [&[], &[], &["-r", "TERM:USR1"], &["-r", "USR1:TERM", "-r", "HUP:0"], &["-r", "INT:TERM"]];
+const SIGNALS: [i32; 9] = [
+    libc::SIGTERM,
+    libc::SIGTERM,
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    37,
+    libc::SIGWINCH,
+];
+
+/// A tree, and the signal that it is to get.
+#[derive(Debug)]
+struct Case {
+    seed: u64,
+    mode: Mode,
+    rewrites: &'static [&'static str],
+    drains: bool,
+    /// A member that is stopped.
+    stops: Option<usize>,
+    signal: i32,
+}
+
+impl Case {
+    fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        Self {
+            seed,
+            mode: *rng.choice(&MODES).expect("a mode"),
+            rewrites: rng.choice(&REWRITES).expect("rewrites"),
+            drains: rng.bool(),
+            signal: *rng.choice(&SIGNALS).expect("a signal"),
+            stops: (rng.u8(0..4) == 0).then(|| rng.usize(1..SIZE)),
+        }
+    }
+
+    /// Starts it, and waits until everybody is ready.
+    fn start(&self, start: Start) -> Running {
+        let (words, variable) = self.mode;
+        let start = variable.into_iter().fold(start, |start, (name, value)| start.variable(name, value));
+        let start = if self.drains { start.words(["--drain", "60s"]) } else { start };
+        let init = init_under_test().display().to_string();
+        let (seed, size) = (self.seed.to_string(), SIZE.to_string());
+        let running = start.words(words).words(self.rewrites).words(role(["crew", &seed, &size, &init, "0"])).start();
+        running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready ").count() == SIZE);
+        running
+    }
+
+    fn explain(&self, running: &Running) -> Told {
+        explain_when_settled(running, &format!("--explain={}", self.signal))
+    }
+}
+
+/// Returns how many processes there were, and of how many nothing was said.
+fn try_tree(start: Start, seed: u64) -> (usize, usize) {
+    let case = Case::of(seed);
+    let running = case.start(start);
+    let crew = Crew::of(&running);
+    let stopped = case.stops.filter(|_| case.signal != libc::SIGHUP).and_then(|index| {
+        let is_it = |member: &&Member| member.name == format!("member-{index}") && member.tells_what_it_has_got();
+        crew.members.iter().find(is_it)
+    });
+    if let Some(member) = stopped {
+        send(member.seen, libc::SIGSTOP);
+        procfs::wait_for_state(member.seen, 'T');
+    }
+    let told = case.explain(&running);
+    running.signal(case.signal);
+    crew.settle();
+    if stopped.is_some_and(|member| member.is_hung_up(&running)) {
+        // The end of another has made its group an orphaned one, all of which the kernel sends SIGHUP and SIGCONT then
+        // (setpgid(2)).
+        return (0, 0);
+    }
+    let mut wrong = String::new();
+    for member in &crew.members {
+        let row = told.row(member.pid);
+        // Who is to get it later may get it sooner, when the one above it dies at once.
+        if !row.is_some_and(Row::is_late) {
+            member.compare(&running, row, &mut wrong);
+        }
+    }
+    if wrong.is_empty() && told.rows.iter().any(Row::is_late) {
+        // As PID 1, it would take everybody with it.
+        let may_end = case.drains || case.mode.0.contains(&"--linger") || !running.is_in_namespace();
+        crew.end_those_that_are_asked_to(&running, &told, if may_end { "" } else { "member-0" });
+        crew.settle();
+        let is_never = |row: &Row| row.fate == "never gets it";
+        for member in &crew.members {
+            if let Some(row) = told.row(member.pid).filter(|row| is_never(row)) {
+                member.look(&running, Some(row), &mut wrong);
+            }
+        }
+    }
+    assert_eq!(wrong, "", "SEED={seed} {case:?}\n{told}\n{running}");
+    // Elsewhere, orphans go to others, and are no more seen than reached; and so they may with inits below that have a
+    // drain, too.
+    let all_is_seen = running.is_in_namespace() && crew.inits.len() == 1;
+    if all_is_seen && stopped.is_none() && [libc::SIGTERM, libc::SIGINT].contains(&case.signal) {
+        try_advice(&case, &told);
+    }
+    let unknown = told.rows.iter().filter(|row| row.fate == "not known").count();
+    (told.rows.len(), unknown)
+}
+
+/// With what is advised, the same tree is as it should be.
+fn try_advice(case: &Case, told: &Told) {
+    let stderr = told.outcome.stderr();
+    let advice: Vec<&str> =
+        stderr.lines().find_map(|line| line.strip_prefix("Try: ")).unwrap_or_default().split(' ').collect();
+    let variables: Vec<(&str, &str)> = advice.iter().filter_map(|word| word.split_once('=')).collect();
+    if variables.len() < advice.len() {
+        return;
+    }
+    let Some(start) = init_beyond() else { return };
+    let start = variables.into_iter().fold(start.in_namespace(), |start, (name, value)| start.variable(name, value));
+    let running = case.start(start);
+    let cured = case.explain(&running);
+    assert_eq!(cured.outcome.code(), 0, "{case:?}\nbefore:\n{told}\nwith what was advised:\n{cured}");
+}
+
+/// The members, and the inits among them.
+struct Crew {
+    members: Vec<Member>,
+    inits: Vec<Pid>,
+}
+
+struct Member {
+    name: String,
+    manner: String,
+    /// As its namespace has it.
+    pid: i32,
+    /// As we have it.
+    seen: Pid,
+}
+
+impl Crew {
+    fn of(running: &Running) -> Self {
+        let seen: BTreeMap<i32, Pid> =
+            running.descendants().into_iter().filter_map(|pid| Some((own_pid(pid)?, pid))).collect();
+        let text = running.stdout();
+        let member = |line: &str| {
+            let (name, rest) = line.split_once(" ready ")?;
+            let (pid, manner) = rest.split_once(' ')?;
+            let pid: i32 = pid.parse().expect(line);
+            Some(Member { name: name.into(), manner: manner.into(), pid, seen: *seen.get(&pid).expect(line) })
+        };
+        let members: Vec<Member> = text.lines().filter_map(member).collect();
+        for member in members.iter().filter(|member| member.manner == "Waits") {
+            procfs::wait_until("it waits, after it has said so", || waits_for_signals(member.seen));
+        }
+        let file = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
+        let outer = file(running.pid());
+        let inits = seen.values().filter(|pid| outer.is_some() && file(**pid) == outer).copied().collect();
+        Self { members, inits }
+    }
+
+    /// Waits until every init has forwarded what it has got: the outer one wakes the inner ones, and so on.
+    fn settle(&self) {
+        for _ in 0..=self.inits.len() {
+            for &init in &self.inits {
+                procfs::wait_until(&format!("{init} has forwarded everything"), || {
+                    matches!(procfs::state(init), None | Some('Z')) || waits_for_signals(init)
+                });
+            }
+        }
+    }
+
+    /// Lets those end, as they may when they have got the signal, until everything has come of it that was
+    /// said to.
+    fn end_those_that_are_asked_to(&self, running: &Running, told: &Told, but: &str) {
+        let is_patient = |member: &Member| matches!(&*member.manner, "Ignores" | "Blocks") || member.is_stopped();
+        let is_asked = |member: &&Member| {
+            member.name != but && !is_patient(member) && told.row(member.pid).is_some() && member.has_got(running)
+        };
+        let missing = || {
+            let mut missing = String::new();
+            for member in &self.members {
+                let is_to_come = |row: &&Row| row.is_late() && !row.fate.ends_with(", is stopped");
+                if let Some(row) = told.row(member.pid).filter(is_to_come) {
+                    member.look(running, Some(row), &mut missing);
+                }
+            }
+            missing
+        };
+        let all_has_come = || {
+            self.members.iter().filter(is_asked).for_each(|member| send(member.seen, libc::SIGKILL));
+            missing().is_empty()
+        };
+        procfs::wait_or_tell(all_has_come, || format!("it was true: {}{told}\n{running}", missing()));
+    }
+}
+
+impl Member {
+    /// The signals that it has told.
+    fn got(&self, running: &Running) -> Vec<i32> {
+        let prefix = format!("{} got ", self.name);
+        running.stdout().lines().filter_map(|line| line.strip_prefix(&prefix)?.parse().ok()).collect()
+    }
+
+    /// Has it got one that it was not asked by, nor told of a child's end?
+    fn has_got(&self, running: &Running) -> bool {
+        self.got(running).iter().any(|&number| number != LAST && number != libc::SIGCHLD)
+    }
+
+    /// Can it be seen what it has got, if it isn't stopped?
+    fn tells_what_it_has_got(&self) -> bool {
+        !matches!(&*self.manner, "Ignores" | "Dies")
+    }
+
+    fn is_hung_up(&self, running: &Running) -> bool {
+        self.got(running).contains(&libc::SIGHUP) || self.pending() & 1 << (libc::SIGHUP - 1) != 0
+    }
+
+    fn is_stopped(&self) -> bool {
+        procfs::state(self.seen) == Some('T')
+    }
+
+    fn is_gone(&self) -> bool {
+        matches!(procfs::state(self.seen), None | Some('Z' | 'X'))
+    }
+
+    /// The signals that are pending for it, but for the deaths of its children.
+    fn pending(&self) -> u64 {
+        let pending = procfs::status_field(self.seen, "ShdPnd").unwrap_or_default();
+        u64::from_str_radix(&pending, 16).unwrap_or(0) & !(1 << (libc::SIGCHLD - 1))
+    }
+
+    /// Asks it what it has got, and compares.
+    fn compare(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
+        let fate = row.map_or("never gets it".to_owned(), |row| row.fate.replace(", later", ""));
+        if self.is_stopped() {
+            // It tells nothing.
+        } else if fate == "dies (default)" {
+            procfs::wait_until(&format!("the end of {}, who {fate}\n{running}", self.name), || self.is_gone());
+        } else if !self.is_gone() && self.manner != "Blocks" {
+            let answers = || self.got(running).iter().filter(|&&number| number == LAST).count();
+            let before = answers();
+            send(self.seen, LAST);
+            let has_answered = || self.is_gone() || answers() > before;
+            procfs::wait_or_tell(has_answered, || {
+                let status = std::fs::read_to_string(format!("/proc/{}/status", self.seen));
+                format!("{} answers, who {fate}: {}\n{running}", self.name, status.unwrap_or_default())
+            });
+        }
+        self.look(running, row, wrong);
+    }
+
+    /// Compares with what it has told.
+    fn look(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
+        let fate = row.map_or("never gets it".to_owned(), |row| row.fate.replace(", later", ""));
+        let got = self.got(running);
+        let has_got = self.has_got(running);
+        let (is_gone, is_pending) = (self.is_gone(), self.pending() != 0);
+        let is_true = match (&*fate, &*self.manner) {
+            _ if fate.ends_with(", is stopped") => self.is_stopped() && is_pending,
+            ("not known", _) => true,
+            ("catches it", "Catches" | "CatchesInAThread") | ("waits for it", "Waits") | ("reads it", "Reads") => {
+                has_got
+            }
+            ("ignores it", "Ignores") | ("nothing (default)", "Dies") => !has_got && !is_gone,
+            ("blocks it", "Blocks") => is_pending,
+            ("dies (default)", "Dies") => is_gone,
+            ("never gets it", _) => !has_got && !is_gone && !is_pending,
+            _ => false,
+        };
+        if !is_true {
+            let _ = writeln!(
+                wrong,
+                "{} ({}, PID {}) {fate}: got {got:?}, gone: {is_gone}, pending: {:x}",
+                self.name,
+                self.manner,
+                self.pid,
+                self.pending()
+            );
+        }
+    }
+}
