@@ -148,18 +148,26 @@ fn check(result: i32) {
 /// Has stdout as a pipe to a child, which passes on what comes until its end.
 fn print_through_a_child() {
     let (reader, writer) = nix::unistd::pipe().expect("pipe");
+    let (is_ready, tell_ready) = nix::unistd::pipe().expect("pipe");
     // SAFETY: a single-threaded program.
     match unsafe { fork() }.expect("fork") {
         ForkResult::Child => {
             drop(writer);
             // SAFETY: duplicates an open descriptor.
             check(unsafe { libc::dup2(reader.as_raw_fd(), 0) });
+            drop(tell_ready);
             let _ = std::io::copy(&mut stdin(), &mut std::io::stdout());
             // SAFETY: ends this process and nothing else.
             unsafe { libc::_exit(0) }
         }
-        // SAFETY: duplicates an open descriptor.
-        ForkResult::Parent { .. } => check(unsafe { libc::dup2(writer.as_raw_fd(), 1) }),
+        ForkResult::Parent { .. } => {
+            // Until it reads, nobody can see what it is there for.
+            drop(tell_ready);
+            let end = nix::unistd::read(&is_ready, &mut [0]);
+            assert_eq!(end, Ok(0), "the other end is closed");
+            // SAFETY: duplicates an open descriptor.
+            check(unsafe { libc::dup2(writer.as_raw_fd(), 1) });
+        }
     }
 }
 

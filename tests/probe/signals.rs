@@ -23,6 +23,10 @@ pub(crate) fn set_mask(mask: u64) {
 fn next_before(set: u64, end: Instant) -> Option<i32> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
+        // Also where signals keep coming, as SIGPIPE does when nobody reads any more what is told.
+        if left.is_zero() {
+            return None;
+        }
         let timeout =
             libc::timespec { tv_sec: left.as_secs().try_into().unwrap(), tv_nsec: left.subsec_nanos().into() };
         let none = ptr::null::<u8>();
@@ -30,8 +34,8 @@ fn next_before(set: u64, end: Instant) -> Option<i32> {
         let number = unsafe {
             libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, none, &raw const timeout, size_of::<u64>())
         };
-        if number > 0 || left.is_zero() {
-            return i32::try_from(number).ok().filter(|&number| number > 0);
+        if number > 0 {
+            return i32::try_from(number).ok();
         }
     }
 }
