@@ -175,3 +175,43 @@ fn processes_that_end_while_they_are_read_do_no_harm() {
         told.expect_part("Every process gets the signal.");
     }
 }
+
+/// Has the init of a namespace explained, whose command shares its group, with which it is an orphaned one.
+#[test]
+fn the_stop_of_a_job_does_nothing_in_an_orphaned_group() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = init().in_namespace().words(["-c"]).words(role(["hang"])).start();
+    running.wait_for_line("ready");
+    for signal in ["TSTP", "TTIN", "TTOU"] {
+        explain(&running, &format!("--explain={signal}")).expect("hang", "nothing (default)");
+    }
+    running.signal(libc::SIGTSTP);
+    // It goes on, so that it dies of this one.
+    running.signal(libc::SIGTERM);
+    running.outcome().expect_code(143);
+    // Where it leads a session, a stop that works anywhere is sent in its place.
+    let running = init().in_namespace().words(role(["hang"])).start();
+    running.wait_for_line("ready");
+    let told = explain(&running, "--explain=TSTP");
+    told.expect("hang", "stops (default)");
+    told.expect_line("SIGTSTP is forwarded as SIGSTOP: in a session of its own, only that stops its child");
+}
+
+#[test]
+fn a_kill_from_outside_is_another_than_one_from_inside() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = init().in_namespace().words(role(["hang"])).start();
+    running.wait_for_line("ready");
+    let inside = explain(&running, "--explain=KILL");
+    assert_eq!(inside.row(1).map(|row| &*row.fate), Some("drops it (PID 1)"), "{inside}");
+    inside.expect_line(
+        "SIGKILL can't be forwarded: from outside of the container it ends everything, from inside it does nothing",
+    );
+    let outside = Told::of(explainer_from_outside(&running).word("--explain=KILL").run());
+    let row = outside.row(running.pid().as_raw());
+    assert_eq!(row.map(|row| &*row.fate), Some("dies (default)"), "{outside}");
+}
