@@ -43,20 +43,41 @@ fn it_is_told_until_when_the_init_waits() {
 
 #[test]
 fn when_the_command_has_ended_everybody_gets_it() {
-    in_both_settings(|start| {
-        let probe = probe().display().to_string();
-        let script = format!("{probe} manner Catches one & setsid {probe} manner Waits two & sleep 0");
-        let running = start.words(["--linger", "--drain", "60s", "-c", "sh", "-c", &script]).start();
-        running.wait_for_stdout("both are ready", |text| text.matches(" ready ").count() == 2);
-        procfs::wait_until("they are orphans", || {
-            procfs::children(running.pid()).into_iter().filter(|&pid| procfs::state(pid) != Some('Z')).count() == 2
+    // It lingers, or it drains, which asks everybody to end; but nobody here does.
+    for options in [&["--linger", "--drain", "60s", "-c"][..], &["--drain", "60s", "-c"]] {
+        in_both_settings(|start| {
+            let probe = probe().display().to_string();
+            let two = format!("{probe} manner Catches one & setsid {probe} manner Waits two");
+            let script = format!("{two} & exec {probe} manner Dies main");
+            let running = start.words(options).words(["sh", "-c", &script]).start();
+            running.wait_for_stdout("all are ready", |text| text.matches(" ready ").count() == 3);
+            send(running.command_pid(), libc::SIGKILL);
+            procfs::wait_until("they are orphans", || {
+                procfs::children(running.pid()).into_iter().filter(|&pid| procfs::state(pid) != Some('Z')).count() == 2
+            });
+            let told = explain(&running, "--explain=USR1");
+            assert!(told.rows.iter().all(|row| row.fate != "never gets it"), "{told}");
+            running.signal(libc::SIGUSR1);
+            for name in ["one", "two"] {
+                running.wait_for_line(&format!("{name} got 10"));
+            }
         });
-        let told = explain(&running, "--explain=USR1");
-        assert!(told.rows.iter().all(|row| row.fate != "never gets it"), "{told}");
-        running.signal(libc::SIGUSR1);
-        for name in ["one", "two"] {
-            running.wait_for_line(&format!("{name} got 10"));
-        }
+    }
+}
+
+#[test]
+fn whoever_got_another_signal_than_the_drains_gets_that_too() {
+    in_both_settings(|start| {
+        let (init, probe) = (init_under_test().display().to_string(), probe().display().to_string());
+        let script = format!("{init} -r INT:0 -- {probe} manner Catches inner & exec {probe} manner Dies main");
+        let running = start.words(["--drain", "60s", "sh", "-c", &script]).start();
+        running.wait_for_stdout("both are ready", |text| text.matches(" ready ").count() == 2);
+        let told = explain(&running, "--explain=INT");
+        told.expect_code(0).expect("manner Dies main", "dies (default)");
+        let inner = told.rows.iter().find(|row| row.command == format!("{probe} manner Catches inner"));
+        assert_eq!(inner.map(|row| &*row.fate), Some("catches it, later"), "{told}");
+        running.signal(libc::SIGINT);
+        running.wait_for_line("inner got 15");
     });
 }
 

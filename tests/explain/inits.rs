@@ -206,3 +206,21 @@ fn the_command_is_found_among_older_children() {
         );
     }
 }
+
+#[test]
+fn another_init_of_another_user_keeps_its_variables_to_itself_too() {
+    if !nix::unistd::geteuid().is_root() {
+        skip("only for root");
+        return;
+    }
+    let tini = "/usr/bin/tini";
+    if !Path::new(tini).exists() {
+        skip("tini is not installed");
+        return;
+    }
+    let running = Start::program(tini).words(["-s", "--"]).words(role(["hang"])).start();
+    running.wait_for_line("ready");
+    explain(&running, "--explain").expect_code(0);
+    let told = Told::of(explainer(&running).condition("user=1000").word("--explain").run());
+    told.expect_code(1).expect_line("Its environment can't be read: it may have variables that change this.");
+}
