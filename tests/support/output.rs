@@ -24,8 +24,9 @@ impl Output {
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {
-                // A terminal tells its end by EIO.
-                let count = stream.read(&mut buffer).unwrap_or(0);
+                // A terminal tells its end by EIO. The kernel may find nothing to read, then everybody gone, and have missed
+                // what was written between the two looks: only nothing after the end is the end.
+                let count = stream.read(&mut buffer).or_else(|_| stream.read(&mut buffer)).unwrap_or(0);
                 let (state, changed) = &*filled.0;
                 let mut state = state.lock().unwrap();
                 state.bytes.extend_from_slice(&buffer[..count]);
