@@ -2,7 +2,7 @@
 //!
 //! When some have ended, and when the command had been started in a session of its own. No input or output.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use nix::unistd::Pid;
 
@@ -11,7 +11,7 @@ use crate::process::Process;
 
 /// The tree when those in `gone` have ended: what they leave behind goes to the next above that adopts orphans.
 pub(crate) fn without(tree: &Tree, gone: &[Pid], adopts: impl Fn(Pid) -> bool) -> Tree {
-    let parents: HashMap<Pid, Pid> = tree.processes().iter().map(|process| (process.pid, process.parent)).collect();
+    let parents: BTreeMap<Pid, Pid> = tree.processes().iter().map(|process| (process.pid, process.parent)).collect();
     let adopts = |pid: Pid| !gone.contains(&pid) && adopts(pid);
     let reaper_of = |process: &Process| {
         let mut parent = process.parent;

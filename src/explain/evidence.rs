@@ -3,7 +3,7 @@
 //! All of it is read here: what is made of it needs no /proc. It is read again where it changes meanwhile, so that nobody is
 //! told of a tree that there never was.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs;
 
 use nix::unistd::{Gid, Pid, getegid, getgroups, getpid};
@@ -33,7 +33,7 @@ pub(crate) struct Evidence {
     /// Of the init and of all who could have to do with it, in the order of their PIDs.
     facts: Vec<Facts>,
     /// The init and its descendants.
-    family: HashSet<Pid>,
+    family: BTreeSet<Pid>,
     /// Children of the init that only pass on what it prints or reads.
     plumbing: Vec<Pid>,
     /// May there be processes that /proc doesn't show us?
@@ -190,18 +190,18 @@ impl Evidence {
 const MOST_LOOKS: usize = 10;
 
 /// All processes, the init with its descendants, and these with whoever else is of concern.
-fn concerned(init: Pid) -> Option<(Vec<Process>, HashSet<Pid>, HashSet<Pid>)> {
+fn concerned(init: Pid) -> Option<(Vec<Process>, BTreeSet<Pid>, BTreeSet<Pid>)> {
     let mut all = process::snapshot()?;
     all.retain(|process| process.pid != getpid());
     let group = all.iter().find(|process| process.pid == init)?.group;
     let tree = Tree::new(all.clone());
-    let family = with_descendants(&tree, HashSet::from([init]));
+    let family = with_descendants(&tree, BTreeSet::from([init]));
     let concerned = with_groups(&tree, family.clone(), group);
     Some((all, family, concerned))
 }
 
 /// All of these and what descends from them.
-fn with_descendants(tree: &Tree, mut all: HashSet<Pid>) -> HashSet<Pid> {
+fn with_descendants(tree: &Tree, mut all: BTreeSet<Pid>) -> BTreeSet<Pid> {
     let mut next: Vec<Pid> = all.iter().copied().collect();
     while let Some(parent) = next.pop() {
         next.extend(tree.children(parent).iter().map(|child| child.pid).filter(|&child| all.insert(child)));
@@ -210,9 +210,9 @@ fn with_descendants(tree: &Tree, mut all: HashSet<Pid>) -> HashSet<Pid> {
 }
 
 /// All of these and whoever may get a signal with one of them: who shares its group, and what descends from that.
-fn with_groups(tree: &Tree, mut all: HashSet<Pid>, init_group: Pid) -> HashSet<Pid> {
+fn with_groups(tree: &Tree, mut all: BTreeSet<Pid>, init_group: Pid) -> BTreeSet<Pid> {
     loop {
-        let groups: HashSet<Pid> =
+        let groups: BTreeSet<Pid> =
             tree.processes().iter().filter(|process| all.contains(&process.pid)).map(|process| process.group).collect();
         let is_concerned = |process: &&Process| process.group != init_group && groups.contains(&process.group);
         let mates = tree.processes().iter().filter(is_concerned).map(|process| process.pid);
