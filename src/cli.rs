@@ -96,14 +96,20 @@ pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
     // Nothing to parse: what starts most containers is a command without options.
     match words {
-        [first, ..] if !first.to_bytes().starts_with(b"-") => {
-            return Ok(Invocation::Run(Options::default(), words.to_vec()));
-        }
+        [first, ..] if !first.to_bytes().starts_with(b"-") => Ok(Invocation::Run(Options::default(), words.to_vec())),
         [first, command @ ..] if first.to_bytes() == b"--" && !command.is_empty() => {
-            return Ok(Invocation::Run(Options::default(), command.to_vec()));
+            Ok(Invocation::Run(Options::default(), command.to_vec()))
         }
-        _ => {}
+        _ => parse_options(program, words, variable),
     }
+}
+
+#[inline(never)] // The command that has none takes no room on the stack for them.
+fn parse_options<'a>(
+    program: &CStr,
+    words: &[Word],
+    variable: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Result<Invocation, UsageError> {
     let words = split_first_word(words, variable).map_err(|text| UsageError::new(program, &text))?;
     let mut table = options_of_the_original();
     let mut translation = getopt::translate(&specs(&table), &words);

@@ -15,7 +15,7 @@ use crate::policy::{Event, Via};
 use crate::search::Search;
 use crate::status::ExitStatus;
 use crate::sys::arguments::Word;
-use crate::sys::clone::{self, Memory, Stack};
+use crate::sys::clone::{self, Memory};
 use crate::sys::exec::{self, Vector};
 use crate::sys::{dispositions, keys, signals, tty};
 use crate::terminal::HandOver;
@@ -46,17 +46,18 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
     let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(command.iter().copied().skip(1)));
     let mut search = Search::new(name, environment.get("PATH"));
 
-    let mut stack = Stack::new();
     if session.is_none() {
         keys::start_noting();
     }
-    let main = clone::until_exec(&mut stack, &mut |pid: Pid, memory: Memory| -> c_int {
-        keys::child_is_there();
-        logging::say_in_child(Line::Spawned(pid));
+    let main = clone::until_exec(&mut |pid: Pid, memory: Memory| -> c_int {
+        if session.is_none() {
+            keys::child_is_there();
+        }
+        logging::say_without_logger(Line::Spawned(pid));
         if let Some(hand_over) = session
             && let Err(errno) = lead_a_session(hand_over)
         {
-            logging::say_in_child(Line::NoSetsid(errno));
+            logging::say_without_logger(Line::NoSetsid(errno));
             return ExitStatus::FAILURE.code().into();
         }
         match memory {
@@ -64,8 +65,9 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
             Memory::Copied => dispositions::act_by_default(),
         }
         signals::unblock_all();
-        let own_entry = ListenPid::new(unistd::getpid());
-        let errno = environment_vector.with_other(listen_pid, own_entry.entry(), |environment| {
+        let own_entry = listen_pid.map(|_| ListenPid::new(unistd::getpid()));
+        let own_entry = own_entry.as_ref().map_or(c"", ListenPid::entry);
+        let errno = environment_vector.with_other(listen_pid, own_entry, |environment| {
             search.run(|path| match exec::exec(path, &argv, environment) {
                 // A script without `#!` (execvp(3)).
                 Errno::ENOEXEC => shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment)),
@@ -91,8 +93,8 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
 fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
     unistd::setsid()?;
     if let Err(errno) = tty::take(hand_over.fd()) {
-        logging::say_in_child(Line::NotAttached(errno));
+        logging::say_without_logger(Line::NotAttached(errno));
     }
-    logging::say_in_child(Line::SetsidComplete);
+    logging::say_without_logger(Line::SetsidComplete);
     Ok(())
 }

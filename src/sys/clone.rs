@@ -13,24 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{self, Pid, getpid};
 
-/// Room for the child's frames, those of formatting a line included. Only the pages that it touches cost anything.
-const STACK_BYTES: usize = 256 * 1024;
-
-/// The stack of a child.
-pub(crate) struct Stack(Vec<u8>);
-
-impl Stack {
-    pub(crate) fn new() -> Self {
-        Self(Vec::with_capacity(STACK_BYTES))
-    }
-
-    /// Where it starts: at its end, since it grows downwards, aligned as the ABI wants it.
-    fn top(&mut self) -> *mut u8 {
-        // SAFETY: one past the end of the allocation, which has at least this capacity.
-        let end = unsafe { self.0.as_mut_ptr().add(STACK_BYTES) };
-        end.map_addr(|address| address & !0xf)
-    }
-}
+use super::memory;
 
 /// Whose memory does the child work on?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +47,8 @@ extern "C" fn enter(task: *mut c_void) -> c_int {
 ///
 /// # Errors
 /// clone(2): EAGAIN at a limit of processes, ENOMEM.
-pub(crate) fn until_exec(stack: &mut Stack, run: &mut dyn FnMut(Pid, Memory) -> c_int) -> nix::Result<Pid> {
-    match clone(stack, run, Memory::Shared) {
+pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, Memory) -> c_int) -> nix::Result<Pid> {
+    memory::with_stack(|stack| match clone(stack, run, Memory::Shared) {
         Err(Errno::EINVAL | Errno::EPERM | Errno::ENOSYS) => {
             // Both ends are closed by the exec, or by the end of the child. Without a pipe (at a limit of descriptors)
             // there is no waiting, as with the original.
@@ -79,10 +62,10 @@ pub(crate) fn until_exec(stack: &mut Stack, run: &mut dyn FnMut(Pid, Memory) -> 
             Ok(pid)
         }
         result => result,
-    }
+    })
 }
 
-fn clone(stack: &mut Stack, run: &mut dyn FnMut(Pid, Memory) -> c_int, memory: Memory) -> nix::Result<Pid> {
+fn clone(stack: *mut c_void, run: &mut dyn FnMut(Pid, Memory) -> c_int, memory: Memory) -> nix::Result<Pid> {
     let mut task = Task { run, pid: 0, memory };
     let task: *mut Task<'_> = &raw mut task;
     // SAFETY: `task` is alive, and nothing else refers to it.
@@ -96,6 +79,6 @@ fn clone(stack: &mut Stack, run: &mut dyn FnMut(Pid, Memory) -> c_int, memory: M
     // SAFETY: CLONE_VFORK keeps us here until the child is done with the stack and the task; without it, the child has
     // its own copy of both. It has file descriptors, signal dispositions and a working directory of its own, since
     // CLONE_FILES, CLONE_SIGHAND and CLONE_FS are not set.
-    let result = unsafe { libc::clone(enter, stack.top().cast::<c_void>(), flags, task.cast::<c_void>(), told_pid) };
+    let result = unsafe { libc::clone(enter, stack, flags, task.cast::<c_void>(), told_pid) };
     Errno::result(result).map(Pid::from_raw)
 }

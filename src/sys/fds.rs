@@ -87,10 +87,15 @@ fn own(result: RawFd) -> nix::Result<OwnedFd> {
 pub(crate) fn close_others() {
     // SAFETY: close_range(2) touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST_OTHER, libc::c_uint::MAX, 0) };
-    if result == 0 {
-        return;
+    if result != 0 {
+        close_one_by_one();
     }
-    // Before Linux 5.9, or refused by a seccomp filter: what /proc lists, else everything up to the limit.
+}
+
+/// Before Linux 5.9, or where a seccomp filter refuses it: what /proc lists, else everything up to the limit.
+#[cold]
+#[inline(never)]
+fn close_one_by_one() {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         let listed: Vec<RawFd> =
             entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();

@@ -18,6 +18,7 @@ mod entry;
 pub(crate) mod exec;
 pub(crate) mod fds;
 pub(crate) mod keys;
+mod memory;
 pub(crate) mod parent;
 pub(crate) mod procfs;
 pub(crate) mod signals;

@@ -1,0 +1,219 @@
+//! Where does the little memory come from that a start needs?
+//!
+//! From the program itself, as long as that suffices, and then from the C library. A start needs a few kilobytes in a few
+//! dozen pieces of as many sizes, and a stack for the child. musl's allocator maps pages for each size, and these calls take
+//! longer than all that is done with the memory; docs/benchmarks.md has what is gained. A piece that is given back is used
+//! again only where it was the last one, as a vector's is that grows: a start takes, and life after that needs next to
+//! nothing.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::UnsafeCell;
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+const PAGE: usize = 4096;
+/// What the frames take of a child that executes the command and says nothing.
+const OF_A_QUIET_CHILD: usize = 1536;
+/// Room for the child's frames, those of formatting a line included. What isn't touched costs nothing.
+const STACK_BYTES: usize = 31 * PAGE + OF_A_QUIET_CHILD;
+/// More than a start without options needs.
+const HEAP_BYTES: usize = 4 * PAGE;
+/// Every piece begins at a multiple of it. It suffices for what is no vector register.
+const ALIGN: usize = 16;
+
+#[cfg_attr(not(test), global_allocator)]
+static MEMORY: Memory = Memory::new();
+
+/// The stack grows down from where the heap grows up, so that what a start takes of both is most often one page.
+#[repr(C, align(4096))]
+struct Memory {
+    stack: UnsafeCell<[u8; STACK_BYTES]>,
+    /// Who has it uses the stack.
+    stack_is_used: Mutex<()>,
+    /// So many bytes of the heap are taken, from its beginning.
+    used: AtomicUsize,
+    heap: UnsafeCell<Heap>,
+}
+
+#[repr(C, align(16))]
+struct Heap([u8; HEAP_BYTES]);
+
+// SAFETY: no byte of the heap is handed out to two at a time, since `used` moves over it in one step; the stack is used by
+// whoever has the mutex.
+unsafe impl Sync for Memory {}
+
+/// Calls `run` with a stack: with its end, since it grows downwards, aligned as the ABI wants it.
+pub(super) fn with_stack<R>(run: impl FnOnce(*mut c_void) -> R) -> R {
+    let _one_at_a_time = MEMORY.stack_is_used.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: one past the end of it.
+    run(unsafe { MEMORY.stack.get().cast::<c_void>().add(STACK_BYTES) })
+}
+
+impl Memory {
+    #[allow(clippy::large_stack_arrays)] // Evaluated by the compiler alone, but for the tests.
+    const fn new() -> Self {
+        Self {
+            stack: UnsafeCell::new([0; STACK_BYTES]),
+            stack_is_used: Mutex::new(()),
+            used: AtomicUsize::new(0),
+            heap: UnsafeCell::new(Heap([0; HEAP_BYTES])),
+        }
+    }
+
+    /// Takes a piece. `None` where there is no room for it.
+    fn take(&self, layout: Layout) -> Option<*mut u8> {
+        let size = rounded(layout.size()).filter(|&size| size <= HEAP_BYTES && layout.align() <= ALIGN)?;
+        // A write from the beginning: a read before it would be a page fault of its own.
+        let first = self.used.fetch_add(size, Ordering::Relaxed);
+        if first.saturating_add(size) > HEAP_BYTES {
+            self.used.fetch_sub(size, Ordering::Relaxed);
+            return None;
+        }
+        // SAFETY: it and the bytes after it are in the heap, as just tested.
+        Some(unsafe { self.heap.get().cast::<u8>().add(first) })
+    }
+
+    /// Where a piece begins and ends, if it is one of ours.
+    fn place(&self, piece: *mut u8, size: usize) -> Option<(usize, usize)> {
+        let first = piece.addr().checked_sub(self.heap.get().addr()).filter(|&first| first < HEAP_BYTES)?;
+        Some((first, first.checked_add(rounded(size)?)?))
+    }
+
+    /// Moves the end of what is used, if it is there.
+    fn moves(&self, from: usize, to: usize) -> bool {
+        self.used.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+fn rounded(size: usize) -> Option<usize> {
+    size.checked_next_multiple_of(ALIGN)
+}
+
+// SAFETY: pieces are aligned and don't overlap; whatever isn't ours is the system allocator's.
+unsafe impl GlobalAlloc for Memory {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.take(layout).unwrap_or_else(|| {
+            // SAFETY: this function's own contract.
+            unsafe { System.alloc(layout) }
+        })
+    }
+
+    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
+        match self.place(piece, layout.size()) {
+            // Where it isn't the last one, it stays taken.
+            Some((first, end)) => _ = self.moves(end, first),
+            // SAFETY: what is none of ours came from there, with the same layout.
+            None => unsafe { System.dealloc(piece, layout) },
+        }
+    }
+
+    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Some((first, end)) = self.place(piece, layout.size()) else {
+            // SAFETY: what is none of ours came from there, with the same layout.
+            return unsafe { System.realloc(piece, layout, size) };
+        };
+        let grown = rounded(size).and_then(|size| first.checked_add(size)).filter(|&grown| grown <= HEAP_BYTES);
+        if grown.is_some_and(|grown| self.moves(end, grown)) {
+            return piece;
+        }
+        // SAFETY: the size fits into an isize when it is rounded up, as the caller promises.
+        let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        // SAFETY: this function's own contract.
+        let new = unsafe { self.alloc(wanted) };
+        if !new.is_null() {
+            // SAFETY: both pieces have so many bytes, and they are different ones.
+            unsafe { ptr::copy_nonoverlapping(piece, new, layout.size().min(size)) };
+            // SAFETY: this function's own contract.
+            unsafe { self.dealloc(piece, layout) };
+        }
+        new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
+    }
+
+    /// A piece with these bytes in it.
+    fn piece(memory: &Memory, layout: Layout, byte: u8) -> *mut u8 {
+        // SAFETY: no layout here is empty.
+        let piece = unsafe { memory.alloc(layout) };
+        // SAFETY: it has so many bytes.
+        unsafe { ptr::write_bytes(piece, byte, layout.size()) };
+        piece
+    }
+
+    fn has(piece: *const u8, size: usize, byte: u8) -> bool {
+        // SAFETY: the tests ask for what they have written.
+        let bytes = unsafe { std::slice::from_raw_parts(piece, size) };
+        bytes.iter().all(|&other| other == byte)
+    }
+
+    #[test]
+    fn pieces_are_aligned_and_do_not_overlap() {
+        let memory = Memory::new();
+        let layouts: Vec<Layout> = (1..250).map(|size| layout(size, 1 << (size % 7))).collect();
+        let pieces: Vec<*mut u8> = (0u8..).zip(&layouts).map(|(byte, &layout)| piece(&memory, layout, byte)).collect();
+        let ours = pieces.iter().filter(|&&piece| memory.place(piece, 1).is_some()).count();
+        assert!(ours > 100 && ours < pieces.len(), "some, and not all: {ours}");
+        for ((byte, &layout), &piece) in (0u8..).zip(&layouts).zip(&pieces) {
+            assert!(piece.addr().is_multiple_of(layout.align()) && has(piece, layout.size(), byte), "{layout:?}");
+            // SAFETY: from this allocator, with this layout.
+            unsafe { memory.dealloc(piece, layout) };
+        }
+    }
+
+    #[test]
+    fn the_last_piece_grows_in_its_place_and_is_used_again() {
+        let memory = Memory::new();
+        let first = piece(&memory, layout(10, 1), 1);
+        // SAFETY: from this allocator, with this layout.
+        assert_eq!(unsafe { memory.realloc(first, layout(10, 1), 100) }, first);
+        // SAFETY: as above.
+        unsafe { memory.dealloc(first, layout(100, 1)) };
+        assert_eq!(piece(&memory, layout(10, 1), 2), first);
+    }
+
+    #[test]
+    fn what_can_not_grow_in_its_place_moves_with_its_bytes() {
+        for (then, size) in [(1, 100), (HEAP_BYTES - 40, 100), (1, HEAP_BYTES)] {
+            let memory = Memory::new();
+            let first = piece(&memory, layout(10, 1), 7);
+            let last = piece(&memory, layout(then, 1), 8);
+            // SAFETY: from this allocator, with this layout.
+            let moved = unsafe { memory.realloc(first, layout(10, 1), size) };
+            assert!(moved != first && has(moved, 10, 7) && has(last, then, 8), "{then} {size}");
+            // SAFETY: as above.
+            let shrunk = unsafe { memory.realloc(moved, layout(size, 1), 5) };
+            assert!(has(shrunk, 5, 7), "{then} {size}");
+        }
+    }
+
+    #[test]
+    fn several_threads_get_different_pieces() {
+        let memory = Memory::new();
+        std::thread::scope(|scope| {
+            for byte in 0..8 {
+                let memory = &memory;
+                scope.spawn(move || {
+                    let pieces: Vec<*mut u8> = (0..500).map(|_| piece(memory, layout(3, 1), byte)).collect();
+                    assert!(pieces.into_iter().all(|piece| has(piece, 3, byte)));
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_stack_ends_where_the_heap_begins() {
+        with_stack(|top| {
+            assert!(top.addr().is_multiple_of(16));
+            assert_eq!(top.addr() / PAGE, MEMORY.heap.get().addr() / PAGE);
+        });
+    }
+}
