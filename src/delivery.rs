@@ -16,7 +16,7 @@ use crate::plumbing;
 use crate::policy::{Noted, Recipient};
 use crate::process::{self, CommandLine, Moment, Process, State};
 use crate::signal::Signum;
-use crate::sys::signals;
+use crate::sys::signals::{self, HeldGroup};
 use crate::sys::{capabilities, children};
 
 mod walk;
@@ -28,6 +28,8 @@ use walk::{Walk, target_of};
 pub(crate) struct Delivery {
     /// The command's process, as long as it hasn't been reaped: whoever has its number then is another.
     main: Option<Pid>,
+    /// Its group.
+    group: Hold,
     /// Children from before our exec, which may be a part of our own plumbing.
     older_children: Vec<Pid>,
     /// Who has got the drain's signal.
@@ -40,11 +42,20 @@ pub(crate) struct Delivery {
     is_hiding_said: bool,
 }
 
+/// Is the command's group held?
+#[derive(Clone, Copy)]
+enum Hold {
+    NotTried,
+    Held(HeldGroup),
+    Impossible,
+}
+
 impl Delivery {
     /// Prepares for signals to the command that runs as `main`.
     pub(crate) fn new(main: Pid, older_children: Vec<Pid>) -> Self {
         Self {
             main: Some(main),
+            group: Hold::NotTried,
             older_children,
             told: Ledger::default(),
             is_told_without_proc: false,
@@ -57,6 +68,14 @@ impl Delivery {
     pub(crate) fn forget(&mut self, pid: Pid) {
         self.main = self.main.filter(|&main| main != pid);
         self.older_children.retain(|&child| child != pid);
+    }
+
+    /// Holds the command's group, so that it can be signalled when the command has been reaped. False where that can't be.
+    pub(crate) fn holds_group(&mut self, main: Pid) -> bool {
+        if matches!(self.group, Hold::NotTried) {
+            self.group = HeldGroup::of(main).map_or(Hold::Impossible, Hold::Held);
+        }
+        matches!(self.group, Hold::Held(_))
     }
 
     /// Forgets the children that were reaped without our taking note of it.
@@ -91,7 +110,12 @@ impl Delivery {
                 (pid, self.account_for(signum, noted, is_recipient, || signals::send_to_process(pid, signum)))
             }
             Recipient::Group(group) | Recipient::RestOfGroup(group) => {
-                (group, self.account_for(signum, noted, is_recipient, || signals::send_to_group(group, signum)))
+                let group_is = self.group;
+                let send = || match (group_is, recipient) {
+                    (Hold::Held(group), Recipient::RestOfGroup(_)) => group.send(signum),
+                    _ => signals::send_to_group(group, signum),
+                };
+                (group, self.account_for(signum, noted, is_recipient, send))
             }
             Recipient::Tree => return self.forward_by_walk(signum, Walk::Forward, noted),
             Recipient::TreeOutsideOurGroup => return self.forward_by_walk(signum, Walk::ForwardOutsideOurGroup, noted),
@@ -112,6 +136,7 @@ impl Delivery {
         }
     }
 
+    #[inline(never)]
     fn forward_by_walk(&mut self, signum: Signum, walk: Walk, noted: Noted) {
         self.walk(signum, walk, noted);
         logging::say(Line::Forwarded(signum));
@@ -137,6 +162,7 @@ impl Delivery {
     }
 
     /// Notes who has got the drain's signal, which was sent at that time.
+    #[inline(never)]
     fn note_recipients(&mut self, at: Moment, before: Option<Before>, is_recipient: impl Fn(&Process) -> bool) {
         let after = process::snapshot();
         if let Some(after) = &after {
@@ -188,6 +214,7 @@ impl Delivery {
     }
 
     /// Lets those go on that are stopped, by SIGCONT. It fails only where there is nobody to reach.
+    #[inline(never)]
     pub(crate) fn wake(&mut self, recipient: Recipient) {
         match recipient {
             Recipient::Process(pid) if children::is_stopped(pid) => {
@@ -221,6 +248,7 @@ impl Delivery {
     }
 
     /// Says what is still running, at the highest verbosity.
+    #[inline(never)]
     pub(crate) fn say_who_is_left(&mut self) {
         if logging::traces() {
             for process in self.family(Depth::All).iter().flat_map(|family| living(family)) {
@@ -274,6 +302,7 @@ fn living(family: &[Descendant]) -> impl Iterator<Item = &Process> {
 
 /// Says, at the highest verbosity, who is about to get a signal: afterwards it may have ended, and with it what it was
 /// called.
+#[inline(never)]
 fn say_who_gets(signum: Signum, is_recipient: &impl Fn(&Process) -> bool) {
     if logging::traces() {
         let is_there = |process: &&Process| is_recipient(process) && process.state != State::Zombie;
@@ -286,6 +315,7 @@ fn say_who_gets(signum: Signum, is_recipient: &impl Fn(&Process) -> bool) {
 /// Tells which members of a group the kernel didn't let us signal, now that it has let us signal one (kill(2) succeeds
 /// with the first). For signals that don't ask to end it is the command's process alone that is looked at, since they
 /// may come by the thousand.
+#[inline(never)]
 fn tell_who_was_left_out(signum: Signum, group: Pid) {
     if capabilities::may_signal_everybody() {
         return;

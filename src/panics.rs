@@ -26,20 +26,25 @@ static STATE: Mutex<Option<State>> = Mutex::new(None);
 pub(crate) fn remember(state: &State) {
     // Nobody else has it locked, for there is no other thread.
     if let Ok(mut remembered) = STATE.try_lock() {
-        *remembered = Some(*state);
+        match &mut *remembered {
+            Some(remembered) => remembered.clone_from(state),
+            None => *remembered = Some(state.clone()),
+        }
     }
 }
 
 /// From here on, a panic ends nothing. `end` is how this program ends when the command, which runs as `main`, has ended
 /// after that.
 pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, end: fn(ExitStatus)) {
+    // There is room for the next ones from here on.
+    remember(policy.state());
     let (policy, delivery) = (policy.clone(), delivery.clone());
     panic::set_hook(Box::new(move |panic| {
         logging::do_without_logger();
         logging::say_panic(panic);
         let children_may_have_ended = Event::Signal(Signum::CHLD, Via::Direct);
         let (mut policy, mut delivery) = (policy.clone(), delivery.clone());
-        if let Some(state) = STATE.try_lock().ok().and_then(|state| *state) {
+        if let Some(state) = STATE.try_lock().ok().and_then(|state| state.clone()) {
             policy.resume(&state);
             if policy.waits_for_the_last() {
                 delivery.forget(main);

@@ -43,8 +43,8 @@ pub(crate) fn await_its_end() {
     let end = Instant::now().checked_add(PATIENCE);
     fds::close_standard_ones();
     loop {
-        match children::look() {
-            Ok(Change::Ended { pid, .. }) => children::reap(pid),
+        match children::take() {
+            Ok(Change::Ended { .. }) => {}
             Ok(Change::Trapped { pid, signum }) => children::release(pid, signum),
             Err(Nothing::Left) => return,
             Err(Nothing::Changed) => {

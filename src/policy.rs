@@ -14,6 +14,8 @@
 //!   the end, with that of the last descendant, or when what is left doesn't even end by SIGKILL.
 //! - When it has been [`Event::Due`], [`Policy::deadline`] is in the future, so that nobody wakes up in vain.
 
+use std::cell::OnceCell;
+use std::mem;
 use std::time::Instant;
 
 use nix::unistd::Pid;
@@ -33,14 +35,14 @@ mod terms;
 pub(crate) use held::Delays;
 use held::{Held, HeldSignals};
 pub(crate) use settings::Settings;
-pub(crate) use terms::{Action, Event, Forward, Noted, Recipient, Via};
+pub(crate) use terms::{Action, Clock, Event, Forward, Noted, Recipient, Via};
 
 /// No event leads to more actions than this, unless signals are held.
 pub(crate) const MOST_ACTIONS: usize = 12;
 
-/// What has happened so far, as far as it matters. Small and plain, so that it can be put aside for the case that this
+/// What has happened so far, as far as it matters. Small, since it is put aside after each event, for the case that this
 /// program panics.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct State {
     /// How the command has ended.
     ended: Option<ExitStatus>,
@@ -58,15 +60,30 @@ pub(crate) struct State {
 }
 
 impl State {
-    const NEW: Self = Self {
-        ended: None,
-        draining: None,
-        helpers_until: None,
-        kill_at: None,
-        asked_to_end: false,
-        kills: 0,
-        held: HeldSignals::NONE,
-    };
+    fn new(delays: &Delays) -> Self {
+        Self {
+            ended: None,
+            draining: None,
+            helpers_until: None,
+            kill_at: None,
+            asked_to_end: false,
+            kills: 0,
+            held: HeldSignals::with_room_for(delays),
+        }
+    }
+}
+
+impl Clone for State {
+    fn clone(&self) -> Self {
+        Self { held: self.held.clone(), ..*self }
+    }
+
+    /// Needs no memory where both are of the same policy.
+    fn clone_from(&mut self, other: &Self) {
+        let mut held = mem::take(&mut self.held);
+        held.clone_from(&other.held);
+        *self = Self { held, ..*other };
+    }
 }
 
 /// What the decisions depend on.
@@ -88,7 +105,8 @@ impl Policy {
                 settings.rewrites.set_default(signum, Signum::STOP);
             }
         }
-        Self { settings, main, state: State::NEW }
+        let state = State::new(&settings.delays);
+        Self { settings, main, state }
     }
 
     /// What has happened so far.
@@ -98,7 +116,7 @@ impl Policy {
 
     /// Goes on from there.
     pub(crate) fn resume(&mut self, state: &State) {
-        self.state = *state;
+        self.state.clone_from(state);
     }
 
     /// The room that the actions of one event need at most.
@@ -122,17 +140,20 @@ impl Policy {
     }
 
     /// Adds to `actions` what is to be done about an event: [`Self::most_actions`] at most, so that there is no need for
-    /// memory.
-    pub(crate) fn decide(&mut self, now: Instant, event: Event, actions: &mut Vec<Action>) {
+    /// memory. The time is asked for only where it matters.
+    pub(crate) fn decide(&mut self, clock: Clock<'_>, event: Event, actions: &mut Vec<Action>) {
+        // Once, so that all of it happens in the same moment.
+        let moment = OnceCell::new();
+        let clock: Clock<'_> = &|| *moment.get_or_init(clock);
         match event {
             Event::Signal(signum, via) => {
                 actions.push(Action::Say(Line::Received(signum)));
-                self.on_signal(now, signum, via, actions);
+                self.on_signal(clock, signum, via, actions);
             }
             Event::Ended { pid, status } => {
                 actions.push(Action::Say(Line::ChildEnded { pid, status }));
                 if pid == self.main && self.state.ended.is_none() {
-                    self.on_end(now, status, actions);
+                    self.on_end(clock, status, actions);
                 } else {
                     actions.push(Action::Reap(pid));
                 }
@@ -153,21 +174,30 @@ impl Policy {
                 actions.push(Action::AwaitPlumbing);
                 actions.push(self.end(status));
             }
-            Event::Due => self.on_time(now, actions),
+            Event::Due => self.on_time(clock, actions),
         }
     }
 
+    /// Who gets what is to be sent when the command has ended.
+    fn rest(&self) -> Recipient {
+        if self.settings.drain.is_some() || self.lingers() {
+            return Recipient::Tree;
+        }
+        match self.settings.forward {
+            Forward::Child => Recipient::Nobody,
+            Forward::Group => Recipient::RestOfGroup(self.main),
+            Forward::Tree => Recipient::Tree,
+        }
+    }
+
+    /// Will the command's end lead to a signal to the group that it leads?
+    pub(crate) fn names_the_group_at_the_end(&self) -> bool {
+        self.state.ended.is_none() && matches!(self.rest(), Recipient::RestOfGroup(_))
+    }
+
     /// The command has ended.
-    fn on_end(&mut self, now: Instant, status: ExitStatus, actions: &mut Vec<Action>) {
-        let rest = if self.settings.drain.is_some() || self.lingers() {
-            Recipient::Tree
-        } else {
-            match self.settings.forward {
-                Forward::Child => Recipient::Nobody,
-                Forward::Group => Recipient::RestOfGroup(self.main),
-                Forward::Tree => Recipient::Tree,
-            }
-        };
+    fn on_end(&mut self, clock: Clock<'_>, status: ExitStatus, actions: &mut Vec<Action>) {
+        let rest = self.rest();
         self.state.ended = Some(status);
         if self.settings.drain.is_none() && !self.lingers() {
             // Whoever is left is sent one anyway.
@@ -176,18 +206,18 @@ impl Policy {
         // A stop that is among them isn't for us any more.
         for signum in Signum::all() {
             if let Some(held) = self.state.held.take(signum) {
-                self.forward(now, signum, held.via, rest, actions);
+                self.forward(clock, signum, held.via, rest, actions);
             }
         }
         if self.lingers() {
             actions.push(Action::Reap(self.main));
             actions.push(Action::Say(Line::Lingering));
         } else if let Some(limit) = self.settings.drain {
-            self.start_drain(now, limit, actions);
+            self.start_drain(clock, limit, actions);
             actions.push(Action::Reap(self.main));
             actions.push(Action::Say(Line::Draining));
         } else {
-            self.forward(now, Signum::TERM, Via::Direct, rest, actions);
+            self.forward(clock, Signum::TERM, Via::Direct, rest, actions);
             actions.push(Action::Reap(self.main));
             self.exit(status, actions);
         }
@@ -218,7 +248,7 @@ impl Policy {
         }
     }
 
-    fn on_signal(&mut self, now: Instant, signum: Signum, via: Via, actions: &mut Vec<Action>) {
+    fn on_signal(&mut self, clock: Clock<'_>, signum: Signum, via: Via, actions: &mut Vec<Action>) {
         if via == Via::HandOff {
             actions.push(Action::Say(Line::HandOffIgnored(signum)));
         } else if signum == Signum::CHLD {
@@ -226,27 +256,28 @@ impl Policy {
         } else if let Some(duration) = self.settings.delays.get(signum)
             // When the command has ended there is nothing left to wait for.
             && (self.state.ended.is_none() || self.lingers())
-            && self.state.held.hold(signum, Held { until: now.checked_add(duration), via })
+            && self.state.held.hold(signum, Held { until: clock().checked_add(duration), via })
         {
             actions.push(Action::Say(Line::Holding(signum, duration)));
         } else {
             // If it is held, both go on as one.
             self.state.held.take(signum);
-            self.pass_on(now, signum, via, self.recipient(), actions);
+            self.pass_on(clock, signum, via, self.recipient(), actions);
         }
     }
 
     /// Passes those on that have been held for long enough.
-    fn let_go(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    fn let_go(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
+        let now = clock();
         for signum in Signum::all() {
             if let Some(held) = self.state.held.take_if(signum, |held| held.until.is_some_and(|until| until <= now)) {
-                self.pass_on(now, signum, held.via, self.recipient(), actions);
+                self.pass_on(clock, signum, held.via, self.recipient(), actions);
             }
         }
     }
 
-    fn pass_on(&mut self, now: Instant, signum: Signum, via: Via, to: Recipient, actions: &mut Vec<Action>) {
-        self.forward(now, signum, via, to, actions);
+    fn pass_on(&mut self, clock: Clock<'_>, signum: Signum, via: Via, to: Recipient, actions: &mut Vec<Action>) {
+        self.forward(clock, signum, via, to, actions);
         if signum.suspends_a_job() {
             actions.push(Action::Say(Line::Suspending));
             actions.push(Action::StopOurselves);
@@ -258,7 +289,7 @@ impl Policy {
         self.settings.rewrites.get(signum).unwrap_or(Outcome::Becomes(signum))
     }
 
-    fn forward(&mut self, now: Instant, signum: Signum, via: Via, recipient: Recipient, actions: &mut Vec<Action>) {
+    fn forward(&mut self, clock: Clock<'_>, signum: Signum, via: Via, recipient: Recipient, actions: &mut Vec<Action>) {
         if let Some(outcome) = self.settings.rewrites.get(signum) {
             let to = match outcome {
                 Outcome::Dropped => None,
@@ -296,7 +327,7 @@ impl Policy {
                     | Recipient::Nobody => {}
                 }
                 if (signum.shuts_down() || to.shuts_down()) && recipient != Recipient::Untold {
-                    self.on_shutdown(now, actions);
+                    self.on_shutdown(clock, actions);
                 }
             }
         }

@@ -17,18 +17,18 @@ use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::sys::children::{self, Change, Nothing};
 use crate::sys::parent;
-use crate::sys::signals::{self, Origin, Received};
+use crate::sys::signals::{self, Received, Sender};
 
 /// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
 /// is in `earlier` has happened already and comes first.
 pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid, earlier: Vec<Event>) -> ExitStatus {
-    let mut events = Events { main, earlier: earlier.into_iter(), collected: None };
+    let mut events = Events::new(main, earlier);
     let mut actions = Vec::with_capacity(policy.most_actions());
     loop {
         let event = events.next(policy, delivery);
         #[cfg(feature = "deliberate-panic")]
         panics::panic_deliberately(event);
-        policy.decide(Instant::now(), event, &mut actions);
+        policy.decide(&Instant::now, event, &mut actions);
         panics::remember(policy.state());
         for action in actions.drain(..) {
             match action {
@@ -38,9 +38,11 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                 Action::WakeIfStopped(recipient) => delivery.wake(recipient),
                 Action::Remind(signum, helpers) => delivery.remind(signum, helpers),
                 Action::KillAll => delivery.kill_all(),
-                Action::CollectChildren => events.collected = Some(0),
+                Action::CollectChildren => events.collect(policy, delivery),
                 Action::Reap(pid) => {
-                    children::reap(pid);
+                    if events.taken != Some(pid) {
+                        children::reap(pid);
+                    }
                     delivery.forget(pid);
                 }
                 Action::Release(pid, signum) => children::release(pid, signum),
@@ -58,9 +60,8 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
 /// Reaps the children that whoever executed us had (`exec dumb-init ... < <(command)`) and that have ended already: their
 /// SIGCHLD may have come before we could block it, and would never be followed by another.
 pub(crate) fn collect_older_children() {
-    while let Ok(Change::Ended { pid, status }) = children::look() {
+    while let Ok(Change::Ended { pid, status }) = children::take() {
         logging::say(Line::ChildEnded { pid, status });
-        children::reap(pid);
     }
 }
 
@@ -84,9 +85,27 @@ struct Events {
     earlier: vec::IntoIter<Event>,
     /// How many children were collected at a stretch; `None` where there is nothing to collect.
     collected: Option<u32>,
+    /// The child that the last SIGCHLD told of. Others may have ended, too.
+    told_of: Option<Pid>,
+    /// Is a child reaped before it is told what to do about its end?
+    takes: bool,
+    /// The one for which that was done last.
+    taken: Option<Pid>,
 }
 
 impl Events {
+    fn new(main: Pid, earlier: Vec<Event>) -> Self {
+        Self { main, earlier: earlier.into_iter(), collected: None, told_of: None, takes: false, taken: None }
+    }
+
+    /// Has the children be collected that have ended. One by one, looked at first, if it may be the command, and its number
+    /// matters then.
+    fn collect(&mut self, policy: &Policy, delivery: &mut Delivery) {
+        self.collected = Some(0);
+        let is_other = self.told_of.is_some_and(|child| child != self.main);
+        self.takes = is_other && (!policy.names_the_group_at_the_end() || delivery.holds_group(self.main));
+    }
+
     /// The next event. Sleeps until there is one.
     fn next(&mut self, policy: &Policy, delivery: &mut Delivery) -> Event {
         if let Some(collected) = self.collected {
@@ -101,9 +120,15 @@ impl Events {
             } else {
                 0
             };
-            match children::look() {
+            match if self.takes { children::take() } else { children::look() } {
                 Ok(change) => {
                     self.collected = Some(collected.saturating_add(1));
+                    if let Change::Ended { pid, .. } = change {
+                        self.taken = self.takes.then_some(pid);
+                        if self.takes {
+                            delivery.forget(pid);
+                        }
+                    }
                     return told(change);
                 }
                 Err(nothing) => {
@@ -130,19 +155,19 @@ impl Events {
     }
 
     /// Makes an event of a signal.
-    fn arrival(&self, Received { signum, origin, sender }: Received, policy: &Policy) -> Event {
+    fn arrival(&mut self, Received { signum, sender, child }: Received, policy: &Policy) -> Event {
+        if signum == Signum::CHLD {
+            self.told_of = child;
+        }
         match sender {
-            Some((pid, uid)) => logging::say(Line::Sender { signum, pid, uid }),
+            Some(Sender { pid, uid, .. }) => logging::say(Line::Sender { signum, pid, uid }),
             // Of a death there is more to be said, elsewhere.
             None if signum == Signum::CHLD => {}
             None => logging::say(Line::FromKernel(signum)),
         }
         let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
-        let via = match origin {
-            Origin::Kernel if signum.comes_from_a_key() && in_our_group() => Via::SharedGroup,
-            Origin::Kernel | Origin::Ourselves | Origin::Other => Via::Direct,
-        };
-        Event::Signal(signum, via)
+        let is_key = sender.is_none() && signum.comes_from_a_key();
+        Event::Signal(signum, if is_key && in_our_group() { Via::SharedGroup } else { Via::Direct })
     }
 }
 
@@ -189,10 +214,10 @@ mod tests {
         let count = allocations::of(|| {
             for policy in &mut policies {
                 for signum in (1..=64).filter_map(Signum::new) {
-                    policy.decide(Instant::now(), Event::Signal(signum, Via::Direct), &mut actions);
+                    policy.decide(&Instant::now, Event::Signal(signum, Via::Direct), &mut actions);
                     actions.clear();
                 }
-                policy.decide(Instant::now(), Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
+                policy.decide(&Instant::now, Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
                 actions.clear();
             }
             lines.iter().copied().for_each(logging::say);

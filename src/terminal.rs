@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use crate::logging::{self, Line};
 use crate::policy::{Event, Via};
 use crate::signal::Signum;
-use crate::sys::signals::{self, Origin, Received};
+use crate::sys::signals::{self, Received, Sender};
 use crate::sys::{fds, tty};
 
 /// What the kernel sends for a terminal that is given up (`tty_ioctl(4)`).
@@ -50,15 +50,12 @@ pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
     (hand_over, signals)
 }
 
-fn take_pending(way: impl Fn(Origin) -> Via) -> Vec<Event> {
+fn take_pending(way: impl Fn(Option<Sender>) -> Via) -> Vec<Event> {
     let received = HAND_OFF.into_iter().filter_map(signals::take_pending);
-    received.map(|Received { signum, origin, sender: _ }| Event::Signal(signum, way(origin))).collect()
+    received.map(|Received { signum, sender, child: _ }| Event::Signal(signum, way(sender))).collect()
 }
 
 /// The kernel sends these two in our name; one of somebody else's may have come in the same moment.
-fn way_of_the_hand_off(origin: Origin) -> Via {
-    match origin {
-        Origin::Ourselves => Via::HandOff,
-        Origin::Kernel | Origin::Other => Via::Direct,
-    }
+fn way_of_the_hand_off(sender: Option<Sender>) -> Via {
+    if sender.is_some_and(|sender| sender.is_us()) { Via::HandOff } else { Via::Direct }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Via;
 use crate::duration::Delay;
-use crate::signal::{PerSignal, Signum};
+use crate::signal::Signum;
 
 /// For how long each signal is held.
 #[derive(Clone, Debug)]
@@ -36,37 +36,61 @@ pub(super) struct Held {
     pub(super) via: Via,
 }
 
-/// Those that are held.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HeldSignals(PerSignal<Held>);
+/// Those that are held, each of them once.
+#[derive(Debug, Default)]
+pub(super) struct HeldSignals(Vec<(Signum, Held)>);
 
 impl HeldSignals {
-    pub(super) const NONE: Self = Self(PerSignal::NONE);
+    /// None yet, and no need for memory later.
+    pub(super) fn with_room_for(delays: &Delays) -> Self {
+        Self(Vec::with_capacity(delays.count()))
+    }
 
     /// Holds a signal, unless it is held already: then both go on as one.
     pub(super) fn hold(&mut self, signum: Signum, held: Held) -> bool {
-        let place = self.0.place(signum).filter(|place| place.is_none());
-        place.map(|place| *place = Some(held)).is_some()
+        let is_new = self.place(signum).is_none();
+        if is_new {
+            self.0.push((signum, held));
+        }
+        is_new
     }
 
     /// Lets go of a signal, if it is held.
     pub(super) fn take(&mut self, signum: Signum) -> Option<Held> {
-        self.0.place(signum)?.take()
+        self.take_if(signum, |_| true)
     }
 
     /// Lets go of a signal, if it is held and that is so.
     pub(super) fn take_if(&mut self, signum: Signum, is_so: impl Fn(&Held) -> bool) -> Option<Held> {
-        self.0.place(signum)?.take_if(|held| is_so(held))
+        let place = self.place(signum)?;
+        self.0.get(place).is_some_and(|(_, held)| is_so(held)).then(|| self.0.swap_remove(place).1)
     }
 
     /// Is this one held?
     #[cfg(test)]
     pub(super) fn has(&self, signum: Signum) -> bool {
-        self.0.get(signum).is_some()
+        self.place(signum).is_some()
     }
 
     /// When the next one's time comes.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.0.values().filter_map(|held| held.until).min()
+        self.0.iter().filter_map(|(_, held)| held.until).min()
+    }
+
+    fn place(&self, signum: Signum) -> Option<usize> {
+        self.0.iter().position(|&(other, _)| other == signum)
+    }
+}
+
+impl Clone for HeldSignals {
+    /// With the same room.
+    fn clone(&self) -> Self {
+        let mut clone = Self(Vec::with_capacity(self.0.capacity()));
+        clone.clone_from(self);
+        clone
+    }
+
+    fn clone_from(&mut self, other: &Self) {
+        self.0.clone_from(&other.0);
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! `--drain` and `--kill-after`: who is asked to end and when, and what becomes of those who don't.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Action, Policy, Recipient, Via};
+use super::{Action, Clock, Policy, Recipient, Via};
 use crate::duration::Limit;
 use crate::ledger::Helpers;
 use crate::rewrite::Outcome;
@@ -20,17 +20,17 @@ const PATIENCE_WITH_HELPERS: Duration = Duration::from_secs(30);
 
 impl Policy {
     /// Asks everybody to end who hasn't been asked yet.
-    pub(super) fn start_drain(&mut self, now: Instant, limit: Limit, actions: &mut Vec<Action>) {
+    pub(super) fn start_drain(&mut self, clock: Clock<'_>, limit: Limit, actions: &mut Vec<Action>) {
         if self.state.draining.is_some() {
             return;
         }
         self.state.draining = Some(Helpers::Spared);
         self.state.kills = 0;
         if self.outcome(Signum::TERM) != Outcome::Dropped {
-            self.state.helpers_until = now.checked_add(PATIENCE_WITH_HELPERS);
+            self.state.helpers_until = clock().checked_add(PATIENCE_WITH_HELPERS);
         }
-        self.kill_at(now, limit);
-        self.forward(now, Signum::TERM, Via::Direct, Recipient::Untold, actions);
+        self.kill_at(clock, limit);
+        self.forward(clock, Signum::TERM, Via::Direct, Recipient::Untold, actions);
     }
 
     /// Asks those who have turned up since the drain began.
@@ -41,22 +41,24 @@ impl Policy {
     }
 
     /// Sets the deadline, unless it is earlier already.
-    fn kill_at(&mut self, now: Instant, limit: Limit) {
+    fn kill_at(&mut self, clock: Clock<'_>, limit: Limit) {
         let at = match limit {
             Limit::Never => None,
             // A time that no clock can tell never comes.
-            Limit::After(duration) => now.checked_add(duration),
+            Limit::After(duration) => clock().checked_add(duration),
         };
         self.state.kill_at = [self.state.kill_at, at].into_iter().flatten().min();
         // Nobody is to be killed who wasn't asked before.
         if let (Some(until), Some(kill_at)) = (self.state.helpers_until, self.state.kill_at) {
+            let now = clock();
             let half = kill_at.saturating_duration_since(now).checked_div(2).unwrap_or_default();
             self.state.helpers_until = now.checked_add(half).map(|half| half.min(until));
         }
     }
 
-    pub(super) fn on_time(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        self.let_go(now, actions);
+    pub(super) fn on_time(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
+        self.let_go(clock, actions);
+        let now = clock();
         if self.state.helpers_until.is_some_and(|until| until <= now) {
             self.state.helpers_until = None;
             self.state.draining = Some(Helpers::Due);
@@ -78,15 +80,15 @@ impl Policy {
     }
 
     /// A signal was forwarded by which everybody is asked to end.
-    pub(super) fn on_shutdown(&mut self, now: Instant, actions: &mut Vec<Action>) {
+    pub(super) fn on_shutdown(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
         if !self.state.asked_to_end {
             self.state.asked_to_end = true;
-            self.kill_at(now, self.settings.kill_after);
+            self.kill_at(clock, self.settings.kill_after);
         }
         if let Some(limit) = self.settings.drain
             && self.lingers()
         {
-            self.start_drain(now, limit, actions);
+            self.start_drain(clock, limit, actions);
         }
     }
 }

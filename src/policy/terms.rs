@@ -2,6 +2,8 @@
 //!
 //! The terms in which the policy is told what has happened and says what to do.
 
+use std::time::Instant;
+
 use nix::unistd::Pid;
 
 use crate::ledger::Helpers;
@@ -45,6 +47,9 @@ impl Value for Forward {
         }
     }
 }
+
+/// Tells the time.
+pub(crate) type Clock<'a> = &'a dyn Fn() -> Instant;
 
 /// Something that has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

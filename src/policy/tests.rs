@@ -53,7 +53,7 @@ fn decide(policy: &mut Policy, event: Event) -> Vec<Action> {
 
 fn decide_at(policy: &mut Policy, now: Instant, event: Event) -> Vec<Action> {
     let mut actions = Vec::new();
-    policy.decide(now, event, &mut actions);
+    policy.decide(&|| now, event, &mut actions);
     assert!(actions.len() <= policy.most_actions(), "{event:?}: {actions:?}");
     assert!(policy.deadline().is_none_or(|deadline| event != Event::Due || deadline > now), "{actions:?}");
     actions

@@ -17,9 +17,4 @@ impl<T: Copy> PerSignal<T> {
     pub(crate) fn get(&self, signum: Signum) -> Option<T> {
         self.0.get(usize::from(signum.number())).copied().flatten()
     }
-
-    /// What there is, whatever the signal.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().flatten()
-    }
 }

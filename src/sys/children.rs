@@ -1,9 +1,10 @@
 //! What became of our children?
 //!
-//! A death is looked at first and reaped later (`WNOWAIT`), so that the decision what to do about it is made while the
-//! PID, and the number of the group that the process led, can't yet belong to someone else. Where a sandbox refuses
-//! waitid(2), wait4(2) does both at once: then the last SIGTERM goes to a group whose leader is reaped already, and whose
-//! number is still its own as long as it has a member.
+//! Where the number of the process, or of the group that it led, matters for what is to be done about its death, that is
+//! looked at first and reaped later (`WNOWAIT`), so that the number can't yet belong to someone else. Else a child is reaped
+//! and told of by a single call: there may be thousands of them. Where a sandbox refuses waitid(2), wait4(2) does both at
+//! once: then the last SIGTERM goes to a group whose leader is reaped already, and whose number is still its own as long as
+//! it has a member.
 
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -38,7 +39,19 @@ pub(crate) enum Nothing {
 /// # Errors
 /// That there is nothing to tell.
 pub(crate) fn look() -> Result<Change, Nothing> {
-    let info = match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | libc::WNOWAIT) {
+    next(libc::WNOWAIT)
+}
+
+/// Reaps a child that has ended, and tells of it.
+///
+/// # Errors
+/// That there is nothing to tell.
+pub(crate) fn take() -> Result<Change, Nothing> {
+    next(0)
+}
+
+fn next(options: i32) -> Result<Change, Nothing> {
+    let info = match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | options) {
         Ok(info) => info,
         Err(Errno::ECHILD) => return Err(Nothing::Left),
         Err(_refused) => return look_and_reap(),

@@ -5,9 +5,9 @@
 //! kernel), so no handler is needed. The system calls are made directly: the C libraries' sets leave out the signals
 //! that they use themselves (32 and 33 with glibc, 32 to 34 with musl), and SIGRTMIN is among those.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_uint};
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -55,21 +55,26 @@ pub(super) fn unblock(signals: &[Signum]) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) signum: Signum,
-    pub(crate) origin: Origin,
-    /// The process that sent it, 0 where that is in a namespace that we don't see into, and its user; `None` where the
-    /// kernel did.
-    pub(crate) sender: Option<(Pid, u32)>,
+    /// `None` where the kernel sent it of its own accord: a key on the terminal, a child's death.
+    pub(crate) sender: Option<Sender>,
+    /// The child of which the kernel tells by it.
+    pub(crate) child: Option<Pid>,
 }
 
-/// Who sent a signal.
+/// The process that sent a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    /// The kernel of its own accord: a key on the terminal, a child's death.
-    Kernel,
-    /// This process, be it through a system call that signals its own group.
-    Ourselves,
-    /// Some other process.
-    Other,
+pub(crate) struct Sender {
+    /// 0 where it is in a namespace that we don't see into.
+    pub(crate) pid: Pid,
+    pub(crate) uid: u32,
+    code: c_int,
+}
+
+impl Sender {
+    /// Is it this process, be it through a system call that signals its own group?
+    pub(crate) fn is_us(&self) -> bool {
+        matches!(self.code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE) && self.pid == getpid()
+    }
 }
 
 /// Waits for `set`, for ever or not at all. `None` where nothing is pending.
@@ -84,20 +89,15 @@ fn fetch(set: KernelSet, timeout: *const libc::timespec) -> Option<Received> {
     let signum = i32::try_from(number).ok().and_then(Signum::new)?;
     // SAFETY: zeros are a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
+    // SAFETY: all of it is initialised, whatever the kernel has filled in; where it isn't the sender or the child (with timers
+    // and asynchronous I/O, which nobody sets up here, and with faults), nobody looks at it.
+    let pid = Pid::from_raw(unsafe { info.si_pid() });
     // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
-    let sender = (info.si_code <= 0).then(|| {
-        // SAFETY: all of it is initialised, whatever the kernel has filled in; with these codes that is the sender, but for
-        // those of timers and of asynchronous I/O, which nobody sets up here.
-        let pid = unsafe { info.si_pid() };
-        // SAFETY: as above.
-        (Pid::from_raw(pid), unsafe { info.si_uid() })
-    });
-    let origin = match (info.si_code, sender) {
-        (libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE, Some((pid, _))) if pid == getpid() => Origin::Ourselves,
-        (_, Some(_)) => Origin::Other,
-        (_, None) => Origin::Kernel,
-    };
-    Some(Received { signum, origin, sender })
+    let is_sent = info.si_code <= 0;
+    // SAFETY: as above.
+    let sender = is_sent.then(|| Sender { pid, uid: unsafe { info.si_uid() }, code: info.si_code });
+    let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
+    Some(Received { signum, sender, child })
 }
 
 /// Sleeps until a signal is there, and fetches the one that the kernel delivers first.
@@ -209,6 +209,40 @@ impl Target {
             }
         }
     }
+}
+
+/// A process group that stays the one that it is when its leader has been reaped: that one is held by a pidfd, for the rest
+/// of our life.
+#[derive(Clone, Copy)]
+pub(crate) struct HeldGroup(RawFd);
+
+/// pidfd_send_signal(2): the group that the process leads.
+const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
+
+impl HeldGroup {
+    /// The group of this leader, who has not been reaped. `None` where the kernel has nothing like that (before 6.9), a sandbox
+    /// refuses it, or we may not signal it.
+    pub(crate) fn of(leader: Pid) -> Option<Self> {
+        match Target::open(leader) {
+            Ok(Target::Pidfd(fd, _)) if send_to_group_of(fd.as_raw_fd(), 0).is_ok() => Some(Self(fd.into_raw_fd())),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
+    /// Sends a signal to every member that we may signal.
+    ///
+    /// # Errors
+    /// As [`send_to_group`].
+    pub(crate) fn send(self, signum: Signum) -> nix::Result<()> {
+        send_to_group_of(self.0, signum.raw())
+    }
+}
+
+fn send_to_group_of(pidfd: RawFd, number: c_int) -> nix::Result<()> {
+    let none = ptr::null::<libc::siginfo_t>();
+    // SAFETY: no information is passed, so that no memory is read.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, number, none, PIDFD_SIGNAL_PROCESS_GROUP) };
+    Errno::result(result).map(drop)
 }
 
 /// Stops this process until it gets SIGCONT. As PID 1 of a namespace it goes on at once: the kernel stops no init.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-use super::{Case, Init, is_root};
+use super::{Case, Init, Setting, is_root};
 use crate::support::trace::Traced;
 use crate::support::{procfs, role, send, without_pids};
 
@@ -83,8 +83,15 @@ pub fn real_time_signals_are_forwarded_and_reported(case: Case) {
 }
 
 pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
+    the_leader_ends(case, "\"$@\" & while read line; do exit 6; done", false);
+    // The SIGCHLD that the init gets tells of an orphan, and the leader's death comes with it.
+    if case.setting == Setting::Pid1 {
+        the_leader_ends(case, "\"$@\" & (sleep 1000 &) ; while read line; do exit 6; done", true);
+    }
+}
+
+fn the_leader_ends(case: Case, script: &str, after_an_orphan: bool) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    let script = "\"$@\" & while read line; do exit 6; done";
     let running = case
         .start()
         .words(["sh", "-c", script, "sh"])
@@ -97,7 +104,13 @@ pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
     let number: i32 = pids.split_whitespace().last().expect("a PID").parse().expect("a number");
 
     // While the init is held, the command ends, and signals come.
+    let children = || procfs::children(running.pid());
+    procfs::wait_until("orphans are adopted", || children().len() == 1 + usize::from(after_an_orphan));
     let init = Traced::hold(running.pid()).expect("ptrace(2)");
+    for orphan in children().into_iter().filter(|&child| child != command) {
+        send(orphan, libc::SIGKILL);
+        procfs::wait_for_state(orphan, 'Z');
+    }
     writer.write_all(b"end\n").expect("the shell reads");
     procfs::wait_for_state(command, 'Z');
     for signal in [libc::SIGUSR1, libc::SIGTERM, 40] {
@@ -105,7 +118,14 @@ pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
     }
     let mut reaped = false;
     let mut too_late = Vec::new();
+    let mut rest_is_asked = false;
     for (call, result) in init.calls_until_its_end() {
+        rest_is_asked |= match call.number {
+            libc::SYS_kill => call.int(0) == -number && call.int(1) == libc::SIGTERM,
+            // Of the init's pidfds only one that stands for the group is signalled here.
+            libc::SYS_pidfd_send_signal => result == 0 && call.int(1) == libc::SIGTERM,
+            _ => false,
+        };
         match call.number {
             libc::SYS_wait4 => reaped |= result == i64::from(number),
             libc::SYS_waitid => reaped |= result == 0 && call.int(3) & libc::WNOWAIT == 0,
@@ -114,6 +134,7 @@ pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
         }
     }
     assert!(reaped, "{running}");
+    assert!(rest_is_asked || case.init != Init::UnderTest, "{running}");
     assert!(too_late.is_empty(), "signals {too_late:?} were sent to a number that may be another's\n{running}");
     running.outcome().expect_code(6);
 }

@@ -51,17 +51,17 @@ impl Run<'_, '_> {
         let mut actions = Vec::new();
         let ended = Event::Ended { pid: main, status: ExitStatus::SUCCESS };
         if self.main.is_none() {
-            policy.decide(now, ended, &mut actions);
+            policy.decide(&|| now, ended, &mut actions);
             actions.clear();
         }
         let kills_before = policy.kills_at();
-        policy.decide(now, Event::Signal(message.signum, Via::Direct), &mut actions);
+        policy.decide(&|| now, Event::Signal(message.signum, Via::Direct), &mut actions);
         let held = actions.iter().find_map(|action| {
             if let Action::Say(Line::Holding(_, duration)) = action { Some(*duration) } else { None }
         });
         let forwarded_at = held.and_then(|duration| now.checked_add(duration)).unwrap_or(now);
         if held.is_some() {
-            policy.decide(forwarded_at, Event::Due, &mut actions);
+            policy.decide(&|| forwarded_at, Event::Due, &mut actions);
         }
         let mut told = Ledger::default();
         let sent = self.act(&actions, message.asks_to_end, &mut told);
@@ -89,7 +89,7 @@ impl Run<'_, '_> {
         let now = self.scenario.now;
         let before = policy.kills_at();
         let mut actions = Vec::new();
-        policy.decide(now, ended, &mut actions);
+        policy.decide(&|| now, ended, &mut actions);
         let is_left = self.main.is_some() && actions.iter().any(|action| matches!(action, Action::Exit(_)));
         let rest = if is_left {
             Rest::IsLeft
@@ -128,7 +128,7 @@ impl Run<'_, '_> {
         self.to.when = When::AfterMain;
         for _ in 0..MOST_REMINDERS {
             let mut actions = Vec::new();
-            policy.decide(now, Event::Collected, &mut actions);
+            policy.decide(&|| now, Event::Collected, &mut actions);
             let before = self.forecast.arrivals.len();
             self.act(&actions, true, told);
             if self.forecast.arrivals.len() == before {
