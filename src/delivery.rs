@@ -16,7 +16,7 @@ use crate::plumbing;
 use crate::policy::{Noted, Recipient};
 use crate::process::{self, CommandLine, Moment, Process, State};
 use crate::signal::Signum;
-use crate::sys::signals::{self, HeldGroup};
+use crate::sys::signals;
 use crate::sys::{capabilities, children};
 
 mod walk;
@@ -28,8 +28,6 @@ use walk::{Walk, target_of};
 pub(crate) struct Delivery {
     /// The command's process, as long as it hasn't been reaped: whoever has its number then is another.
     main: Option<Pid>,
-    /// Its group.
-    group: Hold,
     /// Children from before our exec, which may be a part of our own plumbing.
     older_children: Vec<Pid>,
     /// Who has got the drain's signal.
@@ -42,20 +40,11 @@ pub(crate) struct Delivery {
     is_hiding_said: bool,
 }
 
-/// Is the command's group held?
-#[derive(Clone, Copy)]
-enum Hold {
-    NotTried,
-    Held(HeldGroup),
-    Impossible,
-}
-
 impl Delivery {
     /// Prepares for signals to the command that runs as `main`.
     pub(crate) fn new(main: Pid, older_children: Vec<Pid>) -> Self {
         Self {
             main: Some(main),
-            group: Hold::NotTried,
             older_children,
             told: Ledger::default(),
             is_told_without_proc: false,
@@ -68,14 +57,6 @@ impl Delivery {
     pub(crate) fn forget(&mut self, pid: Pid) {
         self.main = self.main.filter(|&main| main != pid);
         self.older_children.retain(|&child| child != pid);
-    }
-
-    /// Holds the command's group, so that it can be signalled when the command has been reaped. False where that can't be.
-    pub(crate) fn holds_group(&mut self, main: Pid) -> bool {
-        if matches!(self.group, Hold::NotTried) {
-            self.group = HeldGroup::of(main).map_or(Hold::Impossible, Hold::Held);
-        }
-        matches!(self.group, Hold::Held(_))
     }
 
     /// Forgets the children that were reaped without our taking note of it.
@@ -109,13 +90,11 @@ impl Delivery {
             Recipient::Process(pid) => {
                 (pid, self.account_for(signum, noted, is_recipient, || signals::send_to_process(pid, signum)))
             }
-            Recipient::Group(group) | Recipient::RestOfGroup(group) => {
-                let group_is = self.group;
-                let send = || match (group_is, recipient) {
-                    (Hold::Held(group), Recipient::RestOfGroup(_)) => group.send(signum),
-                    _ => signals::send_to_group(group, signum),
-                };
-                (group, self.account_for(signum, noted, is_recipient, send))
+            Recipient::Group(group) => {
+                (group, self.account_for(signum, noted, is_recipient, || signals::send_to_group(group, signum)))
+            }
+            Recipient::RestOfGroup(group) => {
+                (group, self.account_for(signum, noted, is_recipient, || signals::send_to_rest_of_group(group, signum)))
             }
             Recipient::Tree => return self.forward_by_walk(signum, Walk::Forward, noted),
             Recipient::TreeOutsideOurGroup => return self.forward_by_walk(signum, Walk::ForwardOutsideOurGroup, noted),

@@ -22,6 +22,16 @@ use crate::supervisor;
 /// Where the policy was after the last event that it decided.
 static STATE: Mutex<Option<State>> = Mutex::new(None);
 
+/// How the command has ended, where it was reaped before that was decided about.
+static END: Mutex<Option<ExitStatus>> = Mutex::new(None);
+
+/// Puts aside how the command has ended, which nobody else can tell any more.
+pub(crate) fn remember_end(status: ExitStatus) {
+    if let Ok(mut end) = END.try_lock() {
+        *end = Some(status);
+    }
+}
+
 /// Puts aside where the policy is, for the case of a panic.
 pub(crate) fn remember(state: &State) {
     // Nobody else has it locked, for there is no other thread.
@@ -33,9 +43,9 @@ pub(crate) fn remember(state: &State) {
     }
 }
 
-/// From here on, a panic ends nothing. `end` is how this program ends when the command, which runs as `main`, has ended
+/// From here on, a panic ends nothing. `exit` is how this program ends when the command, which runs as `main`, has ended
 /// after that.
-pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, end: fn(ExitStatus)) {
+pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(ExitStatus)) {
     // There is room for the next ones from here on.
     remember(policy.state());
     let (policy, delivery) = (policy.clone(), delivery.clone());
@@ -46,12 +56,15 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, end: fn(E
         let (mut policy, mut delivery) = (policy.clone(), delivery.clone());
         if let Some(state) = STATE.try_lock().ok().and_then(|state| state.clone()) {
             policy.resume(&state);
-            if policy.waits_for_the_last() {
-                delivery.forget(main);
-            }
         }
+        let end = END.try_lock().ok().and_then(|end| *end);
+        if policy.waits_for_the_last() || end.is_some() {
+            delivery.forget(main);
+        }
+        let end = end.filter(|_| !policy.waits_for_the_last()).map(|status| Event::Ended { pid: main, status });
+        let earlier = end.into_iter().chain([children_may_have_ended]).collect();
         delivery.forget_who_is_no_child();
-        end(supervisor::supervise(&mut policy, &mut delivery, main, vec![children_may_have_ended]));
+        exit(supervisor::supervise(&mut policy, &mut delivery, main, earlier));
     }));
 }
 

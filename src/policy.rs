@@ -9,7 +9,7 @@
 //!   the kernel. One that is held counts as dropped only until it is let go. SIGCHLD is for us.
 //! - No signal is sent twice for one that came.
 //! - The command's process is reaped after the last signal to it or to its group, since its number may belong to someone
-//!   else from then on: nothing names a PID that was reaped.
+//!   else from then on. (Where it is reaped along with many others, its group is held; see `sys::signals`.)
 //! - [`Action::Exit`] is the last action there ever is. It comes with the end of the command, or, where that isn't to be
 //!   the end, with that of the last descendant, or when what is left doesn't even end by SIGKILL.
 //! - When it has been [`Event::Due`], [`Policy::deadline`] is in the future, so that nobody wakes up in vain.
@@ -190,9 +190,9 @@ impl Policy {
         }
     }
 
-    /// Will the command's end lead to a signal to the group that it leads?
-    pub(crate) fn names_the_group_at_the_end(&self) -> bool {
-        self.state.ended.is_none() && matches!(self.rest(), Recipient::RestOfGroup(_))
+    /// Who gets a signal because the command has ended. `None` where it has ended already.
+    pub(crate) fn recipient_at_the_end(&self) -> Option<Recipient> {
+        self.state.ended.is_none().then(|| self.rest())
     }
 
     /// The command has ended.

@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getpid};
 use crate::delivery::Delivery;
 use crate::logging::{self, Line};
 use crate::panics;
-use crate::policy::{Action, Event, Policy, Via};
+use crate::policy::{Action, Event, Policy, Recipient, Via};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::sys::children::{self, Change, Nothing};
@@ -38,9 +38,9 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                 Action::WakeIfStopped(recipient) => delivery.wake(recipient),
                 Action::Remind(signum, helpers) => delivery.remind(signum, helpers),
                 Action::KillAll => delivery.kill_all(),
-                Action::CollectChildren => events.collect(policy, delivery),
+                Action::CollectChildren => events.collect(policy),
                 Action::Reap(pid) => {
-                    if events.taken != Some(pid) {
+                    if events.reaped != Some(pid) {
                         children::reap(pid);
                     }
                     delivery.forget(pid);
@@ -86,24 +86,47 @@ struct Events {
     /// How many children were collected at a stretch; `None` where there is nothing to collect.
     collected: Option<u32>,
     /// The child that the last SIGCHLD told of. Others may have ended, too.
-    told_of: Option<Pid>,
-    /// Is a child reaped before it is told what to do about its end?
-    takes: bool,
-    /// The one for which that was done last.
-    taken: Option<Pid>,
+    sigchld_of: Option<Pid>,
+    collect: Collect,
+    /// The child of the last [`Event::Ended`], where it was reaped before.
+    reaped: Option<Pid>,
+}
+
+/// What is done about a child that has ended before it is decided what that leads to?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Collect {
+    /// Nothing: its number stays its own.
+    Look,
+    /// It is reaped.
+    Reap,
 }
 
 impl Events {
     fn new(main: Pid, earlier: Vec<Event>) -> Self {
-        Self { main, earlier: earlier.into_iter(), collected: None, told_of: None, takes: false, taken: None }
+        let earlier = earlier.into_iter();
+        Self { main, earlier, collected: None, sigchld_of: None, collect: Collect::Look, reaped: None }
     }
 
-    /// Has the children be collected that have ended. One by one, looked at first, if it may be the command, and its number
-    /// matters then.
-    fn collect(&mut self, policy: &Policy, delivery: &mut Delivery) {
+    /// Has the children be collected that have ended. Where the SIGCHLD told of another than the command there may be
+    /// thousands, so each takes a single call, although the command may be among them: provided that nothing is sent by its
+    /// number any more, or that the group with its number is held.
+    fn collect(&mut self, policy: &Policy) {
         self.collected = Some(0);
-        let is_other = self.told_of.is_some_and(|child| child != self.main);
-        self.takes = is_other && (!policy.names_the_group_at_the_end() || delivery.holds_group(self.main));
+        let is_other = self.sigchld_of.is_some_and(|child| child != self.main);
+        let reaps = is_other
+            && match policy.recipient_at_the_end() {
+                None | Some(Recipient::Nobody) => true,
+                Some(Recipient::RestOfGroup(leader)) => signals::hold_group(leader),
+                // Where there is no /proc, descendants are reached by the command's number.
+                Some(
+                    Recipient::Tree
+                    | Recipient::TreeOutsideOurGroup
+                    | Recipient::Untold
+                    | Recipient::Group(_)
+                    | Recipient::Process(_),
+                ) => false,
+            };
+        self.collect = if reaps { Collect::Reap } else { Collect::Look };
     }
 
     /// The next event. Sleeps until there is one.
@@ -120,15 +143,14 @@ impl Events {
             } else {
                 0
             };
-            match if self.takes { children::take() } else { children::look() } {
+            let change = match self.collect {
+                Collect::Look => children::look(),
+                Collect::Reap => children::take(),
+            };
+            match change {
                 Ok(change) => {
                     self.collected = Some(collected.saturating_add(1));
-                    if let Change::Ended { pid, .. } = change {
-                        self.taken = self.takes.then_some(pid);
-                        if self.takes {
-                            delivery.forget(pid);
-                        }
-                    }
+                    self.note(change, delivery);
                     return told(change);
                 }
                 Err(nothing) => {
@@ -139,6 +161,10 @@ impl Events {
             }
         }
         if let Some(event) = self.earlier.next() {
+            // One that is told from before was reaped.
+            if let Event::Ended { pid, .. } = event {
+                self.reaped = Some(pid);
+            }
             return event;
         }
         while let Some(deadline) = policy.deadline() {
@@ -154,10 +180,22 @@ impl Events {
         self.arrival(signals::wait(), policy)
     }
 
+    /// Takes note of what was reaped.
+    fn note(&mut self, change: Change, delivery: &mut Delivery) {
+        self.reaped = None;
+        if let (Collect::Reap, Change::Ended { pid, status }) = (self.collect, change) {
+            self.reaped = Some(pid);
+            delivery.forget(pid);
+            if pid == self.main {
+                panics::remember_end(status);
+            }
+        }
+    }
+
     /// Makes an event of a signal.
     fn arrival(&mut self, Received { signum, sender, child }: Received, policy: &Policy) -> Event {
         if signum == Signum::CHLD {
-            self.told_of = child;
+            self.sigchld_of = child;
         }
         match sender {
             Some(Sender { pid, uid, .. }) => logging::say(Line::Sender { signum, pid, uid }),

@@ -56,7 +56,7 @@ pub(crate) type Clock<'a> = &'a dyn Fn() -> Instant;
 pub(crate) enum Event {
     /// A signal has come.
     Signal(Signum, Via),
-    /// A child has ended. It is not reaped yet.
+    /// A child has ended.
     Ended { pid: Pid, status: ExitStatus },
     /// A child that we trace unasked is stopped, about to act on this signal.
     Trapped { pid: Pid, signum: Option<Signum> },

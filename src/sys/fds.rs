@@ -71,8 +71,16 @@ pub(crate) fn open(path: &CStr) -> nix::Result<OwnedFd> {
     let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: `path` is a C string; without O_CREAT there is no further argument.
     let low = own(unsafe { libc::open(path.as_ptr(), flags) })?;
+    above_the_standard_ones(&low)
+}
+
+/// The same open file by a descriptor that is none of the standard three.
+///
+/// # Errors
+/// fcntl(2): EMFILE.
+pub(super) fn above_the_standard_ones(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     // SAFETY: F_DUPFD_CLOEXEC takes a number and touches no memory.
-    own(unsafe { libc::fcntl(low.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST_OTHER) })
+    own(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST_OTHER) })
 }
 
 fn own(result: RawFd) -> nix::Result<OwnedFd> {

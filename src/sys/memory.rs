@@ -1,10 +1,12 @@
 //! Where does the little memory come from that a start needs?
 //!
 //! From the program itself, as long as that suffices, and then from the C library. A start needs a few kilobytes in a few
-//! dozen pieces of as many sizes, and a stack for the child. musl's allocator maps pages for each size, and these calls take
-//! longer than all that is done with the memory; docs/benchmarks.md has what is gained. A piece that is given back is used
-//! again only where it was the last one, as a vector's is that grows: a start takes, and life after that needs next to
-//! nothing.
+//! dozen blocks of as many sizes, and a stack for the child. musl's allocator maps pages for each size, and these calls take
+//! longer than all that is done with the memory; docs/benchmarks.md has what is gained.
+//!
+//! A bump allocator: each byte of the heap below `used` belongs to one block, or to one that was given back while it wasn't
+//! the last, and only the last block can grow in its place or be used again, as a vector's is that grows. A start takes, and
+//! life after that needs next to nothing.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -16,12 +18,14 @@ use std::sync::{Mutex, PoisonError};
 const PAGE: usize = 4096;
 /// What the frames take of a child that executes the command and says nothing.
 const OF_A_QUIET_CHILD: usize = 1536;
-/// Room for the child's frames, those of formatting a line included. What isn't touched costs nothing.
+/// Room for the child's frames, those of formatting a line included, of which a debug build takes 8 kB. What isn't touched
+/// costs nothing.
 const STACK_BYTES: usize = 31 * PAGE + OF_A_QUIET_CHILD;
 /// More than a start without options needs.
 const HEAP_BYTES: usize = 4 * PAGE;
-/// Every piece begins at a multiple of it. It suffices for what is no vector register.
+/// Every block begins at a multiple of it, and so does the stack. Whatever wants more is left to the C library.
 const ALIGN: usize = 16;
+const _: () = assert!(STACK_BYTES.is_multiple_of(ALIGN));
 
 #[cfg_attr(not(test), global_allocator)]
 static MEMORY: Memory = Memory::new();
@@ -31,7 +35,7 @@ static MEMORY: Memory = Memory::new();
 struct Memory {
     stack: UnsafeCell<[u8; STACK_BYTES]>,
     /// Who has it uses the stack.
-    stack_is_used: Mutex<()>,
+    stack_lock: Mutex<()>,
     /// So many bytes of the heap are taken, from its beginning.
     used: AtomicUsize,
     heap: UnsafeCell<Heap>,
@@ -46,7 +50,7 @@ unsafe impl Sync for Memory {}
 
 /// Calls `run` with a stack: with its end, since it grows downwards, aligned as the ABI wants it.
 pub(super) fn with_stack<R>(run: impl FnOnce(*mut c_void) -> R) -> R {
-    let _one_at_a_time = MEMORY.stack_is_used.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one_at_a_time = MEMORY.stack_lock.lock().unwrap_or_else(PoisonError::into_inner);
     // SAFETY: one past the end of it.
     run(unsafe { MEMORY.stack.get().cast::<c_void>().add(STACK_BYTES) })
 }
@@ -56,34 +60,37 @@ impl Memory {
     const fn new() -> Self {
         Self {
             stack: UnsafeCell::new([0; STACK_BYTES]),
-            stack_is_used: Mutex::new(()),
+            stack_lock: Mutex::new(()),
             used: AtomicUsize::new(0),
             heap: UnsafeCell::new(Heap([0; HEAP_BYTES])),
         }
     }
 
-    /// Takes a piece. `None` where there is no room for it.
+    /// Takes a block. `None` where there is no room for it.
     fn take(&self, layout: Layout) -> Option<*mut u8> {
-        let size = rounded(layout.size()).filter(|&size| size <= HEAP_BYTES && layout.align() <= ALIGN)?;
-        // A write from the beginning: a read before it would be a page fault of its own.
-        let first = self.used.fetch_add(size, Ordering::Relaxed);
-        if first.saturating_add(size) > HEAP_BYTES {
-            self.used.fetch_sub(size, Ordering::Relaxed);
-            return None;
+        let size = rounded(layout.size()).filter(|_| layout.align() <= ALIGN)?;
+        // A guess, so that the first access is a write: a read before it would be a page fault of its own.
+        let mut first = 0usize;
+        loop {
+            let end = first.checked_add(size).filter(|&end| end <= HEAP_BYTES)?;
+            match self.move_end(first, end) {
+                // SAFETY: it and the bytes after it are in the heap, as just tested.
+                Ok(_) => return Some(unsafe { self.heap.get().cast::<u8>().add(first) }),
+                Err(used) => first = used,
+            }
         }
-        // SAFETY: it and the bytes after it are in the heap, as just tested.
-        Some(unsafe { self.heap.get().cast::<u8>().add(first) })
     }
 
-    /// Where a piece begins and ends, if it is one of ours.
-    fn place(&self, piece: *mut u8, size: usize) -> Option<(usize, usize)> {
-        let first = piece.addr().checked_sub(self.heap.get().addr()).filter(|&first| first < HEAP_BYTES)?;
+    /// Where a block begins and ends, if it is one of ours.
+    fn place(&self, block: *mut u8, size: usize) -> Option<(usize, usize)> {
+        let first = block.addr().checked_sub(self.heap.get().addr()).filter(|&first| first < HEAP_BYTES)?;
         Some((first, first.checked_add(rounded(size)?)?))
     }
 
-    /// Moves the end of what is used, if it is there.
-    fn moves(&self, from: usize, to: usize) -> bool {
-        self.used.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    /// Moves the end of what is used, if it is there; else tells where it is. Whoever takes what somebody has given back sees
+    /// what that one did before.
+    fn move_end(&self, from: usize, to: usize) -> Result<usize, usize> {
+        self.used.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
     }
 }
 
@@ -91,7 +98,7 @@ fn rounded(size: usize) -> Option<usize> {
     size.checked_next_multiple_of(ALIGN)
 }
 
-// SAFETY: pieces are aligned and don't overlap; whatever isn't ours is the system allocator's.
+// SAFETY: blocks are aligned and don't overlap; whatever isn't ours is the system allocator's.
 unsafe impl GlobalAlloc for Memory {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.take(layout).unwrap_or_else(|| {
@@ -100,33 +107,33 @@ unsafe impl GlobalAlloc for Memory {
         })
     }
 
-    unsafe fn dealloc(&self, piece: *mut u8, layout: Layout) {
-        match self.place(piece, layout.size()) {
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        match self.place(block, layout.size()) {
             // Where it isn't the last one, it stays taken.
-            Some((first, end)) => _ = self.moves(end, first),
+            Some((first, end)) => _ = self.move_end(end, first),
             // SAFETY: what is none of ours came from there, with the same layout.
-            None => unsafe { System.dealloc(piece, layout) },
+            None => unsafe { System.dealloc(block, layout) },
         }
     }
 
-    unsafe fn realloc(&self, piece: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        let Some((first, end)) = self.place(piece, layout.size()) else {
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Some((first, end)) = self.place(block, layout.size()) else {
             // SAFETY: what is none of ours came from there, with the same layout.
-            return unsafe { System.realloc(piece, layout, size) };
+            return unsafe { System.realloc(block, layout, size) };
         };
         let grown = rounded(size).and_then(|size| first.checked_add(size)).filter(|&grown| grown <= HEAP_BYTES);
-        if grown.is_some_and(|grown| self.moves(end, grown)) {
-            return piece;
+        if grown.is_some_and(|grown| self.move_end(end, grown).is_ok() || grown <= end) {
+            return block;
         }
         // SAFETY: the size fits into an isize when it is rounded up, as the caller promises.
         let wanted = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         // SAFETY: this function's own contract.
         let new = unsafe { self.alloc(wanted) };
         if !new.is_null() {
-            // SAFETY: both pieces have so many bytes, and they are different ones.
-            unsafe { ptr::copy_nonoverlapping(piece, new, layout.size().min(size)) };
+            // SAFETY: both blocks have so many bytes, and they are different ones.
+            unsafe { ptr::copy_nonoverlapping(block, new, layout.size().min(size)) };
             // SAFETY: this function's own contract.
-            unsafe { self.dealloc(piece, layout) };
+            unsafe { self.dealloc(block, layout) };
         }
         new
     }
@@ -140,52 +147,52 @@ mod tests {
         Layout::from_size_align(size, align).unwrap()
     }
 
-    /// A piece with these bytes in it.
-    fn piece(memory: &Memory, layout: Layout, byte: u8) -> *mut u8 {
+    /// A block with these bytes in it.
+    fn block(memory: &Memory, layout: Layout, byte: u8) -> *mut u8 {
         // SAFETY: no layout here is empty.
-        let piece = unsafe { memory.alloc(layout) };
+        let block = unsafe { memory.alloc(layout) };
         // SAFETY: it has so many bytes.
-        unsafe { ptr::write_bytes(piece, byte, layout.size()) };
-        piece
+        unsafe { ptr::write_bytes(block, byte, layout.size()) };
+        block
     }
 
-    fn has(piece: *const u8, size: usize, byte: u8) -> bool {
+    fn has(block: *const u8, size: usize, byte: u8) -> bool {
         // SAFETY: the tests ask for what they have written.
-        let bytes = unsafe { std::slice::from_raw_parts(piece, size) };
+        let bytes = unsafe { std::slice::from_raw_parts(block, size) };
         bytes.iter().all(|&other| other == byte)
     }
 
     #[test]
-    fn pieces_are_aligned_and_do_not_overlap() {
+    fn blocks_are_aligned_and_do_not_overlap() {
         let memory = Memory::new();
         let layouts: Vec<Layout> = (1..250).map(|size| layout(size, 1 << (size % 7))).collect();
-        let pieces: Vec<*mut u8> = (0u8..).zip(&layouts).map(|(byte, &layout)| piece(&memory, layout, byte)).collect();
-        let ours = pieces.iter().filter(|&&piece| memory.place(piece, 1).is_some()).count();
-        assert!(ours > 100 && ours < pieces.len(), "some, and not all: {ours}");
-        for ((byte, &layout), &piece) in (0u8..).zip(&layouts).zip(&pieces) {
-            assert!(piece.addr().is_multiple_of(layout.align()) && has(piece, layout.size(), byte), "{layout:?}");
+        let blocks: Vec<*mut u8> = (0u8..).zip(&layouts).map(|(byte, &layout)| block(&memory, layout, byte)).collect();
+        let ours = blocks.iter().filter(|&&block| memory.place(block, 1).is_some()).count();
+        assert!(ours > 100 && ours < blocks.len(), "some, and not all: {ours}");
+        for ((byte, &layout), &block) in (0u8..).zip(&layouts).zip(&blocks) {
+            assert!(block.addr().is_multiple_of(layout.align()) && has(block, layout.size(), byte), "{layout:?}");
             // SAFETY: from this allocator, with this layout.
-            unsafe { memory.dealloc(piece, layout) };
+            unsafe { memory.dealloc(block, layout) };
         }
     }
 
     #[test]
-    fn the_last_piece_grows_in_its_place_and_is_used_again() {
+    fn the_last_block_grows_in_its_place_and_is_used_again() {
         let memory = Memory::new();
-        let first = piece(&memory, layout(10, 1), 1);
+        let first = block(&memory, layout(10, 1), 1);
         // SAFETY: from this allocator, with this layout.
         assert_eq!(unsafe { memory.realloc(first, layout(10, 1), 100) }, first);
         // SAFETY: as above.
         unsafe { memory.dealloc(first, layout(100, 1)) };
-        assert_eq!(piece(&memory, layout(10, 1), 2), first);
+        assert_eq!(block(&memory, layout(10, 1), 2), first);
     }
 
     #[test]
     fn what_can_not_grow_in_its_place_moves_with_its_bytes() {
         for (then, size) in [(1, 100), (HEAP_BYTES - 40, 100), (1, HEAP_BYTES)] {
             let memory = Memory::new();
-            let first = piece(&memory, layout(10, 1), 7);
-            let last = piece(&memory, layout(then, 1), 8);
+            let first = block(&memory, layout(10, 1), 7);
+            let last = block(&memory, layout(then, 1), 8);
             // SAFETY: from this allocator, with this layout.
             let moved = unsafe { memory.realloc(first, layout(10, 1), size) };
             assert!(moved != first && has(moved, 10, 7) && has(last, then, 8), "{then} {size}");
@@ -196,14 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn several_threads_get_different_pieces() {
+    fn several_threads_get_different_blocks() {
         let memory = Memory::new();
         std::thread::scope(|scope| {
             for byte in 0..8 {
                 let memory = &memory;
                 scope.spawn(move || {
-                    let pieces: Vec<*mut u8> = (0..500).map(|_| piece(memory, layout(3, 1), byte)).collect();
-                    assert!(pieces.into_iter().all(|piece| has(piece, 3, byte)));
+                    // Of all sizes, until the heap is full.
+                    let sizes = || (1..=400).map(|round| 1 + (round * 7) % 100);
+                    let blocks: Vec<*mut u8> = sizes().map(|size| block(memory, layout(size, 1), byte)).collect();
+                    assert!(blocks.into_iter().zip(sizes()).all(|(block, size)| has(block, size, byte)));
                 });
             }
         });

@@ -7,14 +7,16 @@
 
 use std::ffi::{c_int, c_uint};
 use std::mem::{MaybeUninit, size_of};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::unistd::{Pid, getpid};
 
+use super::fds;
 use crate::signal::Signum;
 
 /// The kernel's own set of signals 1 to 64, signal n being bit n - 1.
@@ -211,37 +213,42 @@ impl Target {
     }
 }
 
-/// A process group that stays the one that it is when its leader has been reaped: that one is held by a pidfd, for the rest
-/// of our life.
-#[derive(Clone, Copy)]
-pub(crate) struct HeldGroup(RawFd);
+/// The pidfd of the command's process, by which the group that it leads stays that group when it has been reaped.
+static GROUP: OnceLock<Option<OwnedFd>> = OnceLock::new();
 
-/// pidfd_send_signal(2): the group that the process leads.
+/// pidfd_send_signal(2): to the group that the process leads.
 const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
 
-impl HeldGroup {
-    /// The group of this leader, who has not been reaped. `None` where the kernel has nothing like that (before 6.9), a sandbox
-    /// refuses it, or we may not signal it.
-    pub(crate) fn of(leader: Pid) -> Option<Self> {
-        match Target::open(leader) {
-            Ok(Target::Pidfd(fd, _)) if send_to_group_of(fd.as_raw_fd(), 0).is_ok() => Some(Self(fd.into_raw_fd())),
-            Ok(_) | Err(_) => None,
-        }
-    }
+/// Holds the group that the command leads, which has not been reaped, for the rest of our life. False where the kernel has
+/// nothing like that (before 6.9), a sandbox refuses it, or we may not signal it: it isn't tried again.
+pub(crate) fn hold_group(leader: Pid) -> bool {
+    let pidfd = || {
+        let Target::Pidfd(pidfd, _) = Target::open(leader).ok()? else { return None };
+        // Not in the place of a standard descriptor that is closed.
+        let pidfd = fds::above_the_standard_ones(&pidfd).ok()?;
+        send_to_group_of(&pidfd, 0).is_ok().then_some(pidfd)
+    };
+    GROUP.get_or_init(pidfd).is_some()
+}
 
-    /// Sends a signal to every member that we may signal.
-    ///
-    /// # Errors
-    /// As [`send_to_group`].
-    pub(crate) fn send(self, signum: Signum) -> nix::Result<()> {
-        send_to_group_of(self.0, signum.raw())
+/// Sends a signal to every member of the group of the command, which has ended, as [`send_to_group`] does. It has not been
+/// reaped, or its group is held.
+///
+/// # Errors
+/// As [`send_to_group`].
+pub(crate) fn send_to_rest_of_group(leader: Pid, signum: Signum) -> nix::Result<()> {
+    match GROUP.get() {
+        Some(Some(pidfd)) => send_to_group_of(pidfd, signum.raw()),
+        Some(None) | None => send_to_group(leader, signum),
     }
 }
 
-fn send_to_group_of(pidfd: RawFd, number: c_int) -> nix::Result<()> {
+fn send_to_group_of(pidfd: &OwnedFd, number: c_int) -> nix::Result<()> {
     let none = ptr::null::<libc::siginfo_t>();
     // SAFETY: no information is passed, so that no memory is read.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, number, none, PIDFD_SIGNAL_PROCESS_GROUP) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, PIDFD_SIGNAL_PROCESS_GROUP)
+    };
     Errno::result(result).map(drop)
 }
 

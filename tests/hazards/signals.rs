@@ -83,14 +83,21 @@ pub fn real_time_signals_are_forwarded_and_reported(case: Case) {
 }
 
 pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
-    the_leader_ends(case, "\"$@\" & while read line; do exit 6; done", false);
+    the_leader_ends(case, "\"$@\" & while read line; do exit 6; done", Before::Nobody);
     // The SIGCHLD that the init gets tells of an orphan, and the leader's death comes with it.
     if case.setting == Setting::Pid1 {
-        the_leader_ends(case, "\"$@\" & (sleep 1000 &) ; while read line; do exit 6; done", true);
+        the_leader_ends(case, "\"$@\" & (sleep 1000 &) ; while read line; do exit 6; done", Before::AnOrphan);
     }
 }
 
-fn the_leader_ends(case: Case, script: &str, after_an_orphan: bool) {
+/// Who ends before the leader does?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Nobody,
+    AnOrphan,
+}
+
+fn the_leader_ends(case: Case, script: &str, before: Before) {
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     let running = case
         .start()
@@ -105,7 +112,7 @@ fn the_leader_ends(case: Case, script: &str, after_an_orphan: bool) {
 
     // While the init is held, the command ends, and signals come.
     let children = || procfs::children(running.pid());
-    procfs::wait_until("orphans are adopted", || children().len() == 1 + usize::from(after_an_orphan));
+    procfs::wait_until("orphans are adopted", || children().len() == 1 + usize::from(before == Before::AnOrphan));
     let init = Traced::hold(running.pid()).expect("ptrace(2)");
     for orphan in children().into_iter().filter(|&child| child != command) {
         send(orphan, libc::SIGKILL);
@@ -113,7 +120,10 @@ fn the_leader_ends(case: Case, script: &str, after_an_orphan: bool) {
     }
     writer.write_all(b"end\n").expect("the shell reads");
     procfs::wait_for_state(command, 'Z');
-    for signal in [libc::SIGUSR1, libc::SIGTERM, 40] {
+    // No SIGTERM beside an orphan: there the one is looked for that the init sends at the end.
+    let signals: &[i32] =
+        if before == Before::AnOrphan { &[libc::SIGUSR1, 40] } else { &[libc::SIGUSR1, libc::SIGTERM, 40] };
+    for &signal in signals {
         running.signal(signal);
     }
     let mut reaped = false;
@@ -122,8 +132,8 @@ fn the_leader_ends(case: Case, script: &str, after_an_orphan: bool) {
     for (call, result) in init.calls_until_its_end() {
         rest_is_asked |= match call.number {
             libc::SYS_kill => call.int(0) == -number && call.int(1) == libc::SIGTERM,
-            // Of the init's pidfds only one that stands for the group is signalled here.
-            libc::SYS_pidfd_send_signal => result == 0 && call.int(1) == libc::SIGTERM,
+            // The group of the process that the pidfd stands for, PIDFD_SIGNAL_PROCESS_GROUP.
+            libc::SYS_pidfd_send_signal => result == 0 && call.int(1) == libc::SIGTERM && call.int(3) == 4,
             _ => false,
         };
         match call.number {

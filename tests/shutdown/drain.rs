@@ -294,6 +294,30 @@ fn who_is_hidden_is_reached_when_it_is_our_child_and_the_lack_is_told() {
 }
 
 #[test]
+fn without_proc_the_group_is_reached_also_when_the_command_ends_beside_an_orphan() {
+    let Some(start) = init_beyond().filter(|_| can_have_pid_namespaces()) else { return };
+    let start = start.in_namespace().condition("hidden=/proc");
+    let text = "probe work member 50 & (probe hang &); exec probe record 10";
+    let running = start.words(["--drain", "60s"]).words(script(text)).start();
+    procfs::wait_until("both are ready, and the orphan is adopted", || {
+        running.stdout().matches("ready\n").count() == 3 && procfs::children(running.pid()).len() == 2
+    });
+    let command = procfs::oldest_child(running.pid()).expect("the command");
+    let orphan = procfs::children(running.pid()).into_iter().find(|&child| child != command).expect("an orphan");
+    // The SIGCHLD tells of the orphan, and the command has ended, too.
+    send(running.pid(), libc::SIGSTOP);
+    procfs::wait_for_state(running.pid(), 'T');
+    for (process, signal) in [(orphan, libc::SIGKILL), (command, 10)] {
+        send(process, signal);
+        procfs::wait_for_state(process, 'Z');
+    }
+    send(running.pid(), libc::SIGCONT);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    expect_lines(&outcome, &[("member got 15", 1), ("member finished", 1)]);
+}
+
+#[test]
 fn who_has_got_its_signal_from_a_key_does_not_get_it_again() {
     let Some(start) = init_beyond() else { return };
     let start = start.words(["-c", "--drain", "60s", "-r", "TERM:INT"]);
