@@ -58,12 +58,11 @@ fn parse(text: &[u8]) -> Option<Duration> {
     }
     let digit = |byte: &u8| u128::from(byte.wrapping_sub(b'0'));
     let whole = whole.iter().try_fold(0u128, |value, byte| value.checked_mul(10)?.checked_add(digit(byte)))?;
-    // What a decimal is worth is a tenth of what the one before it is; the last ones are worth less than a nanosecond.
-    let mut worth = nanoseconds;
-    let decimals = decimals.iter().fold(0u128, |value, byte| {
-        worth /= 10;
-        value.saturating_add(worth.saturating_mul(digit(byte)))
+    // Those after the 18th are worth less than a nanosecond, even of an hour.
+    let (decimals, scale) = decimals.iter().take(18).fold((0u128, 1u128), |(value, scale), byte| {
+        (value.saturating_mul(10).saturating_add(digit(byte)), scale.saturating_mul(10))
     });
+    let decimals = decimals.checked_mul(nanoseconds)?.checked_div(scale)?;
     let total = whole.checked_mul(nanoseconds)?.checked_add(decimals)?;
     let seconds = u64::try_from(total / 1_000_000_000).ok()?;
     Some(Duration::new(seconds, u32::try_from(total % 1_000_000_000).ok()?))
