@@ -60,3 +60,16 @@ fn the_variables_of_the_readmes_recipes_are_accepted() {
         start.words(role(["exit", "5"])).run().expect_code(5).expect_stderr("");
     }
 }
+
+#[test]
+fn the_readmes_figures_are_those_of_one_run_of_the_benchmarks() {
+    let rows = |text: &'static str| -> BTreeSet<String> {
+        let cells = |line: &str| line.split('|').map(str::trim).collect::<Vec<_>>().join("|");
+        text.lines().filter(|line| line.starts_with("| ")).map(cells).collect()
+    };
+    let readme =
+        include_str!("../README.md").split("\n## ").find(|part| part.starts_with("Small and fast")).expect("a part");
+    let (quoted, measured) = (rows(readme), rows(include_str!("../docs/benchmarks.md")));
+    assert!(quoted.len() >= 6, "{quoted:#?}");
+    assert!(quoted.is_subset(&measured), "{:#?}", quoted.difference(&measured).collect::<Vec<_>>());
+}

@@ -1,0 +1,97 @@
+//! How fast is it, how small, beside whichever peers are installed?
+//!
+//! `cargo bench` measures this init, its glibc and its musl build, and its peers, in turns within one run, so that whatever
+//! else the machine does meets all of them. It prints the medians, their ratios, and what docs/benchmarks.md aims at; the
+//! plot goes to target/bench. `cargo bench -- quick` takes a fraction of the rounds, `cargo bench -- startup latency`
+//! those measurements alone, and `cargo bench -- publish` also writes docs/benchmarks.md and its plot anew.
+//! `BENCH_INITS="NAME=PATH NAME=PATH"` adds other inits that are called as `dumb-init` is.
+
+// A program for people, and its helpers that fork.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+
+mod aims;
+mod inits;
+mod measures;
+mod plot;
+mod publish;
+mod roles;
+mod started;
+mod table;
+
+use std::env;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What the words after `cargo bench --` ask for.
+struct Request {
+    quick: bool,
+    publish: bool,
+    /// The names of the measurements; all, where none is given.
+    only: Vec<String>,
+}
+
+impl Request {
+    fn of(words: impl Iterator<Item = String>) -> Self {
+        let mut request = Self { quick: false, publish: false, only: Vec::new() };
+        for word in words {
+            match word.as_str() {
+                "quick" => request.quick = true,
+                "publish" => request.publish = true,
+                // cargo's own.
+                "--bench" => {}
+                _ => request.only.push(word),
+            }
+        }
+        request
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == name)
+    }
+
+    /// So many rounds, or fewer where it is to be quick.
+    fn rounds(&self, full: usize) -> usize {
+        if self.quick { full.div_ceil(20) } else { full }
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if let [first, role @ ..] = words.as_slice()
+        && first == roles::MARK
+    {
+        return roles::play(role);
+    }
+    let request = Request::of(words.into_iter());
+    if let Some(unknown) = request.only.iter().find(|name| !measures::NAMES.contains(&name.as_str())) {
+        eprintln!("no measurement is called {unknown}; there are {}", measures::NAMES.join(", "));
+        return ExitCode::FAILURE;
+    }
+    let (inits, missing) = inits::all();
+    if request.publish && (request.quick || !request.only.is_empty() || missing || env::var_os("BENCH_INITS").is_some())
+    {
+        eprintln!("only a whole run beside all peers, and nobody else, is published");
+        return ExitCode::FAILURE;
+    }
+    let baseline = inits::baseline();
+    let measured = measures::all(&request, &inits, &baseline);
+    let names: Vec<&str> = inits.iter().map(|init| init.name.as_str()).collect();
+    let table = table::markdown(&names, &measured);
+    let aims = aims::markdown(&names, &measured);
+    println!("{table}\n{aims}");
+    let svg = plot::svg(&names, &measured);
+    let scratch = directory();
+    std::fs::write(scratch.join("peers.svg"), &svg).expect("the plot");
+    println!("plot: {}", scratch.join("peers.svg").display());
+    if request.publish {
+        publish::publish(&inits, &table, &aims, &svg);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Where the benchmarks put their files.
+fn directory() -> PathBuf {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench");
+    std::fs::create_dir_all(&directory).expect("target/bench");
+    directory
+}
