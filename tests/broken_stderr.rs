@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Start, init, init_under_test, role};
+use crate::support::{Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send};
 
 fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
     let start = Start::init(&init_under_test()).condition(condition).words(words).words(role(command));
@@ -89,4 +89,27 @@ fn a_stderr_that_nobody_empties_holds_nothing_up() {
             running.outcome().expect_code(42);
         }
     });
+}
+
+#[test]
+fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let text = "(\"$0\" hang &); exec \"$0\" record 64";
+    let running = init().in_namespace().condition("closed=2").words(["sh", "-c", text]).word(probe()).start();
+    procfs::wait_until("both are ready, and the orphan is adopted", || {
+        running.stdout().matches("ready\n").count() == 2 && procfs::children(running.pid()).len() == 2
+    });
+    let command = running.command_pid();
+    let orphan = procfs::children(running.pid()).into_iter().find(|&child| child != command).expect("an orphan");
+    send(orphan, libc::SIGKILL);
+    procfs::wait_until("the orphan is reaped", || procfs::state(orphan).is_none());
+    // Whatever its reaping led to has happened when the next signal has been forwarded.
+    running.signal(10);
+    running.wait_for_line("got 10");
+    let path = format!("/proc/{}/fd/2", running.pid());
+    assert!(std::fs::symlink_metadata(&path).is_err(), "{path} leads to {:?}", std::fs::read_link(&path));
+    running.signal(64);
+    running.outcome().expect_code(42);
 }
