@@ -2,6 +2,9 @@
 //!
 //! The policy says whom to signal; here it is done. A process or a group is one kill(2), descendants are a `walk`. Who has got
 //! what is noted in a `Ledger`, which decides who is left.
+//!
+//! What is rare and has buffers is kept out of line: else they would be in the frame of the loop that runs for all of our life,
+//! and their pages in memory for as long.
 
 use std::mem;
 use std::time::{Duration, Instant};

@@ -18,8 +18,7 @@ use std::sync::{Mutex, PoisonError};
 const PAGE: usize = 4096;
 /// What the frames take of a child that executes the command and says nothing.
 const OF_A_QUIET_CHILD: usize = 1536;
-/// Room for the child's frames, those of formatting a line included, of which a debug build takes 8 kB. What isn't touched
-/// costs nothing.
+/// Room for the child's frames, those of formatting a line included. What isn't touched costs nothing.
 const STACK_BYTES: usize = 31 * PAGE + OF_A_QUIET_CHILD;
 /// More than a start without options needs.
 const HEAP_BYTES: usize = 4 * PAGE;
