@@ -1,20 +1,18 @@
 //! What was typed?
 //!
 //! From the words of a command line to an [`Invocation`], or to the exact text of what is wrong with it. clap has the
-//! table of the options (`table`), reads their values and lays out the help; `getopt` translates the original's dialect
-//! for it.
+//! table of the options (`table`), reads their values (`meaning`) and lays out the help; `getopt` finds them in the original's dialect
+//! for it. Called by the name of another init, it is that one's options that are read (`peers`).
 //! No input or output, and nothing is started.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsString};
-use std::os::unix::ffi::OsStrExt;
 
-use clap::ArgMatches;
-use clap::parser::ValuesRef;
 use nix::unistd::Pid;
 
+use crate::called_as::CalledAs;
 use crate::duration::{Delay, Limit};
-use crate::getopt::{self, End, Translation};
+use crate::getopt::{self, Dialect, End, Given, Order, Reading};
 use crate::logging::Verbosity;
 use crate::policy::Forward;
 use crate::rewrite::Rewrite;
@@ -22,23 +20,33 @@ use crate::signal::Signum;
 use crate::split_string;
 use crate::status::ExitRule;
 use crate::sys::arguments::Word;
-use crate::value::{Switch, Value, parse_list, refusal};
+use crate::value::{Switch, refusal};
+use meaning::{BadValue, is_set, question, read};
+pub(crate) use peers::{DASH_G, TINI_GROUP, Variables};
 pub(crate) use table::{DASH_C, is_setting_beyond};
-use table::{
-    DELAY, DRAIN, EXIT_MAP, EXPLAIN, FORWARD, HELP, KILL_AFTER, LINGER, PARENT_DEATH_SIGNAL, PID, REWRITE,
-    SINGLE_CHILD, SPLIT_STRING, SUBREAPER, VERBOSE, all_options, help, options_of_the_original, specs, version,
-};
+use table::{HELP, all_options, help, options_of_the_original, specs, version};
 
+mod meaning;
+mod peers;
 mod table;
 
 /// What a command line asks for.
 pub(crate) enum Invocation {
     /// Run a command.
     Run(Options, Vec<Word>),
+    /// Run nothing, but reap orphans.
+    Pause(Options),
     /// Tell what a signal would do.
     Explain(Question),
     /// Print this text, and nothing else.
-    Print(String),
+    Print(String, Stream),
+}
+
+/// Where a text goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
 }
 
 /// What is to be explained.
@@ -51,6 +59,11 @@ pub(crate) struct Question {
 /// What the options of a command line say; `None` where they are silent.
 #[derive(Default)]
 pub(crate) struct Options {
+    pub(crate) called_as: CalledAs,
+    /// What the variables of the init say whose name we are called by.
+    pub(crate) their_variables: Variables,
+    /// Is each orphan that is reaped named?
+    pub(crate) names_orphans: Switch,
     pub(crate) forward: Option<Forward>,
     /// The option that says so.
     pub(crate) forward_by: &'static str,
@@ -93,7 +106,31 @@ impl UsageError {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Invocation, UsageError> {
+    parse_as(CalledAs::by_word(words.first().copied().unwrap_or_default()), words, variable)
+}
+
+/// The same for a name that isn't the first word's.
+///
+/// # Errors
+/// As above.
+pub(crate) fn parse_as<'a>(
+    init: CalledAs,
+    words: &[Word],
+    variable: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Result<Invocation, UsageError> {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
+    if init == CalledAs::DumbInit {
+        parse_ours(program, words, variable)
+    } else {
+        parse_theirs(init, program, words, &variable)
+    }
+}
+
+fn parse_ours<'a>(
+    program: &CStr,
+    words: &[Word],
+    variable: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Result<Invocation, UsageError> {
     // Nothing to parse: what starts most containers is a command without options.
     match words {
         [first, ..] if !first.to_bytes().starts_with(b"-") => Ok(Invocation::Run(Options::default(), words.to_vec())),
@@ -104,6 +141,24 @@ pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u
     }
 }
 
+#[inline(never)] // As below.
+fn parse_theirs<'a>(
+    init: CalledAs,
+    program: &CStr,
+    words: &[Word],
+    variable: &dyn Fn(&str) -> Option<&'a [u8]>,
+) -> Result<Invocation, UsageError> {
+    let mut invocation = peers::parse(init, program, words, variable)?;
+    match &mut invocation {
+        Invocation::Run(options, _) | Invocation::Pause(options) => {
+            options.called_as = init;
+            options.their_variables = Variables::of(init, variable);
+        }
+        Invocation::Explain(_) | Invocation::Print(..) => {}
+    }
+    Ok(invocation)
+}
+
 #[inline(never)] // The command that has none takes no room on the stack for them.
 fn parse_options<'a>(
     program: &CStr,
@@ -112,13 +167,12 @@ fn parse_options<'a>(
 ) -> Result<Invocation, UsageError> {
     let words = split_first_word(words, variable).map_err(|text| UsageError::new(program, &text))?;
     let mut table = options_of_the_original();
-    let mut translation = getopt::translate(&specs(&table), &words);
+    let (mut given, mut command, mut end) = find(&table, &words);
     // It may be an option that the original doesn't have, or the help, which names them all.
-    if !matches!(translation.end, End::Command(_)) {
+    if end != End::Command {
         table = all_options();
-        translation = getopt::translate(&specs(&table), &words);
+        (given, command, end) = find(&table, &words);
     }
-    let Translation { options: given, end } = translation;
     let matches = table
         .try_get_matches_from_mut(&given)
         // Not to be: getopt lets nothing through that the table doesn't have.
@@ -130,18 +184,33 @@ fn parse_options<'a>(
     };
     let options = read(&matches).map_err(refused)?;
     match end {
-        End::Command(index) => {
-            let command = words.get(index..).unwrap_or_default();
-            match question(&matches, &given, command).map_err(refused)? {
-                Some(question) => Ok(Invocation::Explain(question)),
-                None if command.is_empty() => Err(UsageError::no_command(program)),
-                None => Ok(Invocation::Run(options, command.to_vec())),
-            }
-        }
+        End::Command => match question(&matches, &given, &command).map_err(refused)? {
+            Some(question) => Ok(Invocation::Explain(question)),
+            None if command.is_empty() => Err(UsageError::no_command(program)),
+            None => Ok(Invocation::Run(options, command)),
+        },
         End::Error(error) => Err(UsageError::new(program, &error.text())),
-        End::AtOnce if is_set(&matches, HELP) => Ok(Invocation::Print(help(table))),
-        End::AtOnce => Ok(Invocation::Print(version())),
+        End::AtOnce if is_set(&matches, HELP) => Ok(Invocation::Print(help(table), Stream::Stderr)),
+        End::AtOnce => Ok(Invocation::Print(version(), Stream::Stderr)),
     }
+}
+
+/// The options, each in the one form that getopt_long(3) and clap read alike, `--name` or `--name=value`; the command; and
+/// why no further option was read.
+fn find(table: &clap::Command, words: &[Word]) -> (Vec<OsString>, Vec<Word>, End) {
+    let specs = specs(table);
+    let Reading { options, command, end } = getopt::read(Dialect { specs: &specs, order: Order::InFront }, words);
+    let written = |Given { spec, value }: &Given<'_>| {
+        let mut option = OsString::from("--");
+        option.push(spec.long.unwrap_or_default());
+        if let Some(value) = value {
+            option.push("=");
+            option.push(value);
+        }
+        option
+    };
+    let command = command.iter().filter_map(|&index| words.get(index)).copied().collect();
+    (options.iter().map(written).collect(), command, end)
 }
 
 /// The words, with those that `-S` makes of the first one in its place, if it is `-S`.
@@ -169,111 +238,6 @@ fn split_first_word<'a, 'w>(
     // They live as long as the program, as all words of the command line do. None has a zero byte in it.
     let leak = |word| CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()));
     Ok(split.into_iter().filter_map(leak).chain(rest.iter().copied()).collect())
-}
-
-enum BadValue {
-    /// The original's text stands for it.
-    OfRewrite,
-    Other(Vec<u8>),
-}
-
-/// The values of an option, none where the table doesn't have it.
-fn values_of<'a>(matches: &'a ArgMatches, name: &str) -> ValuesRef<'a, OsString> {
-    matches.try_get_many(name).ok().flatten().unwrap_or_default()
-}
-
-fn is_set(matches: &ArgMatches, name: &str) -> bool {
-    matches.try_get_one(name).is_ok_and(|flag| flag == Some(&true))
-}
-
-fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
-    let given = |name: &str| values_of(matches, name);
-    if given(SPLIT_STRING).next().is_some() {
-        return Err(BadValue::Other(b"option '--split-string' must be the first one".into()));
-    }
-    let rewrites: Vec<&[u8]> = given(REWRITE).map(|value| value.as_bytes()).collect();
-    let half_ignored =
-        rewrites.iter().filter(|text| Rewrite::has_ignored_rest(text)).map(|text| text.to_vec()).collect();
-    let rewrites: Option<Vec<Rewrite>> = rewrites.into_iter().map(Rewrite::parse).collect();
-    let switch = |name: &str| is_set(matches, name).then_some(Switch::On);
-    let (forward, forward_by) = forward(matches)?;
-    Ok(Options {
-        forward,
-        forward_by,
-        verbosity: match matches.get_count(VERBOSE) {
-            0 => None,
-            1 => Some(Verbosity::Debug),
-            _ => Some(Verbosity::Trace),
-        },
-        rewrites: Some(rewrites.ok_or(BadValue::OfRewrite)?).filter(|rewrites| !rewrites.is_empty()),
-        half_ignored,
-        drain: one(matches, DRAIN)?,
-        linger: switch(LINGER),
-        kill_after: one(matches, KILL_AFTER)?,
-        delays: several(matches, DELAY)?,
-        exit_rules: several(matches, EXIT_MAP)?,
-        parent_death_signal: one(matches, PARENT_DEATH_SIGNAL)?,
-        subreaper: switch(SUBREAPER),
-    })
-}
-
-/// Who gets a signal, as the last one of two options has it, and which one that is.
-fn forward(matches: &ArgMatches) -> Result<(Option<Forward>, &'static str), BadValue> {
-    let single_child = (is_set(matches, SINGLE_CHILD).then_some(Forward::Child), DASH_C);
-    let Some(forward) = one(matches, FORWARD)? else { return Ok(single_child) };
-    let last = |name| matches.indices_of(name).and_then(Iterator::max);
-    let is_last = single_child.0.is_none() || last(FORWARD) > last(SINGLE_CHILD);
-    Ok(if is_last { (Some(forward), "--forward") } else { single_child })
-}
-
-/// What is to be explained, if anything is. `given` has the options as `getopt` writes them.
-fn question(matches: &ArgMatches, given: &[OsString], command: &[Word]) -> Result<Option<Question>, BadValue> {
-    let signum = one(matches, EXPLAIN)?;
-    let init = one(matches, PID)?;
-    let refused = |text: &str| Err(BadValue::Other(text.into()));
-    let Some(signum) = signum else {
-        return if init.is_some() { refused("option '--pid' goes with '--explain'") } else { Ok(None) };
-    };
-    let names = [EXPLAIN, PID].map(|name| format!("--{name}"));
-    let is_one_of_them = |option: &OsString| {
-        option
-            .as_bytes()
-            .split(|&byte| byte == b'=')
-            .next()
-            .is_some_and(|name| names.iter().any(|known| known.as_bytes() == name))
-    };
-    if !given.iter().all(is_one_of_them) {
-        return refused("option '--explain' goes with no other option than '--pid'");
-    }
-    match command {
-        [] => Ok(Some(Question { signum, init })),
-        [word, ..] if Signum::parse(word.to_bytes()).is_some() => {
-            refused("option '--explain' takes its signal as in '--explain=TERM'")
-        }
-        [..] => refused("option '--explain' takes no command"),
-    }
-}
-
-/// The value of an option; the last one, where there are several.
-fn one<V: Value>(matches: &ArgMatches, name: &str) -> Result<Option<V>, BadValue> {
-    values_of(matches, name)
-        .map(|text| V::parse(text.as_bytes()).ok_or_else(|| bad::<V>(name, text)))
-        .try_fold(None, |_, value| value.map(Some))
-}
-
-/// The values of an option that can be repeated.
-fn several<V: Value>(matches: &ArgMatches, name: &str) -> Result<Option<Vec<V>>, BadValue> {
-    let texts = values_of(matches, name);
-    if texts.len() == 0 {
-        return Ok(None);
-    }
-    let lists: Result<Vec<Vec<V>>, BadValue> =
-        texts.map(|text| parse_list(text.as_bytes()).ok_or_else(|| bad::<V>(name, text))).collect();
-    Ok(Some(lists?.into_iter().flatten().collect()))
-}
-
-fn bad<V: Value>(name: &str, text: &OsString) -> BadValue {
-    BadValue::Other(refusal(&format!("option '--{name}'"), V::IS, text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! What was asked for, all told?
 //!
-//! The command line beats the variables, and those beat the defaults. No variable but the ones read here changes
-//! anything: all others are the command's.
+//! The command line beats the variables, and those beat the defaults; between them stand the variables of the init by whose
+//! name we are called (`cli::peers`). No other variable changes anything: all others are the command's.
 
-use crate::cli::Options;
+use crate::called_as::CalledAs;
+use crate::cli::{Options, TINI_GROUP};
 use crate::duration::{Delay, Limit};
 use crate::environment::Environment;
 use crate::logging::{Line, Verbosity};
@@ -49,20 +50,26 @@ impl Config {
     /// The line that says which variable has a value that it can't have. One that an option beats isn't looked at.
     pub(crate) fn new(options: Options, environment: &Environment) -> Result<Self, Vec<u8>> {
         let variables = Variables(environment.beginning_with("DUMB_INIT_"));
+        let called_as = options.called_as;
+        let theirs = options.their_variables;
         let by_variable = match variables.0.get("DUMB_INIT_DEBUG") {
             Some(b"1") => Verbosity::Debug,
             Some(b"2") => Verbosity::Trace,
             _ => Verbosity::Quiet,
         };
-        let same_session = variables.0.get(SETSID) == Some(b"0");
-        let by_default = if same_session { Forward::Child } else { Forward::Group };
+        // tini's variable beats its option.
+        let option = options.verbosity.filter(|_| theirs.verbosity.is_none());
+        // As another init there is no session to be left out.
+        let same_session = called_as == CalledAs::DumbInit && variables.0.get(SETSID) == Some(b"0");
+        let by_default = if same_session { Forward::Child } else { called_as.usual_forward() };
         let forward_source = match options.forward {
             Some(_) => Source::Option(options.forward_by),
             None if variables.has("DUMB_INIT_FORWARD") => Source::Variable("DUMB_INIT_FORWARD"),
             None if same_session => Source::Variable(SETSID),
+            None if theirs.forward.is_some() => Source::Variable(TINI_GROUP),
             None => Source::Default,
         };
-        let forward = variables.one(options.forward, "DUMB_INIT_FORWARD")?.unwrap_or(by_default);
+        let forward = variables.one(options.forward, "DUMB_INIT_FORWARD")?.or(theirs.forward).unwrap_or(by_default);
 
         let rewrites_source = match options.rewrites {
             Some(_) => Source::Option("-r"),
@@ -84,10 +91,15 @@ impl Config {
         let delays: Vec<Delay> = variables.several(options.delays, "DUMB_INIT_DELAY")?;
         let exit_rules: Vec<ExitRule> = variables.several(options.exit_rules, "DUMB_INIT_EXIT_MAP")?;
         let adopts = drain.is_some() || linger == Switch::On || forward == Forward::Tree;
-        let subreaper = variables.one(options.subreaper, "DUMB_INIT_SUBREAPER")?.unwrap_or(Switch::Off);
+        let subreaper = variables.one(options.subreaper, "DUMB_INIT_SUBREAPER")?.unwrap_or(theirs.subreaper);
         Ok(Self {
-            verbosity: options.verbosity.unwrap_or(by_variable),
+            verbosity: option
+                .or(Some(by_variable).filter(|&said| said != Verbosity::Quiet))
+                .or(theirs.verbosity)
+                .unwrap_or(Verbosity::Quiet),
             settings: Settings {
+                called_as,
+                names_orphans: options.names_orphans,
                 forward,
                 rewrites,
                 drain,

@@ -1,19 +1,35 @@
 //! In which dialect are options written?
 //!
-//! In that of getopt_long(3), since command lines of fifteen years are to mean what they meant: options end at the first
-//! word that is none, they may be clustered (`-cv`) and abbreviated (`--verb`), `-r=1` has the value `=1`, words are
+//! In getopt_long(3)'s, since command lines of fifteen years are to mean what they meant: options end at the first word that
+//! is none (or stand anywhere, as a [`Dialect`] has it), they may be clustered (`-cv`) and abbreviated (`--verb`), `-r=1` has the value `=1`, words are
 //! bytes, and what stands first takes effect first, errors included. clap speaks another dialect in each of these points,
-//! so this module translates: it takes the options one by one, as clap's own table of them defines them, and writes each
-//! in the one form that both read alike, `--name` or `--name=value`. What an option is, and what is made of it, stays
-//! with clap (see `cli`).
+//! so this module finds the options, one by one, as a table of them defines them. What an option is, and what is made of
+//! it, stays with clap (see `cli`). A dialect without long names is getopt(3)'s.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+/// How the options of a program are written.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dialect<'a> {
+    pub(crate) specs: &'a [Spec<'a>],
+    pub(crate) order: Order,
+}
+
+/// Where do options stand?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// In front of the first word that is none.
+    InFront,
+    /// Anywhere in front of `--`, also behind words of the command.
+    Anywhere,
+}
+
 /// What is to be known of an option for finding its end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spec<'a> {
-    pub(crate) long: &'a str,
+    /// Where no option of a dialect has a long name, two dashes are a cluster of letters like any other: getopt(3).
+    pub(crate) long: Option<&'a str>,
     pub(crate) short: Option<char>,
     pub(crate) value: Value,
     pub(crate) effect: Effect,
@@ -47,19 +63,27 @@ pub(crate) enum Effect {
     AtOnce,
 }
 
-/// The options of a command line, translated, and where they end.
+/// The options of a command line, and the words that are none.
 #[derive(Debug)]
-pub(crate) struct Translation {
-    /// Each as `--name` or `--name=value`.
-    pub(crate) options: Vec<OsString>,
+pub(crate) struct Reading<'a> {
+    pub(crate) options: Vec<Given<'a>>,
+    /// The indices of the command's words, as far as they were looked for.
+    pub(crate) command: Vec<usize>,
     pub(crate) end: End,
+}
+
+/// An option of a command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Given<'a> {
+    pub(crate) spec: Spec<'a>,
+    pub(crate) value: Option<OsString>,
 }
 
 /// Why no further option was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The rest is the command; it begins at this index, which is behind the last word where there is none.
-    Command(usize),
+    /// There is none.
+    Command,
     /// The last option acts at once.
     AtOnce,
     /// The next option is wrong.
@@ -97,30 +121,36 @@ impl Error {
     }
 }
 
-/// Translates the options of `words`, the command line without the name of the program.
-pub(crate) fn translate<W: AsRef<CStr>>(specs: &[Spec<'_>], words: &[W]) -> Translation {
-    let mut reader = Reader { specs, words, next: 0, options: Vec::new() };
+/// Reads the options of `words`, the command line without the name of the program.
+pub(crate) fn read<'a, W: AsRef<CStr>>(dialect: Dialect<'a>, words: &[W]) -> Reading<'a> {
+    let mut reader = Reader { dialect, words, next: 0, options: Vec::new(), command: Vec::new() };
     let end = reader.read().unwrap_or_else(End::Error);
-    Translation { options: reader.options, end }
+    Reading { options: reader.options, command: reader.command, end }
 }
 
-struct Reader<'a, W> {
-    specs: &'a [Spec<'a>],
-    words: &'a [W],
+struct Reader<'a, 'w, W> {
+    dialect: Dialect<'a>,
+    words: &'w [W],
     /// The index of the first word that hasn't been looked at.
     next: usize,
-    options: Vec<OsString>,
+    options: Vec<Given<'a>>,
+    command: Vec<usize>,
 }
 
-impl<'a, W: AsRef<CStr>> Reader<'a, W> {
+impl<'a, 'w, W: AsRef<CStr>> Reader<'a, 'w, W> {
     fn read(&mut self) -> Result<End, Error> {
+        let has_long_ones = self.dialect.specs.iter().any(|spec| spec.long.is_some());
         loop {
-            let command = self.next;
+            let index = self.next;
             let effect = match self.next_word() {
-                Some(b"--") => return Ok(End::Command(self.next)),
-                Some(word @ [b'-', b'-', option @ ..]) => self.long(word, option)?,
+                Some(b"--") => return Ok(self.end_at(self.next)),
+                Some(word @ [b'-', b'-', option @ ..]) if has_long_ones => self.long(word, option)?,
                 Some([b'-', letters @ ..]) if !letters.is_empty() => self.cluster(letters)?,
-                _ => return Ok(End::Command(command)),
+                Some(_) if self.dialect.order == Order::Anywhere => {
+                    self.command.push(index);
+                    continue;
+                }
+                Some(_) | None => return Ok(self.end_at(index)),
             };
             match effect {
                 Effect::AtOnce => return Ok(End::AtOnce),
@@ -129,7 +159,13 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
         }
     }
 
-    fn next_word(&mut self) -> Option<&'a [u8]> {
+    /// All words from this one on are the command's.
+    fn end_at(&mut self, index: usize) -> End {
+        self.command.extend(index..self.words.len());
+        End::Command
+    }
+
+    fn next_word(&mut self) -> Option<&'w [u8]> {
         let word = self.words.get(self.next)?;
         self.next = self.next.saturating_add(1);
         Some(word.as_ref().to_bytes())
@@ -141,38 +177,41 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
         let name = halves.next().unwrap_or_default();
         let attached = halves.next();
         let spec = self.find(name, word)?;
+        let long = || spec.long.unwrap_or_default().to_owned();
         let value = match (spec.value, attached) {
             (Value::None | Value::Optional, None) => None,
-            (Value::None, Some(_)) => return Err(Error::UnwantedValue(spec.long.to_owned())),
+            (Value::None, Some(_)) => return Err(Error::UnwantedValue(long())),
             (Value::Optional | Value::Required, Some(attached)) => Some(attached),
-            (Value::Required, None) => Some(self.next_word().ok_or_else(|| Error::MissingValue(spec.long.to_owned()))?),
+            (Value::Required, None) => Some(self.next_word().ok_or_else(|| Error::MissingValue(long()))?),
         };
         Ok(self.take(spec, value))
     }
 
     fn find(&self, name: &[u8], word: &[u8]) -> Result<Spec<'a>, Error> {
-        if let Some(spec) = self.specs.iter().find(|spec| spec.long.as_bytes() == name) {
+        let named = self.dialect.specs.iter().filter_map(|spec| Some((spec.long?, spec)));
+        if let Some((_, spec)) = named.clone().find(|(long, _)| long.as_bytes() == name) {
             return Ok(*spec);
         }
-        let begins =
-            |spec: &&Spec<'_>| spec.spelling == Spelling::Abbreviated && spec.long.as_bytes().starts_with(name);
-        let matching: Vec<_> = self.specs.iter().filter(begins).collect();
+        let begins = |(long, spec): &(&str, &Spec<'_>)| {
+            spec.spelling == Spelling::Abbreviated && long.as_bytes().starts_with(name)
+        };
+        let matching: Vec<_> = named.filter(begins).collect();
         match matching.as_slice() {
             [] => Err(Error::Unrecognized(word.to_owned())),
-            [spec] => Ok(**spec),
+            [(_, spec)] => Ok(**spec),
             several => Err(Error::Ambiguous {
                 word: word.to_owned(),
-                possibilities: several.iter().map(|spec| spec.long.to_owned()).collect(),
+                possibilities: several.iter().map(|(long, _)| (*long).to_owned()).collect(),
             }),
         }
     }
 
     /// Reads short options, which share a word.
-    fn cluster(&mut self, letters: &'a [u8]) -> Result<Effect, Error> {
+    fn cluster(&mut self, letters: &'w [u8]) -> Result<Effect, Error> {
         let mut rest = letters;
         while let [letter, following @ ..] = rest {
             let is_it = |spec: &&Spec<'_>| spec.short == Some(char::from(*letter));
-            let spec = *self.specs.iter().find(is_it).ok_or(Error::Invalid(*letter))?;
+            let spec = *self.dialect.specs.iter().find(is_it).ok_or(Error::Invalid(*letter))?;
             let value = match spec.value {
                 Value::None => None,
                 Value::Optional => Some(following).filter(|value| !value.is_empty()),
@@ -190,14 +229,8 @@ impl<'a, W: AsRef<CStr>> Reader<'a, W> {
         Ok(Effect::AtTheEnd)
     }
 
-    fn take(&mut self, spec: Spec<'_>, value: Option<&[u8]>) -> Effect {
-        let mut option = OsString::from("--");
-        option.push(spec.long);
-        if let Some(value) = value {
-            option.push("=");
-            option.push(OsStr::from_bytes(value));
-        }
-        self.options.push(option);
+    fn take(&mut self, spec: Spec<'a>, value: Option<&[u8]>) -> Effect {
+        self.options.push(Given { spec, value: value.map(|value| OsStr::from_bytes(value).to_owned()) });
         spec.effect
     }
 }

@@ -67,6 +67,7 @@ pub(crate) enum Line {
     Holding(Signum, Duration),
     Draining,
     Lingering,
+    Reaped(Pid),
 }
 
 /// What is to be said of a process.
@@ -84,7 +85,11 @@ impl Line {
     fn level(self) -> Level {
         match self {
             Self::NoFork | Self::NoSetsid(_) => Level::Error,
-            Self::NotDelivered { .. } | Self::NoParentDeathSignal(_) | Self::NoProc | Self::Hidden => Level::Warn,
+            Self::NotDelivered { .. }
+            | Self::NoParentDeathSignal(_)
+            | Self::NoProc
+            | Self::Hidden
+            | Self::Reaped(_) => Level::Warn,
             Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
             Self::DebugMode
             | Self::NotSetsidMode
@@ -162,6 +167,7 @@ impl fmt::Display for Line {
             Self::Holding(signum, duration) => write!(out, "Holding signal {signum} for {duration:?}."),
             Self::Draining => out.write_str("Draining: waiting for all descendants to end."),
             Self::Lingering => out.write_str("Lingering: waiting for all descendants to end."),
+            Self::Reaped(pid) => write!(out, "Reaped an orphan, PID {pid}."),
         }
     }
 }

@@ -9,6 +9,7 @@
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
+mod called_as;
 mod cli;
 mod config;
 mod delivery;
@@ -35,48 +36,30 @@ mod sys;
 mod terminal;
 mod value;
 
-use cli::{Invocation, UsageError};
+use called_as::Place;
+use cli::{Invocation, Stream, UsageError};
 use config::Config;
 use delivery::Delivery;
 use environment::Environment;
 use logging::Line;
-use policy::{Forward, Policy};
-use spawn::Spawned;
+use policy::Policy;
+use spawn::{Spawned, Whereabouts};
 use status::ExitStatus;
 use sys::arguments::Word;
+use terminal::HandOver;
 use value::Switch;
 
 /// The life of the program, from its arguments to its exit status.
 fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     // Before anything else: what comes from here on waits until there is someone to get it.
-    sys::signals::block_all();
+    let mask = sys::signals::block_all();
     // It may end while we read the command line.
     let parent = nix::unistd::getppid();
 
     let environment = Environment::new(environment);
-    let (options, command) = match cli::parse(words, |name| environment.get(name)) {
-        Ok(Invocation::Run(options, command)) => (options, command),
-        Ok(Invocation::Explain(question)) => {
-            // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
-            sys::signals::unblock_all();
-            return explain::explain(&question);
-        }
-        Ok(Invocation::Print(text)) => {
-            sys::fds::write_to_stderr([text.as_bytes()]);
-            return ExitStatus::SUCCESS;
-        }
-        Err(UsageError(text)) => {
-            sys::fds::write_to_stderr([&text]);
-            return ExitStatus::FAILURE;
-        }
-    };
-    let config = match Config::new(options, &environment) {
-        Ok(config) => config,
-        Err(text) => {
-            let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
-            sys::fds::write_to_stderr([&text]);
-            return ExitStatus::FAILURE;
-        }
+    let (config, command) = match asked(words, &environment) {
+        Ok(asked) => asked,
+        Err(status) => return status,
     };
     logging::init(config.verbosity);
     config.notes.iter().copied().for_each(logging::say);
@@ -92,15 +75,18 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     {
         logging::say(Line::NoParentDeathSignal(errno));
     }
-    let older_children = if config.settings.needs_descendants() { plumbing::older_children() } else { Vec::new() };
-    let (hand_over, mut earlier) = match config.settings.forward {
-        Forward::Group | Forward::Tree => {
-            let (hand_over, signals) = terminal::give_up();
-            (Some(hand_over), signals)
-        }
-        Forward::Child => (None, Vec::new()),
+    let Some(command) = command else {
+        return supervisor::pause();
     };
-    let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, hand_over.as_ref()) else {
+    let older_children = if config.settings.needs_descendants() { plumbing::older_children() } else { Vec::new() };
+    let (init, place) = (config.settings.called_as, config.settings.place());
+    let (hand_over, mut earlier) = match place {
+        Place::OwnSession => terminal::give_up(),
+        Place::OwnGroup => (HandOver::kept(init), Vec::new()),
+        Place::OurGroup => (HandOver::none(), Vec::new()),
+    };
+    let to = Whereabouts { init, place, mask, hand_over: &hand_over };
+    let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, &to) else {
         logging::say(Line::NoFork);
         return ExitStatus::FAILURE;
     };
@@ -116,4 +102,37 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     let mut delivery = Delivery::new(main, older_children);
     panics::survive(&policy, &delivery, main, |status| std::process::exit(status.code().into()));
     supervisor::supervise(&mut policy, &mut delivery, main, earlier)
+}
+
+/// What is asked for: how to run which command, or to run none. What is no life is done here, and `Err` is how it ends.
+#[inline(never)] // It leaves the stack before the command starts.
+fn asked(words: &[Word], environment: &Environment) -> Result<(Config, Option<Vec<Word>>), ExitStatus> {
+    let (options, command) = match cli::parse(words, |name| environment.get(name)) {
+        Ok(Invocation::Run(options, command)) => (options, Some(command)),
+        Ok(Invocation::Pause(options)) => (options, None),
+        Ok(Invocation::Explain(question)) => {
+            // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
+            sys::signals::unblock_all();
+            return Err(explain::explain(&question));
+        }
+        Ok(Invocation::Print(text, stream)) => {
+            match stream {
+                Stream::Stdout => sys::fds::write_to_stdout(text.as_bytes()),
+                Stream::Stderr => sys::fds::write_to_stderr([text.as_bytes()]),
+            }
+            return Err(ExitStatus::SUCCESS);
+        }
+        Err(UsageError(text)) => {
+            sys::fds::write_to_stderr([&text]);
+            return Err(ExitStatus::FAILURE);
+        }
+    };
+    match Config::new(options, environment) {
+        Ok(config) => Ok((config, command)),
+        Err(text) => {
+            let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
+            sys::fds::write_to_stderr([&text]);
+            Err(ExitStatus::FAILURE)
+        }
+    }
 }

@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
+use crate::called_as::Place;
 use crate::ledger::Helpers;
 use crate::logging::Line;
 use crate::rewrite::Outcome;
@@ -98,12 +99,15 @@ pub(crate) struct Policy {
 impl Policy {
     /// Decides for the command that runs as `main`.
     pub(crate) fn new(mut settings: Settings, main: Pid) -> Self {
-        if settings.forward != Forward::Child {
+        if settings.place() == Place::OwnSession {
             // The kernel lets TSTP, TTIN and TTOU do nothing in an orphaned process group, which the command's is, for
             // its parent is in another session (setpgid(2)). STOP works there too.
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
-                settings.rewrites.set_default(signum, Signum::STOP);
+                settings.rewrites.set_default(signum, Outcome::Becomes(Signum::STOP));
             }
+        }
+        for &signum in settings.called_as.drops() {
+            settings.rewrites.set_default(signum, Outcome::Dropped);
         }
         let state = State::new(&settings.delays);
         Self { settings, main, state }
@@ -155,14 +159,14 @@ impl Policy {
                 if pid == self.main && self.state.ended.is_none() {
                     self.on_end(clock, status, actions);
                 } else {
+                    if self.settings.names_orphans == Switch::On {
+                        actions.push(Action::Say(Line::Reaped(pid)));
+                    }
                     actions.push(Action::Reap(pid));
                 }
             }
             Event::Trapped { pid, signum } => {
-                // Those two are meant for a debugger: the stop that it waits for, and the trap that follows an exec
-                // under trace (ptrace(2)). There is none, so the process goes on as if it had never asked for one.
-                let for_the_tracer = |signum: &Signum| matches!(*signum, Signum::STOP | Signum::TRAP);
-                actions.push(Action::Release(pid, signum.filter(|signum| !for_the_tracer(signum))));
+                actions.push(Action::Release(pid, signum.filter(|signum| !signum.is_for_a_tracer())));
             }
             // Whoever has ended may have left orphans behind, who are nobody's helpers any more.
             Event::Collected => self.remind(actions),
@@ -199,7 +203,8 @@ impl Policy {
     fn on_end(&mut self, clock: Clock<'_>, status: ExitStatus, actions: &mut Vec<Action>) {
         let rest = self.rest();
         self.state.ended = Some(status);
-        if self.settings.drain.is_none() && !self.lingers() {
+        let asks_the_rest = self.settings.called_as.asks_the_rest_to_end();
+        if self.settings.drain.is_none() && !self.lingers() && asks_the_rest {
             // Whoever is left is sent one anyway.
             self.state.held.take(Signum::TERM);
         }
@@ -217,7 +222,9 @@ impl Policy {
             actions.push(Action::Reap(self.main));
             actions.push(Action::Say(Line::Draining));
         } else {
-            self.forward(clock, Signum::TERM, Via::Direct, rest, actions);
+            if asks_the_rest {
+                self.forward(clock, Signum::TERM, Via::Direct, rest, actions);
+            }
             actions.push(Action::Reap(self.main));
             self.exit(status, actions);
         }
@@ -278,7 +285,7 @@ impl Policy {
 
     fn pass_on(&mut self, clock: Clock<'_>, signum: Signum, via: Via, to: Recipient, actions: &mut Vec<Action>) {
         self.forward(clock, signum, via, to, actions);
-        if signum.suspends_a_job() {
+        if signum.suspends_a_job() && self.settings.called_as.suspends_itself() {
             actions.push(Action::Say(Line::Suspending));
             actions.push(Action::StopOurselves);
         }

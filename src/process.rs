@@ -12,6 +12,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, getpgid, getpid, getsid, sysconf};
 
+use crate::called_as::CalledAs;
 use crate::sys::procfs::{self, FileId, Path};
 
 /// A process, as it was when it was looked at (proc_pid_stat(5)).
@@ -195,13 +196,24 @@ pub(crate) fn is_an_init(pid: Pid) -> bool {
         Some(target) => {
             let target = target.strip_suffix(b" (deleted)").unwrap_or(target);
             let ours = procfs::our_file();
-            is_our_name(target) || (ours.is_some() && procfs::file_behind(&exe) == ours)
+            is_our_name(target)
+                || (ours.is_some() && procfs::file_behind(&exe) == ours)
+                // A copy of ours in the place of another init.
+                || (CalledAs::by_name(target) != CalledAs::DumbInit && has_our_options(&exe) == Some(true))
         }
         // Another user's: its command line is all that we may see. In a `#!` line it begins with the interpreter.
         None => procfs::read_of(pid, "cmdline", &mut buffer)
             .and_then(|words| words.split(|&byte| byte == 0).next())
             .is_some_and(is_our_name),
     }
+}
+
+/// What no file of the original has in it, nor of any other init.
+const VARIABLE: &[u8] = b"DUMB_INIT_DRAIN";
+
+/// Is this the file of an init that has our options? `None` where it can't be read.
+pub(crate) fn has_our_options(exe: &Path) -> Option<bool> {
+    procfs::contains(exe, VARIABLE)
 }
 
 fn is_our_name(path: &[u8]) -> bool {

@@ -105,8 +105,8 @@ impl RewriteTable {
     }
 
     /// Adds a rule for a signal that has none yet.
-    pub(crate) fn set_default(&mut self, from: Signum, to: Signum) {
-        self.0.place(from).map(|place| place.get_or_insert(Outcome::Becomes(to)));
+    pub(crate) fn set_default(&mut self, from: Signum, to: Outcome) {
+        self.0.place(from).map(|place| place.get_or_insert(to));
     }
 
     /// The rule for a signal, if there is one (which may name the signal itself).
@@ -221,8 +221,9 @@ mod tests {
         }
         assert_eq!(table.get(Signum::TERM), Some(Outcome::Dropped));
         assert_eq!(table.get(Signum::HUP), None);
-        table.set_default(Signum::TERM, Signum::STOP);
-        table.set_default(Signum::HUP, Signum::STOP);
+        let stop = Outcome::Becomes(Signum::STOP);
+        table.set_default(Signum::TERM, stop);
+        table.set_default(Signum::HUP, stop);
         assert_eq!(table.get(Signum::TERM), Some(Outcome::Dropped));
         assert_eq!(table.get(Signum::HUP), Some(Outcome::Becomes(Signum::STOP)));
     }

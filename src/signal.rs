@@ -111,6 +111,13 @@ impl Signum {
         !matches!(self, Self::KILL | Self::STOP | Self::CHLD)
     }
 
+    /// Is it meant for a debugger, where a traced process is about to act on it: the stop that a debugger waits for, or the
+    /// trap that follows an exec under trace (ptrace(2))? Where there is no debugger, the process goes on as if it had
+    /// never asked for one.
+    pub(crate) fn is_for_a_tracer(self) -> bool {
+        matches!(self, Self::STOP | Self::TRAP)
+    }
+
     /// What the kernel sends to the whole foreground group for a key: Ctrl-C, Ctrl-\ and Ctrl-Z.
     pub(crate) const KEYS: [Self; 3] = [Self::INT, Self::QUIT, Self::TSTP];
 

@@ -9,6 +9,7 @@ use std::ffi::{CStr, c_int};
 use nix::errno::Errno;
 use nix::unistd::{self, Pid};
 
+use crate::called_as::{CalledAs, Place};
 use crate::environment::{Environment, ListenPid};
 use crate::logging::{self, Line};
 use crate::policy::{Event, Via};
@@ -16,8 +17,10 @@ use crate::search::Search;
 use crate::status::ExitStatus;
 use crate::sys::arguments::Word;
 use crate::sys::clone::{self, Memory};
+use crate::sys::dispositions::{self, Ignored};
 use crate::sys::exec::{self, Vector};
-use crate::sys::{dispositions, keys, signals, tty};
+use crate::sys::signals::{self, Mask};
+use crate::sys::{keys, tty};
 use crate::terminal::HandOver;
 
 /// What runs a script that names no interpreter.
@@ -31,12 +34,21 @@ pub(crate) struct Spawned {
     pub(crate) keys: Vec<Event>,
 }
 
-/// Starts `command`, which isn't empty: in a session of its own, which takes this terminal over if it is one, or in ours
-/// where there is nothing to hand over.
+/// Where the command's process is to be.
+pub(crate) struct Whereabouts<'a> {
+    pub(crate) init: CalledAs,
+    pub(crate) place: Place,
+    /// What was blocked when we were started.
+    pub(crate) mask: Mask,
+    /// The terminal that it takes over, if there is one.
+    pub(crate) hand_over: &'a HandOver,
+}
+
+/// Starts `command`, which isn't empty.
 ///
 /// # Errors
 /// clone(2)'s.
-pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option<&HandOver>) -> nix::Result<Spawned> {
+pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Spawned> {
     let name = command.first().copied().unwrap_or_default();
     // All that needs memory is made before the clone.
     let listen_pid = environment.listen_pid_index(unistd::getpid());
@@ -46,25 +58,32 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
     let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(command.iter().copied().skip(1)));
     let mut search = Search::new(name, environment.get("PATH"));
 
-    if session.is_none() {
+    let (ignored, mask) =
+        if to.init.hands_signals_on() { (Ignored::IsHandedOn, to.mask) } else { (Ignored::IsReset, Mask::EMPTY) };
+    let shares_our_group = to.place == Place::OurGroup;
+    if shares_our_group {
         keys::start_noting();
     }
     let main = clone::until_exec(&mut |pid: Pid, memory: Memory| -> c_int {
-        if session.is_none() {
+        if shares_our_group {
             keys::child_is_there();
         }
         logging::say_without_logger(Line::Spawned(pid));
-        if let Some(hand_over) = session
-            && let Err(errno) = lead_a_session(hand_over)
-        {
-            logging::say_without_logger(Line::NoSetsid(errno));
-            return ExitStatus::FAILURE.code().into();
+        match to.place {
+            Place::OwnSession => {
+                if let Err(errno) = lead_a_session(to.hand_over) {
+                    logging::say_without_logger(Line::NoSetsid(errno));
+                    return ExitStatus::FAILURE.code().into();
+                }
+            }
+            Place::OwnGroup => lead_a_group(to.hand_over),
+            Place::OurGroup => {}
         }
         match memory {
-            Memory::Shared => dispositions::note_until_exec(),
-            Memory::Copied => dispositions::act_by_default(),
+            Memory::Shared => dispositions::note_until_exec(ignored),
+            Memory::Copied => dispositions::act_by_default(ignored),
         }
-        signals::unblock_all();
+        signals::block(mask);
         let own_entry = listen_pid.map(|_| ListenPid::new(unistd::getpid()));
         let own_entry = own_entry.as_ref().map_or(c"", ListenPid::entry);
         let errno = environment_vector.with_other(listen_pid, own_entry, |environment| {
@@ -77,11 +96,10 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
         // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
         signals::block_all();
         logging::say_not_executed(name, errno);
-        ExitStatus::NOT_EXECUTED.code().into()
+        to.init.status_of_no_exec(errno).code().into()
     })?;
     signals::block_all();
-    // A key that came between the clone and setsid has reached the child and us; we forward ours.
-    for signum in dispositions::noted().filter(|signum| session.is_none() || !signum.comes_from_a_key()) {
+    for signum in dispositions::noted() {
         // It fails only where the process has ended already, which makes no difference.
         let _ = signals::send_to_process(main, signum);
     }
@@ -92,9 +110,21 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, session: Option
 
 fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
     unistd::setsid()?;
+    keys::forget_copies();
     if let Err(errno) = tty::take(hand_over.fd()) {
         logging::say_without_logger(Line::NotAttached(errno));
     }
     logging::say_without_logger(Line::SetsidComplete);
     Ok(())
+}
+
+/// The command, not we, is in the terminal's foreground from here on, so that keys reach it alone.
+fn lead_a_group(hand_over: &HandOver) {
+    // It can't fail for a process that leads no session (setpgid(2)).
+    let _ = unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
+    keys::forget_copies();
+    // Every signal is blocked, so that a process in the background may do so (tcsetpgrp(3)).
+    if let Err(errno) = tty::take_foreground(hand_over.fd()) {
+        logging::say_without_logger(Line::NotAttached(errno));
+    }
 }

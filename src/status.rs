@@ -22,6 +22,9 @@ impl ExitStatus {
     pub(crate) const FAILURE: Self = Self::Exited(1);
     /// The command's process could not execute it.
     pub(crate) const NOT_EXECUTED: Self = Self::Exited(2);
+    /// What shells, and tini, report of a command that they can't find, and of one that they may not execute.
+    pub(crate) const NOT_FOUND: Self = Self::Exited(127);
+    pub(crate) const NOT_PERMITTED: Self = Self::Exited(126);
 
     /// The status to exit with so as to report this one.
     pub(crate) fn code(self) -> u8 {

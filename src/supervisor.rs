@@ -16,8 +16,8 @@ use crate::policy::{Action, Event, Policy, Recipient, Via};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::sys::children::{self, Change, Nothing};
-use crate::sys::parent;
 use crate::sys::signals::{self, Received, Sender};
+use crate::sys::{fds, parent};
 
 /// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
 /// is in `earlier` has happened already and comes first.
@@ -60,8 +60,29 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
 /// Reaps the children that whoever executed us had (`exec dumb-init ... < <(command)`) and that have ended already: their
 /// SIGCHLD may have come before we could block it, and would never be followed by another.
 pub(crate) fn collect_older_children() {
-    while let Ok(Change::Ended { pid, status }) = children::take() {
-        logging::say(Line::ChildEnded { pid, status });
+    while collect_one().is_ok() {}
+}
+
+/// Reaps a child that has ended, or lets one go on that we trace unasked, where there is no command.
+fn collect_one() -> Result<(), Nothing> {
+    match children::take()? {
+        Change::Ended { pid, status } => logging::say(Line::ChildEnded { pid, status }),
+        Change::Trapped { pid, signum } => children::release(pid, signum.filter(|signum| !signum.is_for_a_tracer())),
+    }
+    Ok(())
+}
+
+/// Lives on without a command, as what keeps the namespaces of a pod: reaps what ends, until SIGTERM or SIGINT.
+pub(crate) fn pause() -> ExitStatus {
+    fds::close_others();
+    loop {
+        let is_that_all = (0..AT_A_STRETCH).any(|_| collect_one().is_err());
+        let received = if is_that_all { Some(signals::wait()) } else { signals::take_any() };
+        let Some(Received { signum, .. }) = received else { continue };
+        logging::say(Line::Received(signum));
+        if matches!(signum, Signum::TERM | Signum::INT) {
+            return ExitStatus::SUCCESS;
+        }
     }
 }
 

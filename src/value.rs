@@ -20,8 +20,9 @@ pub(crate) fn parse_list<V: Value>(text: &[u8]) -> Option<Vec<V>> {
 }
 
 /// Yes or no, for the variable of an option that takes no value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Switch {
+    #[default]
     Off,
     On,
 }

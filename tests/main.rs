@@ -24,6 +24,7 @@ mod life;
 mod options;
 #[cfg(feature = "deliberate-panic")]
 mod panics;
+mod peers;
 mod pid_1;
 mod shutdown;
 mod signals;

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
 use crate::SPECS;
-use crate::getopt::{Effect, Value};
+use crate::getopt::{Effect, Order, Value};
 use crate::sys::arguments::{self, Word};
 
 /// The options that getopt_long(3) reads, each as `--name` or `--name=value`, and where they end.
@@ -24,8 +24,8 @@ pub(crate) struct Reading {
 /// Why no further option was read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The command begins at this index.
-    Command(usize),
+    /// These are the words of the command.
+    Command(Vec<CString>),
     /// The last option acts at once.
     AtOnce,
     /// The next option is wrong, as this text says.
@@ -49,7 +49,7 @@ unsafe extern "C" {
 
     fn getopt_long(
         argc: c_int,
-        argv: *const *const c_char,
+        argv: *mut *const c_char,
         short: *const c_char,
         long: *const LongOption,
         index: *mut c_int,
@@ -68,18 +68,18 @@ pub(crate) fn with_words(input: &[u8], use_them: impl FnOnce(&[Word])) {
 }
 
 /// Reads the options of `words`, the program's name first, with the original's table, up to one that acts at once.
-pub(crate) fn read_options(words: &[Word]) -> Reading {
+pub(crate) fn read_options(words: &[Word], order: Order) -> Reading {
     let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
     argv.push(ptr::null());
     let mut reading = None;
-    let text = what_is_written_to_stderr(|| reading = Some(read_argv(&argv)));
+    let text = what_is_written_to_stderr(|| reading = Some(read_argv(&mut argv, order)));
     let (options, end) = reading.unwrap_or_default();
     Reading { options, end: end.unwrap_or(End::Error(text)) }
 }
 
 /// The options of an argument vector, and what ends them, or `None` for an error, which glibc writes about.
-fn read_argv(argv: &[*const c_char]) -> (Vec<OsString>, Option<End>) {
-    let names: Vec<CString> = SPECS.iter().filter_map(|spec| CString::new(spec.long).ok()).collect();
+fn read_argv(argv: &mut [*const c_char], order: Order) -> (Vec<OsString>, Option<End>) {
+    let names: Vec<CString> = SPECS.iter().filter_map(|spec| CString::new(spec.long?).ok()).collect();
     let mut long: Vec<LongOption> = SPECS
         .iter()
         .zip(&names)
@@ -93,24 +93,32 @@ fn read_argv(argv: &[*const c_char]) -> (Vec<OsString>, Option<End>) {
     long.push(LongOption { name: ptr::null(), has_arg: 0, flag: ptr::null_mut(), val: 0 });
     let count = c_int::try_from(argv.len() - 1).unwrap_or(c_int::MAX);
 
+    // glibc looks at POSIXLY_CORRECT as well, which nobody sets here.
+    let short = match order {
+        Order::InFront => c"+hvVcr:",
+        Order::Anywhere => c"hvVcr:",
+    };
     // SAFETY: no other thread touches it. 0 has glibc forget where it was.
     unsafe { optind = 0 };
     // SAFETY: likewise.
     unsafe { opterr = 1 };
     let mut options = Vec::new();
     loop {
-        // SAFETY: `argv` has `count` C strings and a null pointer; '+' has glibc leave it as it is. `long` ends with
-        // zeros, its names outlive the call, and there may be no index.
-        let letter = unsafe { getopt_long(count, argv.as_ptr(), c"+hvVcr:".as_ptr(), long.as_ptr(), ptr::null_mut()) };
+        // SAFETY: `argv` has `count` C strings and a null pointer, and is ours to be put into another order. `long` ends
+        // with zeros, its names outlive the call, and there may be no index.
+        let letter = unsafe { getopt_long(count, argv.as_mut_ptr(), short.as_ptr(), long.as_ptr(), ptr::null_mut()) };
         if letter == -1 {
             // SAFETY: as above.
-            let index = unsafe { optind };
-            return (options, Some(End::Command(usize::try_from(index).unwrap_or(usize::MAX))));
+            let index = usize::try_from(unsafe { optind }).unwrap_or(usize::MAX);
+            let rest = argv.get(index..count.unsigned_abs() as usize).unwrap_or_default();
+            // SAFETY: as above.
+            let command = rest.iter().map(|&word| unsafe { CStr::from_ptr(word) }.to_owned()).collect();
+            return (options, Some(End::Command(command)));
         }
         let Some(spec) = SPECS.iter().find(|spec| spec.short.map(|short| short as c_int) == Some(letter)) else {
             return (options, None);
         };
-        let mut option = OsString::from(format!("--{}", spec.long));
+        let mut option = OsString::from(format!("--{}", spec.long.unwrap_or_default()));
         if spec.value == Value::Required {
             // SAFETY: as above.
             let value = unsafe { optarg };

@@ -5,13 +5,14 @@
 //! from the program's own modules is a panic, which libFuzzer reports along with the input. `ci/fuzz` builds and runs it.
 //!
 //! The program is no library, so its modules are included from where they are. `logging` and `policy` are not: `cli`
-//! wants one enum of each, and they would bring in half of the program.
+//! and `called_as` want one enum of each, and they would bring in half of the program.
 
 mod glibc;
 // What only the rest of the program calls is unused here.
 #[allow(dead_code, unused_imports, unsafe_code)]
 #[path = "../../src"]
 mod program {
+    pub(crate) mod called_as;
     pub(crate) mod cli;
     pub(crate) mod duration;
     pub(crate) mod getopt;
@@ -28,6 +29,7 @@ mod logging {
     /// Stands in for the program's.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum Verbosity {
+        Quiet,
         Debug,
         Trace,
     }
@@ -37,14 +39,15 @@ mod policy {
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum Forward {
         Child,
-        Other,
+        Group,
+        Tree,
     }
 
     impl crate::value::Value for Forward {
         const IS: &'static str = "child or another";
 
         fn parse(text: &[u8]) -> Option<Self> {
-            Some(if text == b"child" { Self::Child } else { Self::Other })
+            Some(if text == b"child" { Self::Child } else { Self::Tree })
         }
     }
 }
@@ -55,10 +58,11 @@ use std::os::unix::ffi::OsStrExt;
 use logging::Verbosity;
 use policy::Forward;
 // They find each other by the names that they have in the program.
-use program::{cli, duration, getopt, rewrite, signal, split_string, status, sys, value};
+use program::{called_as, cli, duration, getopt, rewrite, signal, split_string, status, sys, value};
 
+use called_as::CalledAs;
 use cli::{Invocation, Options, UsageError};
-use getopt::{Effect, End, Spec, Spelling, Value as Takes};
+use getopt::{Dialect, Effect, End, Given, Order, Spec, Spelling, Value as Takes};
 use glibc::Reading;
 use rewrite::{Outcome, Rewrite, RewriteTable};
 use signal::Signum;
@@ -75,7 +79,7 @@ const SPECS: [Spec<'_>; 5] = [
 ];
 
 const fn spec(long: &'static str, short: char, value: Takes, effect: Effect) -> Spec<'static> {
-    Spec { long, short: Some(short), value, effect, spelling: Spelling::Abbreviated }
+    Spec { long: Some(long), short: Some(short), value, effect, spelling: Spelling::Abbreviated }
 }
 
 /// The options that the original doesn't have. Where a word may be one of them, there is nothing to compare.
@@ -106,8 +110,18 @@ fn may_go_beyond(word: &Word) -> bool {
 /// The program reads it in another way than glibc.
 pub fn command_line(input: &[u8]) {
     glibc::with_words(input, |words| {
-        let read = glibc::read_options(words);
-        assert_eq!(translated(words), read, "getopt::translate (left) and getopt_long(3) (right) on {words:?}");
+        for order in [Order::Anywhere, Order::InFront] {
+            assert_eq!(
+                read(words, order),
+                glibc::read_options(words, order),
+                "getopt::read (left) and getopt_long(3) (right), {order:?}, on {words:?}"
+            );
+        }
+        // Called by another name, it has other options.
+        if words.first().is_some_and(|program| CalledAs::by_word(program) != CalledAs::DumbInit) {
+            return;
+        }
+        let read = glibc::read_options(words, Order::InFront);
         let parsed = parsed(words);
         if words.iter().any(may_go_beyond) {
             return;
@@ -149,14 +163,21 @@ enum Meaning {
 }
 
 /// What `getopt` reads.
-fn translated(words: &[Word]) -> Reading {
+fn read(words: &[Word], order: Order) -> Reading {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
-    let translation = getopt::translate(&SPECS, words);
+    let reading = getopt::read(Dialect { specs: &SPECS, order }, words);
+    let written = |Given { spec, value }: &Given<'_>| {
+        let mut option = OsString::from(format!("--{}", spec.long.unwrap_or_default()));
+        if let Some(value) = value {
+            option.push("=");
+            option.push(value);
+        }
+        option
+    };
     Reading {
-        options: translation.options,
-        end: match translation.end {
-            // Its words are those behind the program's name.
-            End::Command(index) => glibc::End::Command(index + 1),
+        options: reading.options.iter().map(written).collect(),
+        end: match reading.end {
+            End::Command => glibc::End::Command(reading.command.iter().map(|&index| words[index].to_owned()).collect()),
             End::AtOnce => glibc::End::AtOnce,
             End::Error(error) => {
                 glibc::End::Error(os_string(&[program.to_bytes(), b": ", &error.text(), b"\n"].concat()))
@@ -178,9 +199,9 @@ fn parsed(words: &[Word]) -> Meaning {
                 command,
             }
         }
-        Ok(Invocation::Explain(_)) => Meaning::Explain,
-        Ok(Invocation::Print(text)) if text == version => Meaning::Version,
-        Ok(Invocation::Print(text)) => {
+        Ok(Invocation::Explain(_) | Invocation::Pause(_)) => Meaning::Explain,
+        Ok(Invocation::Print(text, _)) if text == version => Meaning::Version,
+        Ok(Invocation::Print(text, _)) => {
             assert!(text.starts_with(version), "neither help nor version: {text}");
             Meaning::Help
         }
@@ -214,7 +235,7 @@ fn expected(words: &[Word], read: Reading) -> Meaning {
     match read.end {
         glibc::End::Error(text) => Meaning::Error(text),
         glibc::End::AtOnce => unreachable!("an option that acts at once comes last"),
-        glibc::End::Command(index) => match words.get(index..).unwrap_or_default() {
+        glibc::End::Command(command) => match words.get(words.len() - command.len()..).unwrap_or_default() {
             [] => {
                 let program = words.first().map_or(&[][..], |program| program.to_bytes());
                 Meaning::Error(os_string(

@@ -105,7 +105,7 @@ pub(super) fn specs(table: &Command) -> Vec<Spec<'_>> {
         .filter_map(|arg| {
             let long = arg.get_long()?;
             Some(Spec {
-                long,
+                long: Some(long),
                 short: arg.get_short(),
                 value: match arg.get_num_args() {
                     _ if !arg.get_action().takes_values() => Takes::None,

@@ -1,19 +1,21 @@
 use std::ffi::CStr;
 
 use super::*;
+use crate::value::Value;
 
 fn parsed(words: &[&'static CStr]) -> (Options, Vec<Word>) {
     match parse(words, |_| None) {
         Ok(Invocation::Run(options, command)) => (options, command),
         Ok(Invocation::Explain(_)) => panic!("explains"),
-        Ok(Invocation::Print(text)) => panic!("prints {text}"),
+        Ok(Invocation::Pause(_)) => panic!("pauses"),
+        Ok(Invocation::Print(text, _)) => panic!("prints {text}"),
         Err(UsageError(text)) => panic!("{}", String::from_utf8_lossy(&text)),
     }
 }
 
 fn printed(words: &[&'static CStr]) -> String {
     match parse(words, |_| None) {
-        Ok(Invocation::Print(text)) => text,
+        Ok(Invocation::Print(text, Stream::Stderr)) => text,
         _ => panic!("prints nothing"),
     }
 }

@@ -13,7 +13,8 @@ use super::handling::Reaction;
 use super::inits::{Edition, Ours, Rules};
 use super::verdict::{Fate, Verdict};
 use super::wording::{command_of, line_of, name_of};
-use crate::cli::DASH_C;
+use crate::called_as::Place;
+use crate::cli::{DASH_C, DASH_G};
 use crate::config::{SETSID, Source};
 use crate::duration::Limit;
 use crate::policy::Forward;
@@ -43,7 +44,7 @@ pub(crate) fn advice(scenario: Scenario<'_>, verdict: &Verdict, signum: Signum) 
             vec![format!("dumb-init in place of {}{with}", name_of(init))]
         }
         Some(Rules::Shell | Rules::Unknown) => of_no_init(evidence, init, verdict, signum),
-        Some(Rules::Unreadable(_)) | None => Vec::new(),
+        Some(Rules::Unreadable(_) | Rules::Pausing) | None => Vec::new(),
     }
 }
 
@@ -76,19 +77,20 @@ fn remedy(scenario: Scenario<'_>, forward: Forward, forwarded: Option<Signum>, s
     let remedies = |&forward| [None, Some(DRAIN)].map(|drain| Remedy { forward, drain, forwarded });
     let mut all: Vec<Remedy> = forwards.iter().flat_map(remedies).collect();
     all.sort_by_key(|remedy| usize::from(remedy.forward.is_some()).saturating_add(usize::from(remedy.drain.is_some())));
-    all.into_iter().find(|&remedy| helps(scenario, forward, remedy, signum) == Some(true))
+    all.into_iter().find(|&remedy| helps(scenario, remedy, signum) == Some(true))
 }
 
 /// Would everything be as it should be?
-fn helps(scenario: Scenario<'_>, forward: Forward, remedy: Remedy, signum: Signum) -> Option<bool> {
+fn helps(scenario: Scenario<'_>, remedy: Remedy, signum: Signum) -> Option<bool> {
     let evidence = scenario.evidence;
     let init = evidence.facts(evidence.init)?;
-    let moved = match (forward, remedy.forward, init.ours()) {
-        (Forward::Child, Some(Forward::Group | Forward::Tree), Some(_)) => {
+    let place = init.ours().map(|ours| ours.config.settings.place());
+    let moved = match (place, remedy.forward) {
+        (Some(Place::OurGroup), Some(Forward::Group | Forward::Tree)) => {
             Some(aftermath::with_a_session(scenario.tree, &init.process, evidence.main_of(evidence.init)?)?)
         }
-        // Children of other inits lead a group already.
-        (Forward::Child | Forward::Group | Forward::Tree, _, _) => None,
+        // It leads a group already.
+        (Some(Place::OurGroup | Place::OwnGroup | Place::OwnSession) | None, _) => None,
     };
     let tree = moved.as_ref().unwrap_or(scenario.tree);
     Some(Verdict::of(Scenario { tree, remedy: Some(remedy), command: Command::AsSeen, ..scenario }, signum).is_good())
@@ -112,6 +114,9 @@ fn in_words(remedy: Remedy, ours: &Ours) -> String {
         }
         (Some(forward), Source::Option(DASH_C), _) => {
             Some(format!("--forward {} in place of {DASH_C}", forward.name()))
+        }
+        (Some(forward), Source::Option(DASH_G), _) => {
+            Some(format!("DUMB_INIT_FORWARD={} and no {DASH_G}", forward.name()))
         }
         (Some(forward), Source::Option(_), _) => Some(format!("--forward {}", forward.name())),
         (Some(_), Source::Default | Source::Variable(_), _) => forward_variable(remedy),
@@ -175,7 +180,7 @@ fn of_no_init(evidence: &Evidence, init: &Facts, verdict: &Verdict, signum: Sign
             Some(Rules::Shell | Rules::Unknown) | None if handles(only, signum) => {
                 vec![format!("exec before {name}"), entrypoint]
             }
-            Some(Rules::Shell | Rules::Unknown) | None => vec![entrypoint],
+            Some(Rules::Pausing | Rules::Shell | Rules::Unknown) | None => vec![entrypoint],
         };
     }
     let is_dropped = |(pid, fate): &(_, Fate)| *pid == evidence.init && fate.is_never();

@@ -4,6 +4,7 @@ use nix::unistd::Pid;
 
 use super::handling::{Credentials, Handling, Reaction};
 use super::inits::{Known, Ours, Rules, Variables, command_line, name};
+use crate::called_as::{CalledAs, Place};
 use crate::config::Source;
 use crate::descendants::Tree;
 use crate::policy::Forward;
@@ -82,7 +83,9 @@ impl Facts {
     pub(crate) fn ours(&self) -> Option<&Ours> {
         match &self.rules {
             Some(Rules::Ours(ours)) => Some(ours),
-            Some(Rules::Unreadable(_) | Rules::Known(_) | Rules::Shell | Rules::Unknown) | None => None,
+            Some(Rules::Unreadable(_) | Rules::Known(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => {
+                None
+            }
         }
     }
 
@@ -95,7 +98,7 @@ impl Facts {
         match &self.rules {
             Some(Rules::Ours(ours)) => ours.variables == Variables::Hidden,
             Some(Rules::Known(known)) => known.variables == Variables::Hidden,
-            Some(Rules::Unreadable(_) | Rules::Shell | Rules::Unknown) | None => false,
+            Some(Rules::Unreadable(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => false,
         }
     }
 
@@ -107,6 +110,7 @@ impl Facts {
             && share_its_session
             && let Some(Rules::Ours(ours)) = &mut self.rules
             && ours.config.forward_source == Source::Default
+            && ours.config.settings.called_as == CalledAs::DumbInit
         {
             ours.config.settings.forward = Forward::Child;
         }
@@ -123,18 +127,17 @@ impl Facts {
 
     /// Does it put its command where this child is: at the head of a session, or of a group?
     pub(super) fn starts_as(&self, child: &Process) -> bool {
-        match (self.ours().map(|ours| ours.config.settings.forward), self.known()) {
-            (Some(Forward::Group | Forward::Tree), _) => child.session == child.pid,
-            // They do so whomever they signal.
-            (None, Some(_)) => child.group == child.pid,
-            (Some(Forward::Child), _) | (None, None) => true,
+        match (self.ours().map(|ours| ours.config.settings.place()), self.known()) {
+            (Some(Place::OwnSession), _) => child.session == child.pid,
+            (Some(Place::OwnGroup), _) | (None, Some(_)) => child.group == child.pid,
+            (Some(Place::OurGroup), _) | (None, None) => true,
         }
     }
 
     pub(super) fn known(&self) -> Option<&Known> {
         match &self.rules {
             Some(Rules::Known(known)) => Some(known),
-            Some(Rules::Unreadable(_) | Rules::Ours(_) | Rules::Shell | Rules::Unknown) | None => None,
+            Some(Rules::Unreadable(_) | Rules::Ours(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => None,
         }
     }
 }

@@ -205,6 +205,7 @@ impl Forecast {
                     Run { forecast: self, scenario, position, main: Some(main), to }.send_directly(message, recipient);
                 Passed { conduct, end }
             }
+            (Some(Rules::Pausing), _) => stays(Conduct::OnlyActs),
             (Some(Rules::Shell | Rules::Unreadable(_) | Rules::Unknown) | None, _) => {
                 // What doesn't come to it isn't passed on.
                 let comes = !matches!(facts.reaction(message.signum), Reaction::Drops | Reaction::Ignores);

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
+use crate::called_as::CalledAs;
 use crate::cli::{self, Invocation, UsageError};
 use crate::config::Config;
 use crate::environment::Environment;
@@ -26,6 +27,8 @@ pub(crate) enum Rules {
     Unreadable(String),
     /// It is another init of which the rules are known.
     Known(Known),
+    /// It is an init without a command: it forwards nothing, and SIGTERM and SIGINT end it.
+    Pausing,
     /// It is a shell: it forwards nothing.
     Shell,
     /// It may be anything.
@@ -65,28 +68,43 @@ pub(crate) enum Variables {
 pub(crate) struct Known {
     pub(crate) forward: Forward,
     pub(crate) variables: Variables,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Tini,
-    Catatonit,
+    kind: CalledAs,
 }
 
 impl Known {
+    /// Reads its command line as we do where we are called by its name. `None` where it runs no command.
+    fn of(pid: Pid, kind: CalledAs) -> Option<Self> {
+        let words = command_line(pid).unwrap_or_default();
+        let (entries, variables) = match words_of_environment(pid) {
+            Some(entries) => (entries, Variables::Known),
+            None => (Vec::new(), Variables::Hidden),
+        };
+        let environment = Environment::new(entries);
+        let forward = match cli::parse_as(kind, &words, |name| environment.get(name)) {
+            Ok(Invocation::Run(options, _)) => options.forward.or(options.their_variables.forward),
+            Ok(Invocation::Pause(_)) => return None,
+            Ok(Invocation::Explain(_) | Invocation::Print(..)) | Err(_) => None,
+        };
+        // Only tini has variables that matter, and only for what its command line doesn't say.
+        let is_open = kind == CalledAs::Tini && forward.is_none();
+        Some(Self {
+            forward: forward.unwrap_or(kind.usual_forward()),
+            variables: if is_open { variables } else { Variables::Known },
+            kind,
+        })
+    }
+
     /// Does it forward this signal? Each was looked up in what the running program waits for (tini 0.19.0, catatonit 0.1.7).
     pub(crate) fn forwards(&self, signum: Signum) -> bool {
         let is_of_an_error = matches!(
             signum.raw(),
             libc::SIGILL | libc::SIGABRT | libc::SIGBUS | libc::SIGFPE | libc::SIGSEGV | libc::SIGSYS
         );
-        let stops = matches!(signum, Signum::TTIN | Signum::TTOU);
         signum.can_be_forwarded()
             && !signum.is_nameless()
             && signum != Signum::TRAP
             && !is_of_an_error
-            && !(stops && self.kind == Kind::Tini)
+            && !self.kind.drops().contains(&signum)
     }
 }
 
@@ -99,22 +117,13 @@ impl Rules {
         if process::is_an_init(pid) {
             return Self::of_ours(pid);
         }
-        match program(pid).as_slice() {
+        let name = program(pid);
+        match CalledAs::by_name(&name) {
             // A daemon's init can be replaced by ours, under the name that the daemon knows.
-            b"tini" | b"tini-static" | b"docker-init" | b"catatonit" if edition(pid) == Edition::Ours => {
-                Self::of_ours(pid)
-            }
-            b"tini" | b"tini-static" | b"docker-init" => {
-                let (forward, variables) = forward_of_tini(pid);
-                Self::Known(Known { forward, variables, kind: Kind::Tini })
-            }
-            b"catatonit" => Self::Known(Known {
-                forward: forward_by_letter(pid, &[]),
-                variables: Variables::Known,
-                kind: Kind::Catatonit,
-            }),
-            name if SHELLS.contains(&name) => Self::Shell,
-            _ => Self::Unknown,
+            CalledAs::Tini | CalledAs::Catatonit if edition(pid) == Edition::Ours => Self::of_ours(pid),
+            kind @ (CalledAs::Tini | CalledAs::Catatonit) => Known::of(pid, kind).map_or(Self::Pausing, Self::Known),
+            CalledAs::DumbInit if SHELLS.contains(&name.as_slice()) => Self::Shell,
+            CalledAs::DumbInit => Self::Unknown,
         }
     }
 
@@ -146,7 +155,8 @@ impl Rules {
                     Err(text) => unreadable(&text),
                 }
             }
-            Ok(Invocation::Explain(_) | Invocation::Print(_)) => unreadable(b"it runs no command"),
+            Ok(Invocation::Pause(_)) => Self::Pausing,
+            Ok(Invocation::Explain(_) | Invocation::Print(..)) => unreadable(b"it runs no command"),
             Err(UsageError(text)) => unreadable(&text),
         }
     }
@@ -164,19 +174,16 @@ fn is_of_the_original(entry: &Word) -> bool {
     entry.starts_with(b"DUMB_INIT_SETSID=") || entry.starts_with(b"DUMB_INIT_DEBUG=1")
 }
 
-/// What the original's file hasn't in it.
-const VARIABLE: &[u8] = b"DUMB_INIT_DRAIN";
-
 /// Which edition it is, by what its file has in it.
 fn edition(pid: Pid) -> Edition {
-    let is_our_file = Path::of(pid, "exe").is_some_and(|exe| procfs::file_behind(&exe) == procfs::our_file());
-    if is_our_file {
+    let Some(exe) = Path::of(pid, "exe") else { return Edition::Unknown };
+    if procfs::file_behind(&exe).is_some_and(|file| Some(file) == procfs::our_file()) {
         return Edition::Ours;
     }
-    match fs::read(format!("/proc/{pid}/exe")) {
-        Ok(file) if file.windows(VARIABLE.len()).any(|part| part == VARIABLE) => Edition::Ours,
-        Ok(_) => Edition::Original,
-        Err(_) => Edition::Unknown,
+    match process::has_our_options(&exe) {
+        Some(true) => Edition::Ours,
+        Some(false) => Edition::Original,
+        None => Edition::Unknown,
     }
 }
 
@@ -196,39 +203,6 @@ fn program(pid: Pid) -> Vec<u8> {
             first.strip_prefix(b"-").unwrap_or(&first).to_owned()
         }
     }
-}
-
-fn forward_of_tini(pid: Pid) -> (Forward, Variables) {
-    let is_it = |entry: &Word| entry.to_bytes().starts_with(b"TINI_KILL_PROCESS_GROUP=");
-    match (forward_by_letter(pid, b"pe"), words_of_environment(pid)) {
-        (Forward::Group | Forward::Tree, _) => (Forward::Group, Variables::Known),
-        (Forward::Child, Some(entries)) if entries.iter().any(is_it) => (Forward::Group, Variables::Known),
-        (Forward::Child, Some(_)) => (Forward::Child, Variables::Known),
-        (Forward::Child, None) => (Forward::Child, Variables::Hidden),
-    }
-}
-
-/// Is there a `-g` among the options? These letters have a value, as getopt(3) reads it.
-fn forward_by_letter(pid: Pid, with_value: &[u8]) -> Forward {
-    let words = command_line(pid).unwrap_or_default();
-    let mut words = words.iter().skip(1).map(|word| word.to_bytes());
-    while let Some([b'-', letters @ ..]) = words.next() {
-        if letters.is_empty() || letters.starts_with(b"-") {
-            break;
-        }
-        for (index, letter) in letters.iter().enumerate() {
-            if *letter == b'g' {
-                return Forward::Group;
-            }
-            if with_value.contains(letter) {
-                if letters.len() == index.saturating_add(1) {
-                    words.next();
-                }
-                break;
-            }
-        }
-    }
-    Forward::Child
 }
 
 /// What the kernel calls a process that has no command line: a zombie, or one that has none.

@@ -191,6 +191,6 @@ fn fate(evidence: &Evidence, facts: &Facts, forecast: &Forecast) -> Fate {
     let when = arrival.when.max(acts_from);
     match facts.rules {
         Some(Rules::Ours(_) | Rules::Known(_) | Rules::Unreadable(_)) => Fate::Forwards(when),
-        Some(Rules::Shell | Rules::Unknown) | None => Fate::Gets(reaction, when),
+        Some(Rules::Pausing | Rules::Shell | Rules::Unknown) | None => Fate::Gets(reaction, when),
     }
 }

@@ -1,6 +1,7 @@
 //! What was asked for, as far as decisions depend on it?
 
 use super::{Delays, Forward};
+use crate::called_as::{CalledAs, Place};
 use crate::duration::Limit;
 use crate::rewrite::RewriteTable;
 use crate::status::ExitMap;
@@ -9,6 +10,9 @@ use crate::value::Switch;
 /// What was asked for.
 #[derive(Clone)]
 pub(crate) struct Settings {
+    pub(crate) called_as: CalledAs,
+    /// Is each orphan that is reaped named?
+    pub(crate) names_orphans: Switch,
     pub(crate) forward: Forward,
     pub(crate) rewrites: RewriteTable,
     /// How long descendants may take to end after the command has, where they are waited for: `--drain`.
@@ -22,6 +26,11 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    /// Where the command's process is put.
+    pub(crate) fn place(&self) -> Place {
+        self.called_as.place(self.forward)
+    }
+
     /// Does any of it reach beyond the command's process and its group?
     pub(crate) fn needs_descendants(&self) -> bool {
         self.drain.is_some()

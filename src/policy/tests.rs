@@ -2,6 +2,7 @@ mod beyond;
 mod sequences;
 
 use super::*;
+use crate::called_as::CalledAs;
 use crate::duration::Limit;
 use crate::rewrite::{Rewrite, RewriteTable};
 use crate::status::ExitMap;
@@ -21,6 +22,8 @@ fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
         table.set(Rewrite::parse(rewrite.as_bytes()).expect(rewrite));
     }
     Settings {
+        called_as: CalledAs::DumbInit,
+        names_orphans: Switch::Off,
         forward,
         rewrites: table,
         drain: None,
@@ -202,4 +205,26 @@ fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
     // The terminal's own sends it to a stopped process as well.
     let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(Signum::INT, Via::SharedGroup));
     assert_eq!(actions.last(), Some(&Action::WakeIfStopped(Recipient::Process(MAIN))));
+}
+
+#[test]
+fn as_another_init_it_neither_suspends_itself_nor_asks_the_rest_to_end() {
+    for called_as in [CalledAs::Tini, CalledAs::Catatonit] {
+        for forward in [Forward::Child, Forward::Group] {
+            let settings = Settings { called_as, names_orphans: Switch::On, ..settings(forward, &[]) };
+            let mut policy = Policy::new(settings, MAIN);
+            for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
+                let actions = decide(&mut policy, Event::Signal(signum, Via::Direct));
+                let to = Some((signum, recipient(forward))).filter(|_| !called_as.drops().contains(&signum));
+                assert_eq!(forwarded(&actions), Vec::from_iter(to));
+                assert!(!actions.contains(&Action::StopOurselves), "{actions:?}");
+            }
+            let actions = decide(&mut policy, Event::Ended { pid: OTHER, status: ExitStatus::SUCCESS });
+            assert!(actions.contains(&Action::Say(Line::Reaped(OTHER))), "{actions:?}");
+            let actions = decide(&mut policy, Event::Ended { pid: MAIN, status: ExitStatus::SUCCESS });
+            assert_eq!(forwarded(&actions), []);
+            assert!(!actions.contains(&Action::Say(Line::Reaped(MAIN))), "{actions:?}");
+            assert_eq!(actions.last(), Some(&Action::Exit(ExitStatus::SUCCESS)));
+        }
+    }
 }

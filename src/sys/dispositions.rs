@@ -95,14 +95,38 @@ pub(super) extern "C" fn note(number: c_int) {
 ///
 /// A default disposition would do as well but for those that stop a process: we sleep until the child's exec, and would
 /// not see that it is stopped, nor could we stop with it.
-pub(crate) fn note_until_exec() {
+pub(crate) fn note_until_exec(ignored: Ignored) {
     let handler: extern "C" fn(c_int) = note;
-    Signum::standard().for_each(|signum| set(signum, handler as libc::sighandler_t, 0));
+    to_be_changed(ignored).for_each(|signum| set(signum, handler as libc::sighandler_t, 0));
 }
 
 /// The same for a child that can't tell us what it has noted: it acts on it.
-pub(crate) fn act_by_default() {
-    Signum::standard().for_each(|signum| set(signum, libc::SIG_DFL, 0));
+pub(crate) fn act_by_default(ignored: Ignored) {
+    to_be_changed(ignored).for_each(|signum| set(signum, libc::SIG_DFL, 0));
+}
+
+/// What about the standard signals that were ignored when we were started?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ignored {
+    /// The command finds the default.
+    IsReset,
+    /// The command finds them ignored, as nohup(1) wants it.
+    IsHandedOn,
+}
+
+fn to_be_changed(ignored: Ignored) -> impl Iterator<Item = Signum> {
+    Signum::standard().filter(move |&signum| match ignored {
+        Ignored::IsReset => true,
+        Ignored::IsHandedOn => !is_ignored(signum),
+    })
+}
+
+fn is_ignored(signum: Signum) -> bool {
+    let mut action = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
+    let none = ptr::null::<KernelAction>();
+    // SAFETY: writes `action`, whose layout is the kernel's, and changes nothing.
+    unsafe { libc::syscall(libc::SYS_rt_sigaction, signum.raw(), none, &raw mut action, size_of::<KernelSet>()) };
+    action.handler == libc::SIG_IGN
 }
 
 /// What the child, which had our memory, has noted before its exec.

@@ -1,7 +1,7 @@
 //! How are descriptors opened, written to and closed?
 
 use std::ffi::CStr;
-use std::io::IoSlice;
+use std::io::{self, IoSlice, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +33,14 @@ pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
             told_of_no_reader(unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) });
         }
     }
+}
+
+/// Writes to stdout what somebody has asked for, as any tool does: whoever is tired of waiting for the reader can end us.
+pub(crate) fn write_to_stdout(text: &[u8]) {
+    signals::unblock_all();
+    let mut stdout = io::stdout();
+    // Where it can't be written there is nobody to tell.
+    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
 }
 
 /// Is this the result of a write to a pipe without a reader? The kernel has sent us a SIGPIPE for it, which would look

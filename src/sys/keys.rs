@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use nix::unistd::getpid;
 
+use super::signals::Received;
 use super::{dispositions, signals};
 use crate::signal::Signum;
 
@@ -43,6 +44,21 @@ pub(crate) fn start_noting() {
 /// Says, in the child, that it is there.
 pub(crate) fn child_is_there() {
     CHILD_IS_THERE.store(true, Ordering::Relaxed);
+}
+
+/// Forgets, in the child, the keys that we have got as well. It has left our group by then, and is not in the foreground
+/// yet, so there are no others. What somebody has sent to it alone it keeps.
+pub(crate) fn forget_copies() {
+    let mut sent = 0;
+    while let Some(Received { signum, sender, child: _ }) = signals::take_pending_of(&Signum::KEYS) {
+        if sender.is_some() {
+            sent |= dispositions::bit(signum.raw());
+        }
+    }
+    for signum in dispositions::of_bits(sent) {
+        // It can't fail for a process itself (kill(2)).
+        let _ = signals::send_to_process(getpid(), signum);
+    }
 }
 
 /// The keys that only we have got, although the child, which came later, is who they are meant for.

@@ -81,6 +81,25 @@ pub(crate) fn read_whole(path: &CStr) -> Option<Vec<u8>> {
     }
 }
 
+/// Has a file this text in it, which is a short one? `None` where it can't be read.
+pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
+    let mut file = open(path.as_c_str())?;
+    let mut buffer = [0; 4096];
+    // So much is kept of what was read before, since the text may begin there.
+    let kept = text.len().saturating_sub(1);
+    loop {
+        let count = fill(&mut file, buffer.get_mut(kept..)?)?;
+        let end = kept.saturating_add(count);
+        if buffer.get(..end)?.windows(text.len()).any(|part| part == text) {
+            return Some(true);
+        }
+        if end < buffer.len() {
+            return Some(false);
+        }
+        buffer.copy_within(end.saturating_sub(kept).., 0);
+    }
+}
+
 /// Where a link leads, as far as there is room for it.
 pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     read_link(path.as_c_str(), buffer)
@@ -193,6 +212,11 @@ mod tests {
     fn a_file_is_read_as_far_as_there_is_room() {
         let mut buffer = [0; 8];
         assert_eq!(read(c"/proc/version", &mut buffer), Some(&b"Linux ve"[..]));
+        let text = b"a text that only this file has in it, in this place";
+        let ours = Path::of(getpid(), "exe").unwrap();
+        assert_eq!(contains(&ours, text), Some(true));
+        assert_eq!(contains(&ours, &text.map(|byte| byte ^ 0x5a)), Some(false));
+        assert_eq!(contains(&Path::of(getpid(), "no such file").unwrap(), text), None);
         assert_eq!(read(c"/proc/no such file", &mut buffer), None);
     }
 }

@@ -22,35 +22,42 @@ use crate::signal::Signum;
 /// The kernel's own set of signals 1 to 64, signal n being bit n - 1.
 pub(super) type KernelSet = u64;
 const ALL: KernelSet = KernelSet::MAX;
-const NONE: KernelSet = 0;
 
-fn change_mask(how: c_int, mask: KernelSet) {
-    // It can't fail: both pointers are good and the size is the kernel's (rt_sigprocmask(2)).
-    // SAFETY: reads eight bytes from `mask`, and writes nothing, since the old mask isn't asked for.
-    unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            how,
-            &raw const mask,
-            ptr::null_mut::<KernelSet>(),
-            size_of::<KernelSet>(),
-        )
-    };
+/// Which signals are blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mask(KernelSet);
+
+impl Mask {
+    /// None.
+    pub(crate) const EMPTY: Self = Self(0);
 }
 
-/// Blocks all 64 signals (KILL and STOP can't be).
-pub(crate) fn block_all() {
-    change_mask(libc::SIG_SETMASK, ALL);
+fn change_mask(how: c_int, mask: KernelSet) -> Mask {
+    let mut before = Mask::EMPTY;
+    // It can't fail: both pointers are good and the size is the kernel's (rt_sigprocmask(2)).
+    // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
+    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before.0, size_of::<KernelSet>()) };
+    before
+}
+
+/// Blocks all 64 signals (KILL and STOP can't be), and returns what was blocked before.
+pub(crate) fn block_all() -> Mask {
+    change_mask(libc::SIG_SETMASK, ALL)
+}
+
+/// Blocks these alone.
+pub(crate) fn block(Mask(mask): Mask) {
+    change_mask(libc::SIG_SETMASK, mask);
 }
 
 /// Empties the signal mask.
 pub(crate) fn unblock_all() {
-    change_mask(libc::SIG_SETMASK, NONE);
+    block(Mask::EMPTY);
 }
 
 /// Lets these signals through.
 pub(super) fn unblock(signals: &[Signum]) {
-    change_mask(libc::SIG_UNBLOCK, signals.iter().fold(NONE, |set, &signum| set | set_of(signum)));
+    change_mask(libc::SIG_UNBLOCK, set_of_all(signals));
 }
 
 /// A signal that was fetched, and where it came from (sigaction(2), `si_code`).
@@ -131,10 +138,19 @@ pub(crate) fn take_any() -> Option<Received> {
     fetch(ALL, &raw const NOW)
 }
 
+/// Fetches one of these signals if one is pending.
+pub(super) fn take_pending_of(signals: &[Signum]) -> Option<Received> {
+    fetch(set_of_all(signals), &raw const NOW)
+}
+
 static NOW: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
 
 fn set_of(signum: Signum) -> KernelSet {
     1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
+}
+
+fn set_of_all(signals: &[Signum]) -> KernelSet {
+    signals.iter().fold(0, |set, &signum| set | set_of(signum))
 }
 
 /// Sends a signal to a process.

@@ -2,7 +2,8 @@
 
 use std::os::fd::RawFd;
 
-use nix::unistd::{getpid, getsid};
+use nix::errno::Errno;
+use nix::unistd::{getpgrp, getpid, getsid};
 
 mod raw {
     nix::ioctl_none_bad!(give_up, libc::TIOCNOTTY);
@@ -28,6 +29,15 @@ pub(crate) fn give_up(fd: RawFd) -> nix::Result<()> {
 pub(crate) fn take(fd: RawFd) -> nix::Result<()> {
     // SAFETY: TIOCSCTTY's argument is a number; 0 asks not to take it from another session.
     unsafe { raw::take(fd, 0) }.map(drop)
+}
+
+/// Makes the process group of this process the foreground group of the terminal `fd` (tcsetpgrp(3)).
+///
+/// # Errors
+/// ENOTTY where it is not the controlling terminal, EBADF.
+pub(crate) fn take_foreground(fd: RawFd) -> nix::Result<()> {
+    // nix wants one that is open. SAFETY: tcsetpgrp(3) touches no memory of ours.
+    Errno::result(unsafe { libc::tcsetpgrp(fd, getpgrp().as_raw()) }).map(drop)
 }
 
 /// Does this process lead its session?

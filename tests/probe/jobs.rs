@@ -1,14 +1,16 @@
-//! The role of a shell with job control, on a terminal that is its stdin: `shell PROGRAM ARGS...`.
+//! Roles on a terminal that is their stdin: a shell with job control, `shell PROGRAM ARGS...`, and one that tells the size of its
+//! `window`.
 
 use std::ffi::{CString, OsString};
 use std::io::stdin;
+use std::mem::zeroed;
 use std::os::unix::ffi::OsStrExt;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{ForkResult, Pid, execv, fork, getpgrp, getpid, setpgid, tcsetpgrp};
 
-use crate::signals::set_disposition;
+use crate::signals::{ALL, next, set_disposition, set_mask};
 use crate::{say, wait_for};
 
 /// Starts a job in the foreground. Each time it stops, says so, brings it back to the foreground and lets it go on.
@@ -48,4 +50,22 @@ pub(crate) fn shell(words: &[OsString]) -> i32 {
 fn to_foreground(job: Pid) {
     let _ = setpgid(job, job);
     tcsetpgrp(stdin(), job).expect("tcsetpgrp");
+}
+
+/// Tells each signal that comes, and the size that the window has then. SIGTERM ends it.
+pub(crate) fn window() -> i32 {
+    set_mask(ALL);
+    say("ready");
+    loop {
+        let number = next(ALL);
+        // SAFETY: zeros are a valid winsize.
+        let mut size: libc::winsize = unsafe { zeroed() };
+        // SAFETY: writes a winsize.
+        let result = unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCGWINSZ, &raw mut size) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+        say(format_args!("got {number} with {} rows, {} columns", size.ws_row, size.ws_col));
+        if number == libc::SIGTERM {
+            return 0;
+        }
+    }
 }

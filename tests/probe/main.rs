@@ -59,6 +59,7 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         ["orphans-that-wait", count] => crowd::orphans_that_wait(count.parse().unwrap()),
         ["crowd", count, status] => crowd::crowd(count.parse().unwrap(), status.parse().unwrap()),
         ["trapped", signum] => signals::stop_under_trace(signum.parse().unwrap()),
+        ["window"] => jobs::window(),
         ["eof", descriptor] => close_and_hang(descriptor.parse().unwrap()),
         ["shell", ..] => jobs::shell(&words[2..]),
         ["with", ..] => conditions::exec_with(&words[2..]),

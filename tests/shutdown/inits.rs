@@ -25,6 +25,25 @@ fn what_an_init_below_reaches_is_left_to_it() {
 }
 
 #[test]
+fn a_copy_of_ours_that_has_the_name_of_another_init_is_one_of_us_too() {
+    // As in an image, where nothing is the same file.
+    in_both_settings(|start| {
+        let scratch = Scratch::new();
+        let copy = scratch.executable_copy(&init_under_test());
+        let named = scratch.path().join("tini");
+        std::fs::rename(copy, &named).expect("another name");
+        let text = format!("{} -g -- probe work inner 50 & probe work outer 200 & wait", named.display());
+        let running = start.words(["-vv", "--forward", "tree", "--drain", "60s"]).words(script(&text)).start();
+        wait_for_lines(&running, &["inner ready", "outer ready"]);
+        running.signal(libc::SIGTERM);
+        let outcome = running.outcome();
+        outcome.expect_code(143);
+        expect_lines(&outcome, &[("inner got 15", 1), ("inner finished", 1), ("outer got 15", 1)]);
+        assert_eq!(sent_by_us(&outcome, "work inner"), 0, "{outcome}");
+    });
+}
+
+#[test]
 fn an_init_of_another_user_is_known_by_its_name() {
     in_both_settings(|start| {
         if !nix::unistd::geteuid().is_root() {

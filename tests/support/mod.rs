@@ -31,9 +31,10 @@ pub fn init_under_test() -> PathBuf {
     env::var_os("INIT_UNDER_TEST").map_or_else(built_init, PathBuf::from)
 }
 
-/// The init that was built with these tests.
+/// The init that was built with these tests: where cargo has put it, or where `BUILT_INIT` says, for tests that were taken
+/// elsewhere.
 pub fn built_init() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_dumb-init"))
+    env::var_os("BUILT_INIT").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_dumb-init")), PathBuf::from)
 }
 
 /// The packaged original, if it is installed.

@@ -2,6 +2,7 @@
 
 use super::super::inits::{Edition, Ours};
 use super::Position;
+use crate::called_as::CalledAs;
 use crate::config::Source;
 use crate::duration::Limit;
 use crate::policy::{Delays, Forward, Settings};
@@ -39,6 +40,8 @@ impl Remedy {
     /// Those of an init of ours in the place of another one.
     pub(super) fn of_ours_instead(self) -> Settings {
         Settings {
+            called_as: CalledAs::DumbInit,
+            names_orphans: Switch::Off,
             forward: self.forward.unwrap_or(Forward::Group),
             rewrites: RewriteTable::new(),
             drain: self.drain,

@@ -282,7 +282,9 @@ impl Run<'_, '_> {
                 self.forecast.signal(self.scenario, to, message).end
             }
             // Whom we don't know as an init is a program of which nobody expects that it forwards signals.
-            Some(Rules::Shell | Rules::Unknown) | None => End::by(facts.reaction(message.signum), message),
+            Some(Rules::Pausing | Rules::Shell | Rules::Unknown) | None => {
+                End::by(facts.reaction(message.signum), message)
+            }
         };
         if end != End::Never {
             self.forecast.gone.push(pid);

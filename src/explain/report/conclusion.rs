@@ -113,7 +113,7 @@ impl View<'_> {
         let (first, why) = match self.init().and_then(|init| init.rules.as_ref()) {
             Some(Rules::Ours(ours)) if ours.edition == Edition::Ours => (self.main(), ", since --drain is off"),
             Some(Rules::Ours(_) | Rules::Known(_)) => (self.main(), ""),
-            Some(Rules::Unreadable(_) | Rules::Shell | Rules::Unknown) | None => {
+            Some(Rules::Unreadable(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => {
                 (self.init().map_or(String::new(), name_of), "")
             }
         };

@@ -6,7 +6,7 @@ use super::super::forecast::Conduct;
 use super::super::inits::{Edition, Ours, Rules};
 use super::super::verdict::Verdict;
 use super::super::wording::name_of;
-use crate::cli::DASH_C;
+use crate::cli::{DASH_C, DASH_G, TINI_GROUP};
 use crate::config::{SETSID, Source};
 use crate::policy::Forward;
 use crate::signal::{Name, Signum};
@@ -44,6 +44,7 @@ fn to_whom(evidence: &Evidence, init: &Facts) -> String {
             format!("{name} forwards to {to}")
         }
         Some(Rules::Unreadable(reason)) => format!("{name} is a dumb-init whose settings can't be read: {reason}"),
+        Some(Rules::Pausing) => format!("{name} runs no command, and forwards nothing: SIGTERM and SIGINT end it"),
         Some(Rules::Shell | Rules::Unknown) | None if evidence.others().next().is_none() => {
             format!("{name} runs without an init")
         }
@@ -73,9 +74,10 @@ fn recipients_of(ours: &Ours, main: Main) -> String {
 fn of_source(source: Source, forward: Forward) -> String {
     match source {
         Source::Default => String::new(),
-        Source::Option(DASH_C) => format!(": {DASH_C} on its command line"),
+        Source::Option(name @ (DASH_C | DASH_G)) => format!(": {name} on its command line"),
         Source::Option(name) => format!(": {name} {} on its command line", forward.name()),
         Source::Variable(SETSID) => format!(": {SETSID}=0 in its environment"),
+        Source::Variable(TINI_GROUP) => format!(": {TINI_GROUP} in its environment"),
         Source::Variable(name) => format!(": {name}={} in its environment", forward.name()),
     }
 }
@@ -106,6 +108,9 @@ fn as_what(init: &Facts, verdict: &Verdict, signum: Signum) -> Option<String> {
 
 fn of_rewrite(ours: &Ours, signum: Signum) -> String {
     match (ours.config.settings.rewrites.get(signum), ours.config.rewrites_source) {
+        (None, _) if ours.config.settings.called_as.drops().contains(&signum) => {
+            ": no init of that name forwards it".to_owned()
+        }
         // The stop of a job is rewritten unasked.
         (None, _) => ": in a session of its own, only that stops its child".to_owned(),
         (Some(_), Source::Default) => String::new(),

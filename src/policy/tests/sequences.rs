@@ -10,6 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::called_as::CalledAs;
 use crate::duration::{Delay, Limit};
 
 /// Something that happens in the world.
@@ -82,6 +83,7 @@ enum Child {
 
 struct World {
     policy: Policy,
+    init: CalledAs,
     forward: Forward,
     beyond: Beyond,
     now: Instant,
@@ -94,7 +96,7 @@ struct World {
 }
 
 impl World {
-    fn new(forward: Forward, rewrites: BTreeMap<i32, i32>, beyond: Beyond) -> Self {
+    fn new(init: CalledAs, forward: Forward, rewrites: BTreeMap<i32, i32>, beyond: Beyond) -> Self {
         let texts: Vec<String> = rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let limit = |time: u64| Limit::After(Duration::from_millis(time));
@@ -102,6 +104,7 @@ impl World {
             |(signum, time): (Signum, Option<u64>)| Some(Delay { signum, duration: Duration::from_millis(time?) });
         let delays: Vec<Delay> = [Signum::TERM, Signum::HUP].into_iter().zip(beyond.delays).filter_map(delay).collect();
         let settings = Settings {
+            called_as: init,
             drain: beyond.drain.map(limit),
             linger: if beyond.linger { Switch::On } else { Switch::Off },
             kill_after: beyond.kill_after.map_or(Limit::Never, limit),
@@ -110,6 +113,7 @@ impl World {
         };
         Self {
             policy: Policy::new(settings, MAIN),
+            init,
             forward,
             beyond,
             now: Instant::now(),
@@ -163,7 +167,8 @@ impl World {
         let actions = decide_at(&mut self.policy, self.now, event);
         let now = held(&self.policy);
         for signum in before.into_iter().filter(|signum| !now.contains(signum)) {
-            let to = self.rewrites.get(&signum.raw()).copied().unwrap_or(signum.raw());
+            let unasked = if self.init.drops().contains(&signum) { 0 } else { signum.raw() };
+            let to = self.rewrites.get(&signum.raw()).copied().unwrap_or(unasked);
             let passed_on = |action: &Action| match *action {
                 Action::Forward(sent, ..) => sent.raw() == to,
                 Action::Say(Line::NotForwarded) => to == 0,
@@ -194,7 +199,11 @@ impl World {
             assert!(drained <= usize::from(self.beyond.drain.is_some()), "{actions:?}");
         }
         let stops = actions.iter().filter(|action| matches!(action, Action::StopOurselves)).count();
-        assert_eq!(stops, usize::from(signum.suspends_a_job()), "{signum}: {actions:?}");
+        assert_eq!(
+            stops,
+            usize::from(signum.suspends_a_job() && self.init == CalledAs::DumbInit),
+            "{signum}: {actions:?}"
+        );
         self.act(actions);
     }
 
@@ -203,11 +212,13 @@ impl World {
         if signum == Signum::CHLD || via == Via::HandOff {
             return None;
         }
-        let becomes = match (self.rewrites.get(&signum.raw()), self.forward) {
-            (Some(0), _) => return None,
-            (Some(&to), _) => super::signum(to),
-            (None, Forward::Group | Forward::Tree) if [20, 21, 22].contains(&signum.raw()) => Signum::STOP,
-            (None, Forward::Group | Forward::Child | Forward::Tree) => signum,
+        let leads_a_session = self.init == CalledAs::DumbInit && self.forward != Forward::Child;
+        let becomes = match self.rewrites.get(&signum.raw()) {
+            Some(0) => return None,
+            Some(&to) => super::signum(to),
+            None if self.init.drops().contains(&signum) => return None,
+            None if leads_a_session && [20, 21, 22].contains(&signum.raw()) => Signum::STOP,
+            None => signum,
         };
         let has_it = via == Via::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
         let everybody = self.beyond.linger || self.reaped.contains(&MAIN);
@@ -302,13 +313,14 @@ proptest! {
 
     #[test]
     fn no_life_breaks_an_invariant(
+        init in prop_oneof![2 => Just(CalledAs::DumbInit), 1 => Just(CalledAs::Tini), 1 => Just(CalledAs::Catatonit)],
         forward in prop_oneof![Just(Forward::Child), Just(Forward::Group), Just(Forward::Tree)],
         rewrites in proptest::collection::btree_map(1..=31, 0..=31, 0..8),
         beyond in prop_oneof![Just(Beyond::NOTHING), any_beyond()],
         happenings in vec(any_happening(), 0..60),
         status in any_status(),
     ) {
-        let mut world = World::new(forward, rewrites, beyond);
+        let mut world = World::new(init, forward, rewrites, beyond);
         let mut status = status;
         let mut ended = false;
         for happening in happenings {

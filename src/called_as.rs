@@ -1,0 +1,149 @@
+//! As which init were we called?
+//!
+//! The name in `argv[0]` decides, as with busybox, so that an image or a daemon that names another init can be switched by a
+//! link. What differs in the life of a command is asked here; how the others' options are written is in `cli::peers`.
+
+use std::ffi::CStr;
+
+use nix::errno::Errno;
+
+use crate::policy::Forward;
+use crate::signal::Signum;
+use crate::status::ExitStatus;
+
+/// The init whose part we play.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum CalledAs {
+    #[default]
+    DumbInit,
+    /// tini 0.19.0, which is docker-init, too.
+    Tini,
+    /// catatonit 0.1.7, which is podman's.
+    Catatonit,
+}
+
+/// Where is the command's process?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It leads a session of its own, to which our terminal goes.
+    OwnSession,
+    /// It leads a process group in our session, which becomes the terminal's foreground group.
+    OwnGroup,
+    /// In our process group.
+    OurGroup,
+}
+
+impl CalledAs {
+    /// The names of other inits, without their directory.
+    pub(crate) const NAMES: [(&'static str, Self); 5] = [
+        ("tini", Self::Tini),
+        ("tini-static", Self::Tini),
+        ("docker-init", Self::Tini),
+        ("catatonit", Self::Catatonit),
+        // Where podman mounts what `podman run --init` starts, whatever that is.
+        ("podman-init", Self::Catatonit),
+    ];
+
+    /// Whose name is this, of a program or of a file?
+    pub(crate) fn by_name(path: &[u8]) -> Self {
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        Self::NAMES.iter().find(|(known, _)| known.as_bytes() == name).map_or(Self::DumbInit, |(_, init)| *init)
+    }
+
+    /// As [`Self::by_name`], for the first word of a command line.
+    pub(crate) fn by_word(program: &CStr) -> Self {
+        Self::by_name(program.to_bytes())
+    }
+
+    /// Who gets signals, unless it is said?
+    pub(crate) fn usual_forward(self) -> Forward {
+        match self {
+            Self::DumbInit => Forward::Group,
+            Self::Tini | Self::Catatonit => Forward::Child,
+        }
+    }
+
+    /// Where the command's process is put. With the others that doesn't depend on who gets signals.
+    pub(crate) fn place(self, forward: Forward) -> Place {
+        match (self, forward) {
+            (Self::DumbInit, Forward::Group | Forward::Tree) => Place::OwnSession,
+            (Self::DumbInit, Forward::Child) => Place::OurGroup,
+            (Self::Tini | Self::Catatonit, _) => Place::OwnGroup,
+        }
+    }
+
+    /// Which signals does it keep from the command, unless a rewrite says what becomes of them?
+    pub(crate) fn drops(self) -> &'static [Signum] {
+        match self {
+            Self::DumbInit => &[],
+            Self::Tini => &[Signum::TTIN, Signum::TTOU],
+            Self::Catatonit => &[Signum::TSTP, Signum::TTIN, Signum::TTOU],
+        }
+    }
+
+    /// Does it stop itself after a signal that suspends a job, so that a shell above it learns of it?
+    pub(crate) fn suspends_itself(self) -> bool {
+        match self {
+            Self::DumbInit => true,
+            Self::Tini | Self::Catatonit => false,
+        }
+    }
+
+    /// Does it send SIGTERM to the command's process group when the command has ended?
+    pub(crate) fn asks_the_rest_to_end(self) -> bool {
+        match self {
+            Self::DumbInit => true,
+            Self::Tini | Self::Catatonit => false,
+        }
+    }
+
+    /// Does it take our terminal over although stdin is something else?
+    pub(crate) fn looks_behind_stdin(self) -> bool {
+        match self {
+            Self::DumbInit | Self::Catatonit => true,
+            Self::Tini => false,
+        }
+    }
+
+    /// Does the command find blocked and ignored what was so when we were started?
+    pub(crate) fn hands_signals_on(self) -> bool {
+        match self {
+            Self::DumbInit => false,
+            Self::Tini | Self::Catatonit => true,
+        }
+    }
+
+    /// What it reports where the command can't be executed.
+    pub(crate) fn status_of_no_exec(self, errno: Errno) -> ExitStatus {
+        match (self, errno) {
+            (Self::DumbInit, _) => ExitStatus::NOT_EXECUTED,
+            (Self::Tini, Errno::ENOENT) => ExitStatus::NOT_FOUND,
+            (Self::Tini, Errno::EACCES) => ExitStatus::NOT_PERMITTED,
+            (Self::Tini | Self::Catatonit, _) => ExitStatus::FAILURE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_part_of_the_name_decides() {
+        for (name, init) in [
+            ("docker-init", CalledAs::Tini),
+            ("/sbin/docker-init", CalledAs::Tini),
+            ("./tini", CalledAs::Tini),
+            ("/usr/bin/tini-static", CalledAs::Tini),
+            ("/usr/libexec/podman/catatonit", CalledAs::Catatonit),
+            ("/run/podman-init", CalledAs::Catatonit),
+            ("dumb-init", CalledAs::DumbInit),
+            ("/tini/dumb-init", CalledAs::DumbInit),
+            ("tini/", CalledAs::DumbInit),
+            ("Tini", CalledAs::DumbInit),
+            ("", CalledAs::DumbInit),
+        ] {
+            assert_eq!(CalledAs::by_name(name.as_bytes()), init, "{name}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What does the value of another init's option, or of its variable, say here?
+
+use crate::called_as::CalledAs;
+use crate::logging::Verbosity;
+use crate::policy::Forward;
+use crate::signal::{Name, Signum};
+use crate::value::Switch;
+
+/// The name of a standard signal as tini has it, which lacks a few. Ours has more spellings.
+pub(super) fn parent_death_signal(text: &[u8]) -> Option<String> {
+    let lacks = |signum: &Signum| matches!(signum.raw(), libc::SIGSTKFLT | libc::SIGIO | libc::SIGPWR);
+    let names = Signum::standard().filter(|signum| !lacks(signum)).map(|signum| Name(signum).to_string());
+    names.into_iter().find(|name| name.as_bytes() == text)
+}
+
+/// A number as strtol(3) reads it, which has 0 in an empty word.
+pub(super) fn exit_code(text: &[u8]) -> Option<String> {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let digits = text.get(text.iter().take_while(|byte| is_space(byte)).count()..).unwrap_or_default();
+    let digits = str::from_utf8(digits).ok()?;
+    let code: u8 = match (text, digits.strip_prefix('-')) {
+        ([], _) => 0,
+        (_, Some(zeros)) => Some(0).filter(|_| !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0'))?,
+        (_, None) => digits.parse().ok()?,
+    };
+    Some(code.to_string())
+}
+
+/// What their variables say, which stand behind ours. An empty one is one.
+#[derive(Default)]
+pub(crate) struct Variables {
+    pub(crate) forward: Option<Forward>,
+    pub(crate) subreaper: Switch,
+    pub(crate) verbosity: Option<Verbosity>,
+}
+
+/// The variable of tini that stands for `-g`.
+pub(crate) const TINI_GROUP: &str = "TINI_KILL_PROCESS_GROUP";
+
+impl Variables {
+    pub(crate) fn of<'a>(init: CalledAs, variable: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
+        match init {
+            CalledAs::DumbInit => Self::default(),
+            CalledAs::Tini => Self {
+                forward: variable(TINI_GROUP).map(|_| Forward::Group),
+                subreaper: variable("TINI_SUBREAPER").map_or(Switch::Off, |_| Switch::On),
+                verbosity: variable("TINI_VERBOSITY").map(tini_verbosity),
+            },
+            // It always adopts orphans.
+            CalledAs::Catatonit => Self {
+                forward: None,
+                subreaper: Switch::On,
+                verbosity: variable("CATATONIT_DEBUG").map(|_| Verbosity::Debug),
+            },
+        }
+    }
+}
+
+/// tini counts fatal errors as 0, and warnings as 1, which is what it does unasked.
+fn tini_verbosity(text: &[u8]) -> Verbosity {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text).iter().take_while(|byte| byte.is_ascii_digit());
+    match digits.fold(0u32, |value, digit| value.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0'))))
+    {
+        0 | 1 => Verbosity::Quiet,
+        2 => Verbosity::Debug,
+        _ => Verbosity::Trace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exit_status_is_read_as_strtol_reads_it() {
+        for (text, expected) in [("4", "4"), ("04", "4"), (" +4", "4"), ("", "0"), ("-0", "0"), ("255", "255")] {
+            assert_eq!(exit_code(text.as_bytes()).as_deref(), Some(expected), "{text:?}");
+        }
+        for text in ["256", "-1", "x", "4x", "4 ", "0x4", "4:5", "4294967300", "99999999999999999999", "+-4", "- 0"] {
+            assert_eq!(exit_code(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_signal_has_the_one_name_that_tini_knows() {
+        assert_eq!(parent_death_signal(b"SIGTERM").as_deref(), Some("SIGTERM"));
+        for text in ["TERM", "15", "sigterm", "SIGCLD", "SIGRTMIN", "SIGPWR", ""] {
+            assert_eq!(parent_death_signal(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}

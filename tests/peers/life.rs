@@ -1,0 +1,266 @@
+//! What becomes of signals, groups, orphans and statuses.
+
+use std::path::Path;
+
+use super::{Names, PEERS, Peer};
+use crate::support::{Running, Start, can_have_pid_namespaces, procfs, role, send};
+
+/// Those that the peers act on themselves: the signals of errors.
+fn ends_the_peer(number: i32) -> bool {
+    let of_errors =
+        [libc::SIGILL, libc::SIGTRAP, libc::SIGABRT, libc::SIGBUS, libc::SIGFPE, libc::SIGSEGV, libc::SIGSYS];
+    of_errors.contains(&number) || [libc::SIGKILL, libc::SIGSTOP, 32, 33].contains(&number)
+}
+
+/// What a command gets of a signal to its init, and how the whole ends.
+fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, String) {
+    let words: Vec<_> =
+        std::iter::once(crate::support::probe().into_os_string()).chain(command.iter().map(Into::into)).collect();
+    let running = Start::program(init).words(options).word("--").words(words).start();
+    running.wait_for_line("ready");
+    let pid = running.command_pid();
+    running.signal(number);
+    // Only tini's is stopped; the others' commands get nothing of it.
+    if command == ["hang"] && number == libc::SIGTSTP && init.ends_with("tini") {
+        procfs::wait_for_state(pid, 'T');
+        running.signal(libc::SIGCONT);
+    }
+    let does_nothing =
+        [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    if command != ["hang"] || does_nothing.contains(&number) {
+        // Of several signals that wait, the one with the highest number comes last.
+        running.signal(64);
+    }
+    let outcome = running.outcome();
+    (outcome.code(), outcome.stdout())
+}
+
+#[test]
+fn every_signal_in_every_mode_leads_to_the_same_as_with_the_peer() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let Some([ours, theirs]) = names.pair(peer) else { return };
+        for number in (1..=64).filter(|&number| !ends_the_peer(number)) {
+            for options in [&[][..], &["-g"]] {
+                for command in [&["record", "64"][..], &["hang"]] {
+                    let [here, there] = [&ours, &theirs].map(|init| life(init, options, number, command));
+                    assert_eq!(here, there, "{}: signal {number}, {options:?}, {command:?}", peer.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_peers_act_on_themselves_is_forwarded() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        for number in (1..=64).filter(|&number| ends_the_peer(number)) {
+            if ![libc::SIGKILL, libc::SIGSTOP].contains(&number) {
+                let init = names.link("ours", &crate::support::init_under_test(), peer.name());
+                let (code, stdout) = life(&init, &[], number, &["record", "64"]);
+                assert_eq!((code, stdout), (42, format!("ready\ngot {number}\ngot 64\n")), "{}", peer.name());
+            }
+        }
+    }
+}
+
+/// Two that record signals, of which the first is the init's child, and the second in its group.
+fn two(start: Start) -> Running {
+    let probe = crate::support::probe();
+    let script = "\"$0\" record 64 & exec \"$0\" record 64";
+    let running = start.words(["--", "sh", "-c", script]).word(probe).start();
+    running.wait_for_stdout("both", |text| text.matches("ready").count() == 2);
+    running
+}
+
+#[test]
+fn the_group_gets_signals_only_where_it_is_asked_for() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let mut cases: Vec<(Vec<&str>, Vec<&str>, usize)> = vec![(vec![], vec![], 1), (vec!["-g"], vec![], 2)];
+        if peer == Peer::Tini {
+            cases.push((vec![], vec!["TINI_KILL_PROCESS_GROUP"], 2));
+        }
+        for (options, variables, count) in cases {
+            let start = names.init(peer.name()).words(options);
+            let start = variables.into_iter().fold(start, |start, name| start.variable(name, ""));
+            let mut running = two(start);
+            running.signal(libc::SIGUSR1);
+            running.wait_for_stdout("the signal", |text| text.matches("got 10").count() == count);
+            // The other one, if it got nothing, tells so by getting something else.
+            let other = running
+                .descendants()
+                .into_iter()
+                .find(|&pid| ![Some(running.pid()), None].contains(&procfs::parent(pid)) && pid != running.pid());
+            send(other.expect("the other one"), libc::SIGUSR2);
+            running.wait_for_line("got 12");
+            assert_eq!(running.stdout().matches("got 10").count(), count, "{running}");
+            // It is not asked to end when the command has.
+            send(running.command_pid(), 64);
+            assert_eq!(running.wait().code(), Some(42), "{running}");
+            send(other.expect("the other one"), 64);
+            running.wait_for_stdout("its end", |text| text.matches("got 64").count() == 2);
+            assert!(!running.stdout().contains("got 15"), "{running}");
+        }
+    }
+}
+
+#[test]
+fn the_command_leads_a_group_in_the_session_that_it_was_started_in() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        for options in [&[][..], &["-g"]] {
+            let outcome = names.init(peer.name()).words(options).word("--").words(role(["report"])).run();
+            outcome.expect_code(5);
+            assert_eq!(outcome.report("pgid"), outcome.report("pid"), "{outcome}");
+            assert_ne!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+            assert_eq!(outcome.report("blocked"), "", "{outcome}");
+        }
+    }
+}
+
+#[test]
+fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
+    let Some(names) = Names::new() else { return };
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    for peer in PEERS {
+        let running = names.init(peer.name()).in_namespace().word("--").words(role(["orphans", "300"])).start();
+        running.wait_for_line("ready");
+        let pid = running.pid();
+        procfs::wait_until("the command is its only child", || procfs::children(pid).len() == 1);
+        running.signal(libc::SIGTERM);
+        running.outcome().expect_code(143);
+    }
+}
+
+#[test]
+fn what_was_ignored_or_blocked_at_the_start_is_so_for_the_command() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let Some(pair) = names.pair(peer) else { return };
+        let [here, there] = pair.map(|init| {
+            let start = Start::program(init).condition("ignored=1").condition("ignored=40").condition("blocked=10");
+            let outcome = start.word("--").words(role(["report"])).run();
+            ["dispositions", "blocked"].map(|name| outcome.report(name))
+        });
+        assert!(here[0].contains('1') && here[1].contains("10"), "{here:?}");
+        if peer == Peer::Tini {
+            assert_eq!(here, there);
+        } else {
+            // The others that its command has blocked are its own doing.
+            assert_eq!((&here[0], here[1].as_str()), (&there[0], "10"));
+        }
+    }
+}
+
+/// A catatonit that pauses as PID 1, and tells what it gets. It does so by then: before, it is unshare(1), and the kernel keeps
+/// from a PID 1 what that doesn't handle.
+fn pause(names: &Names) -> Running {
+    let running = names.init("catatonit").in_namespace().variable("CATATONIT_DEBUG", "").word("-P").start();
+    procfs::wait_until("it tells of a signal", || {
+        running.signal(libc::SIGHUP);
+        running.stderr().contains("Received signal 1.")
+    });
+    running
+}
+
+#[test]
+fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
+    let Some(names) = Names::new() else { return };
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let running = pause(&names);
+    let pid = running.pid();
+    let entered = Start::program("nsenter").words(crate::support::namespace_of(pid));
+    let entered = entered.words(role(["orphans-that-wait", "200"])).start();
+    entered.wait_for_line("ready");
+    // While it is stopped, all of them end, and a signal comes whose number is higher than SIGCHLD's.
+    send(pid, libc::SIGSTOP);
+    procfs::wait_for_state(pid, 'T');
+    let is_zombie = |&child: &nix::unistd::Pid| procfs::state(child) == Some('Z');
+    entered.descendants().into_iter().for_each(|process| send(process, libc::SIGUSR1));
+    procfs::wait_until("the orphans have ended", || {
+        procfs::children(pid).iter().filter(|child| is_zombie(child)).count() >= 200
+    });
+    send(pid, 40);
+    send(pid, libc::SIGCONT);
+    running.wait_for_debug_line("Received signal 40.");
+    procfs::wait_until("all are reaped", || procfs::children(pid).is_empty());
+    running.signal(libc::SIGTERM);
+    let outcome = running.outcome();
+    outcome.expect_code(0);
+    let stderr = outcome.stderr();
+    let (before, after) = stderr.split_once("Received signal 40.").expect("signal 40");
+    let reaped = |text: &str| text.matches("A child with PID ").count();
+    assert!(reaped(before) < 200 && reaped(after) > 0, "{} before, {} after", reaped(before), reaped(after));
+}
+
+/// A script that leaves an orphan behind, which ends at once.
+const LEAVES_AN_ORPHAN: &str = "(sh -c 'exit 3' &); read line; exit 6";
+
+#[test]
+fn orphans_are_adopted_where_the_peer_adopts_them() {
+    let Some(names) = Names::new() else { return };
+    for (peer, options, variable, adopts) in [
+        (Peer::Tini, &["-w"][..], None, false),
+        (Peer::Tini, &["-s", "-w"], None, true),
+        (Peer::Tini, &["-w"], Some("TINI_SUBREAPER"), true),
+        (Peer::Tini, &["-s"], None, true),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        let start = names.init(peer.name()).words(options).words(["--", "sh", "-c", LEAVES_AN_ORPHAN]);
+        let start = variable.into_iter().fold(start, |start, name| start.variable(name, ""));
+        let running = start.stdin(std::os::fd::OwnedFd::from(reader)).start();
+        let names_them = options.contains(&"-w");
+        if adopts && names_them {
+            running.wait_for_debug_line("Reaped an orphan, PID ");
+        }
+        drop(writer);
+        let outcome = running.outcome();
+        outcome.expect_code(6);
+        assert_eq!(outcome.stderr().lines().count(), usize::from(adopts && names_them), "{outcome}");
+    }
+}
+
+#[test]
+fn catatonit_adopts_orphans_unasked() {
+    let Some(names) = Names::new() else { return };
+    let running = names.init("catatonit").word("--").words(role(["orphans", "20"])).start();
+    running.wait_for_line("ready");
+    let pid = running.pid();
+    procfs::wait_until("all are reaped", || procfs::children(pid).len() == 1);
+    running.signal(libc::SIGTERM);
+    running.outcome().expect_code(143);
+}
+
+#[test]
+fn a_pause_runs_nothing_and_reaps_whatever_becomes_its_child() {
+    let Some(names) = Names::new() else { return };
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    for number in [libc::SIGTERM, libc::SIGINT] {
+        let running = pause(&names);
+        let pid = running.pid();
+        // Others are nobody's.
+        for other in [libc::SIGTSTP, libc::SIGUSR1, 34] {
+            running.signal(other);
+            running.wait_for_debug_line(&format!("Received signal {other}."));
+        }
+        // As those do that share a pod's namespace.
+        let namespace = crate::support::namespace_of(pid);
+        let entered = Start::program("nsenter")
+            .words(&namespace)
+            .words(["sh", "-c", "for i in 1 2 3 4 5; do (sh -c 'exit 3' &); done"])
+            .run();
+        entered.expect_code(0);
+        running.wait_for_debug_line("exited with exit status 3.");
+        procfs::wait_until("all are reaped", || procfs::children(pid).is_empty());
+        running.signal(number);
+        running.outcome().expect_code(0);
+    }
+}

@@ -1,0 +1,72 @@
+//! On a terminal.
+
+use super::{Names, PEERS, Peer};
+use crate::support::{Scratch, procfs, role};
+use crate::terminals::{at_the_end_of_path, is_in_the_foreground};
+
+#[test]
+fn the_command_is_in_the_foreground_and_gets_each_key_once() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let (running, mut terminal) =
+            names.init(peer.name()).words(["-g", "--"]).words(role(["record", "64"])).start_on_terminal();
+        running.wait_for_line("ready");
+        for (key, line) in [("\x03", "got 2"), ("\x1c", "got 3"), ("\x1a", "got 20")] {
+            terminal.keys(key);
+            running.wait_for_stdout(line, |text| text.contains(line));
+        }
+        running.signal(64);
+        let outcome = running.outcome();
+        outcome.expect_code(42);
+        for line in ["got 2\r", "got 3\r", "got 20\r"] {
+            assert_eq!(outcome.stdout().matches(line).count(), 1, "{line:?} {outcome}");
+        }
+    }
+}
+
+#[test]
+fn a_key_from_before_the_exec_reaches_the_command() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let scratch = Scratch::new();
+        let start = at_the_end_of_path(names.init(peer.name()), &scratch, "found");
+        let (running, mut terminal) = start.words(["--", "found", "hang"]).start_on_terminal();
+        procfs::wait_until("the command's process is in the foreground", || {
+            procfs::children(running.pid()).first().is_some_and(|&child| is_in_the_foreground(child))
+        });
+        assert_eq!(running.stdout(), "");
+        terminal.keys("\x03");
+        running.outcome().expect_code(130);
+    }
+}
+
+#[test]
+fn the_command_keeps_the_session_and_its_terminal() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let (running, _terminal) = names.init(peer.name()).word("--").words(role(["report"])).start_on_terminal();
+        let outcome = running.outcome();
+        outcome.expect_code(5);
+        assert_eq!(outcome.report("terminal"), "true", "{outcome}");
+        assert_eq!(outcome.report("foreground"), "true", "{outcome}");
+        assert_ne!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+    }
+}
+
+#[test]
+fn a_redirected_stdin_hides_the_terminal_from_tini_alone() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let (running, _terminal) =
+            names.init(peer.name()).condition("null=0").word("--").words(role(["record", "64"])).start_on_terminal();
+        running.wait_for_line("ready");
+        let field = |index: usize| {
+            let text = std::fs::read_to_string(format!("/proc/{}/stat", running.command_pid())).expect("stat");
+            text.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(index)).map(str::to_owned).expect("a field")
+        };
+        // Its group, and the terminal's foreground group (proc_pid_stat(5)).
+        assert_eq!(field(2) == field(5), peer == Peer::Catatonit, "{}", peer.name());
+        running.signal(64);
+        running.outcome().expect_code(42);
+    }
+}

@@ -1,0 +1,161 @@
+//! Their variables, and ours beside them.
+
+use super::{Names, PEERS, Peer};
+use crate::support::{Start, can_have_pid_namespaces, docker, procfs, role};
+
+#[test]
+fn the_verbosity_is_that_of_tinis_variable_or_else_of_its_option() {
+    let Some(names) = Names::new() else { return };
+    for (variable, options, speaks) in [
+        (None, &["-v"][..], true),
+        (Some("1"), &["-v"], false),
+        (Some("0"), &["-vvv"], false),
+        (Some("2"), &[], true),
+        (Some("x"), &["-v"], false),
+        (None, &[], false),
+    ] {
+        let start = names.init("tini").words(options).word("--").words(role(["exit", "3"]));
+        let outcome = variable.into_iter().fold(start, |start, text| start.variable("TINI_VERBOSITY", text)).run();
+        outcome.expect_code(3);
+        assert_eq!(outcome.stderr().contains("Child exited with status 3. Goodbye."), speaks, "{variable:?} {outcome}");
+    }
+}
+
+#[test]
+fn the_verbosity_of_dumb_inits_variable_beats_that_of_tinis() {
+    let Some(names) = Names::new() else { return };
+    for (name, theirs, ours) in [("tini", "TINI_VERBOSITY", "1"), ("catatonit", "CATATONIT_DEBUG", "2")] {
+        let start = names.init(name).variable(theirs, "1").variable("DUMB_INIT_DEBUG", ours);
+        let running = start.word("--").words(role(["record", "64"])).start();
+        running.wait_for_line("ready");
+        running.signal(64);
+        let outcome = running.outcome();
+        outcome.expect_code(42);
+        assert!(outcome.stderr().contains("Received signal 64."), "{outcome}");
+        assert_eq!(outcome.stderr().contains(" comes from PID "), ours == "2", "{outcome}");
+    }
+}
+
+#[test]
+fn what_their_names_drop_can_be_forwarded() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let start = names.init(peer.name()).variable("DUMB_INIT_REWRITE", "TTIN:TTIN");
+        let running = start.word("--").words(role(["record", "64"])).start();
+        running.wait_for_line("ready");
+        running.signal(libc::SIGTTIN);
+        running.signal(64);
+        running.outcome().expect_code(42).expect_stdout("ready\ngot 21\ngot 64\n");
+    }
+}
+
+#[test]
+fn the_variables_of_dumb_init_count_under_every_name() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let init = || names.init(peer.name()).word("--");
+        init().variable("DUMB_INIT_EXIT_MAP", "7:3").words(role(["exit", "7"])).run().expect_code(3);
+        let outcome = init().variable("DUMB_INIT_DRAIN", "soon").words(role(["exit", "7"])).run();
+        outcome.expect_code(1);
+        assert!(outcome.stderr().contains("variable DUMB_INIT_DRAIN takes "), "{outcome}");
+        // This one asks for what these inits do anyway.
+        let outcome = init().variable("DUMB_INIT_SETSID", "0").words(role(["report"])).run();
+        assert_eq!(outcome.report("pgid"), outcome.report("pid"), "{outcome}");
+        // The option of the init beats it, and it beats the init's variable.
+        if peer == Peer::Tini {
+            let start = |options: &[&str]| {
+                let start = names.init("tini").words(options).word("--").variable("DUMB_INIT_DEBUG", "2");
+                start.variable("DUMB_INIT_FORWARD", "tree").variable("TINI_KILL_PROCESS_GROUP", "1")
+            };
+            for (options, who) in [
+                (&["-g"][..], "the process group of its child: -g on its command line"),
+                (&[], "every descendant: DUMB_INIT_FORWARD=tree in its environment"),
+            ] {
+                let running = start(options).words(role(["record", "64"])).start();
+                running.wait_for_line("ready");
+                let told = explain(&running);
+                assert!(told.contains(who), "{told}");
+                running.signal(64);
+                running.outcome().expect_code(42);
+            }
+        }
+    }
+}
+
+/// What `--explain` says of a running init, in sentences.
+fn explain(running: &crate::support::Running) -> String {
+    let pid = running.pid().to_string();
+    crate::support::Start::init(&crate::support::built_init()).words(["--explain", "--pid", &pid]).run().stderr()
+}
+
+#[test]
+fn what_is_explained_is_what_its_name_makes_of_it() {
+    let Some(names) = Names::new() else { return };
+    for (peer, options, variable, who) in [
+        (Peer::Tini, &[][..], None, "tini (PID {}) forwards to its direct child alone\n"),
+        (
+            Peer::Tini,
+            &["-g"],
+            None,
+            "tini (PID {}) forwards to the process group of its child: -g on its command line\n",
+        ),
+        (
+            Peer::Tini,
+            &[],
+            Some("TINI_KILL_PROCESS_GROUP"),
+            "tini (PID {}) forwards to the process group of its child: TINI_KILL_PROCESS_GROUP in its environment\n",
+        ),
+        (Peer::Catatonit, &[], None, "catatonit (PID {}) forwards to its direct child alone\n"),
+    ] {
+        let start = names.init(peer.name()).words(options).word("--").words(role(["record", "64"]));
+        let running = variable.into_iter().fold(start, |start, name| start.variable(name, "")).start();
+        running.wait_for_line("ready");
+        let told = explain(&running);
+        assert!(told.starts_with(&who.replace("{}", &running.pid().to_string())), "{told}");
+        running.signal(64);
+        running.outcome().expect_code(42);
+    }
+}
+
+#[test]
+fn an_init_that_pauses_is_told_to_be_one() {
+    let Some(names) = Names::new() else { return };
+    let Some(pair) = names.pair(Peer::Catatonit) else { return };
+    for init in pair {
+        let running = Start::program(init).word("-P").start();
+        procfs::wait_until("it waits for a signal", || {
+            let place = std::fs::read_to_string(format!("/proc/{}/wchan", running.pid())).unwrap_or_default();
+            ["sigtimedwait", "signalfd"].iter().any(|call| place.contains(call))
+        });
+        let told = explain(&running);
+        let name = format!("catatonit (PID {})", running.pid());
+        let text = format!("{name} runs no command, and forwards nothing: SIGTERM and SIGINT end it\n");
+        assert!(told.starts_with(&text), "{told}");
+        running.signal(libc::SIGTERM);
+        running.outcome().expect_code(0);
+    }
+}
+
+#[test]
+fn under_another_name_the_founding_case_is_cured_by_the_same_variable() {
+    let Some(names) = Names::new() else { return };
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let script = docker::START_SCRIPT.replace("probe", &crate::support::probe().display().to_string());
+    let script = names.0.file("start.sh", &format!("#!/bin/sh\n{script}"), 0o755);
+    for peer in PEERS {
+        let running =
+            names.init(peer.name()).in_namespace().variable("DUMB_INIT_DRAIN", "20s").word("--").word(&script).start();
+        for name in ["crond", "worker", "service"] {
+            running.wait_for_line(&format!("{name} ready"));
+        }
+        running.signal(libc::SIGTERM);
+        let outcome = running.outcome();
+        outcome.expect_code(143);
+        for name in ["crond", "worker", "service"] {
+            let count = |what: &str| outcome.stdout().matches(&format!("{name} {what}\n")).count();
+            assert_eq!((count("got 15"), count("finished")), (1, 1), "{outcome}");
+        }
+    }
+}
