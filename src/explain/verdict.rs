@@ -26,7 +26,7 @@ pub(crate) enum Fate {
     /// As before, but it is stopped, and nobody lets it go on.
     GetsStopped(Reaction, When),
     Never,
-    /// Whether it gets it isn't known.
+    /// Whether it gets it, or ever acts on it, isn't known.
     Unknown,
     /// It has ended, and waits to be reaped.
     Zombie,
@@ -95,7 +95,8 @@ impl Verdict {
         let evidence = scenario.evidence;
         let forecast = Forecast::of(scenario, signum);
         let below = |pids: &[Pid]| -> Vec<Pid> { pids.iter().flat_map(|&pid| family_of(scenario.tree, pid)).collect() };
-        let unknown = [below(&forecast.unknown), below(&forecast.racing)].concat();
+        let racing = below(&forecast.racing);
+        let unknown = [below(&forecast.unknown), racing.clone()].concat();
         // Where it isn't certain whether the command is still there, what depends on it isn't either.
         let otherwise = match evidence.main(evidence.init) {
             Main::MayBe(_) => Some(Forecast::of(Scenario { command: Command::HasEnded, ..scenario }, signum)),
@@ -109,9 +110,18 @@ impl Verdict {
         let fate_of = |facts: &Facts| {
             let pid = facts.process.pid;
             let fate = fate(evidence, facts, &forecast);
-            let is_open = unknown.contains(&pid) && !forecast.refused.contains(&pid)
-                || otherwise.as_ref().is_some_and(|forecast| gets(forecast, pid));
-            (pid, if fate == Fate::Never && is_open { Fate::Unknown } else { fate })
+            let is_open = match fate {
+                Fate::Never => {
+                    unknown.contains(&pid) && !forecast.refused.contains(&pid)
+                        || otherwise.as_ref().is_some_and(|forecast| gets(forecast, pid))
+                }
+                // An init that finds it in time lets it go on.
+                Fate::GetsStopped(..) => racing.contains(&pid),
+                Fate::Init(..) | Fate::Forwards(_) | Fate::Gets(..) | Fate::Unknown | Fate::Zombie | Fate::Plumbing => {
+                    false
+                }
+            };
+            (pid, if is_open { Fate::Unknown } else { fate })
         };
         let mut fates: Vec<(Pid, Fate)> = evidence.others().filter(is_of_interest).map(fate_of).collect();
         let is_alone = !fates.iter().any(|(_, fate)| fate.counts());

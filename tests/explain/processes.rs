@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use nix::unistd::geteuid;
+use nix::unistd::{Pid, geteuid};
 
 use super::{Told, explain, explainer, own_pid, wait_for_two, waits_for_signals};
 use crate::support::{
@@ -43,6 +43,28 @@ fn a_zombie_does_not_count_and_who_is_stopped_is_told_of() {
     let told = explain(&running, "--explain=USR1");
     told.expect("hang", "dies (default), is stopped");
     told.expect_line(&format!("Stopped, to act on it when continued: PID {command}."));
+}
+
+#[test]
+fn whether_an_init_finds_who_is_stopped_and_left_behind_is_not_known() {
+    let Some(start) = init_beyond() else { return };
+    // The command of the init below dies of it, and leaves one behind that the init above, which goes through all its
+    // descendants, may come upon in time to let it go on.
+    let text = r#"trap "" TERM; "$0" sh -c "probe manner Catches it & wait" & wait"#;
+    let text = text.replace("probe", &probe().display().to_string());
+    let start = start.words(["--forward", "tree", "--linger", "sh", "-c", &text]).word(init_under_test());
+    let running = start.start();
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+    let is_it = |&pid: &Pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == probe());
+    let stopped = running.descendants().into_iter().find(is_it).expect("the probe");
+    let expect_fate = |fate: &str| {
+        let told = explain(&running, "--explain");
+        assert_eq!(told.row(stopped.as_raw()).map(|row| &*row.fate), Some(fate), "{told}");
+    };
+    expect_fate("catches it");
+    send(stopped, libc::SIGSTOP);
+    procfs::wait_for_state(stopped, 'T');
+    expect_fate("not known");
 }
 
 #[test]
