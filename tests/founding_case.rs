@@ -17,7 +17,7 @@ fn script(scratch: &Scratch) -> PathBuf {
     scratch.file("start.sh", &text, 0o755)
 }
 
-fn wait_for_all(running: &Running) {
+pub(crate) fn wait_for_all(running: &Running) {
     for name in ["crond", "worker", "service"] {
         running.wait_for_line(&format!("{name} ready"));
     }
@@ -95,7 +95,7 @@ fn the_first_line_of_a_script_can_name_it() {
 }
 
 /// All three got the signal, once, and finished.
-fn expect_all_three(text: &str) {
+pub(crate) fn expect_all_three(text: &str) {
     for name in ["crond", "worker", "service"] {
         let lines = |what: &str| text.lines().filter(|line| *line == format!("{name} {what}")).count();
         assert_eq!((lines("got 15"), lines("finished")), (1, 1), "{name}:\n{text}");

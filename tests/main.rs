@@ -13,6 +13,7 @@ mod broken_stderr;
 mod command_line;
 mod debug_lines;
 mod differential;
+mod docker;
 mod documentation;
 mod execution;
 mod explain;

@@ -104,8 +104,16 @@ impl Row {
     }
 }
 
-/// `--explain`, beside a program that runs: in its namespace, if it has one of its own.
+/// `--explain`, beside a program that runs: in its namespace, if it has one of its own. The child of a shell may tell that it is
+/// ready before the shell goes on.
 fn explainer(running: &Running) -> Start {
+    let is_shell = |pid: Pid| {
+        let file = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        ["dash", "bash", "sh"].iter().any(|name| file.ends_with(name))
+    };
+    let is_blocked = |pid| procfs::status_field(pid, "SigBlk").is_some_and(|mask| mask == BLOCKED_BY_GLIBC);
+    let is_amid_a_fork = |&pid: &Pid| is_shell(pid) && is_blocked(pid);
+    procfs::wait_until("nobody is amid a fork", || !running.descendants().iter().any(is_amid_a_fork));
     let beside = if running.is_in_namespace() {
         Start::program("nsenter").words(namespace_of(running.pid())).word(built_init())
     } else {
@@ -113,6 +121,10 @@ fn explainer(running: &Running) -> Start {
     };
     if running.is_in_namespace() { beside } else { beside.words(["--pid", &running.pid().to_string()]) }
 }
+
+/// What glibc blocks, all but the two that it keeps for itself, until a child that shares the memory of its parent has executed
+/// something.
+const BLOCKED_BY_GLIBC: &str = "fffffffe7ffbfeff";
 
 /// Has it explained, for a program that reads it.
 fn explain(running: &Running, option: &str) -> Told {

@@ -1,22 +1,59 @@
-//! Real containers, on an image that needs no registry: Dockerfile.test on a base that is made of static programs.
+//! Real containers, on images that need no registry: Dockerfile.test on root file systems that tests/rootfs makes.
 
+mod cgroups;
+mod own_engine;
+
+use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Scratch, init_under_test, probe, skip};
+use super::{Scratch, Start, init_under_test, probe, procfs, skip};
+
+pub use cgroups::remove_cgroups;
+pub use own_engine::{OwnEngine, REMAPPED};
 
 /// The three programs of a start script, and how long each takes to shut down.
 pub const START_SCRIPT: &str = "probe work crond 500 &\nprobe work worker 800 &\nprobe work service 1500\n";
 
-/// The image with the init under test as its entry point, or a word about why there is none.
+/// What an image has beside the init under test, which is its entry point, the probe and the start script.
+#[derive(Clone, Copy, Debug)]
+pub enum Base {
+    /// Nothing but the libraries of an init that isn't static.
+    Empty,
+    /// Static programs, and those libraries.
+    Busybox,
+    /// A C library, and a shell that needs it.
+    Dash,
+}
+
+impl Base {
+    /// What tests/rootfs calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::Busybox => "busybox",
+            Self::Dash => "dash",
+        }
+    }
+}
+
+/// The image that the programs of most tests need, or a word about why there is none.
 pub fn image() -> Option<&'static str> {
-    static IMAGE: OnceLock<Result<Image, String>> = OnceLock::new();
-    match IMAGE.get_or_init(build) {
-        Ok(image) => Some(&image.0),
+    image_on(Base::Busybox)
+}
+
+/// The image with this base, or a word about why there is none.
+pub fn image_on(base: Base) -> Option<&'static str> {
+    static IMAGES: [OnceLock<Result<String, String>>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
+    or_skip(IMAGES[base as usize].get_or_init(|| build(base)))
+}
+
+fn or_skip(image: &'static Result<String, String>) -> Option<&'static str> {
+    match image {
+        Ok(image) => Some(image),
         Err(reason) => {
             skip(reason);
             None
@@ -24,19 +61,163 @@ pub fn image() -> Option<&'static str> {
     }
 }
 
-struct Image(String);
+/// An image made of another, with these lines in its Dockerfile.
+pub fn derived(image: &str, name: &str, lines: &str) -> String {
+    let scratch = Scratch::new();
+    scratch.file("Dockerfile", &format!("FROM {image}\n{lines}\n"), 0o644);
+    let tag = tag(name);
+    docker(&["build", "--quiet", "--tag", &tag, &scratch.path().display().to_string()]).expect("docker build");
+    tag
+}
+
+/// Can the tests see the processes of containers? Where not, the test that asks is skipped, loudly.
+pub fn can_see_processes() -> bool {
+    nix::unistd::geteuid().is_root() || skip("only root can see the processes of a container")
+}
+
+/// Who is asked for containers: the machine's engine, or one of a test's own.
+#[derive(Clone)]
+pub struct Engine {
+    /// How the client reaches it.
+    options: Vec<OsString>,
+    /// The /proc that has the PIDs that it tells.
+    proc: PathBuf,
+}
+
+impl Engine {
+    /// The machine's.
+    pub fn of_the_machine() -> Self {
+        Self { options: Vec::new(), proc: "/proc".into() }
+    }
+
+    /// The client, which can be given a command.
+    fn client(&self) -> Start {
+        // Not by its name alone: whoever starts it on a terminal doesn't search PATH.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let client = std::env::split_paths(&path).map(|directory| directory.join("docker")).find(|path| path.exists());
+        Start::program(client.expect("docker(1)")).words(&self.options)
+    }
+
+    fn docker(&self, words: &[&str]) -> Result<Output, String> {
+        run(Command::new("docker").args(&self.options).args(words))
+    }
+}
+
+/// A process of a container, as those in the container see it.
+#[derive(Debug)]
+pub struct Process {
+    pub pid: u32,
+    pub parent: u32,
+    pub state: char,
+    pub command_line: String,
+}
+
+impl Process {
+    /// Those that the /proc at this path shows.
+    fn all(proc: &Path) -> Vec<Self> {
+        let entries = fs::read_dir(proc).unwrap_or_else(|error| panic!("{}: {error}", proc.display()));
+        entries.flatten().filter_map(|entry| Self::read(&entry.path())).collect()
+    }
+
+    /// What the /proc at this path tells, unless it ends meanwhile.
+    fn read(path: &Path) -> Option<Self> {
+        let pid = path.file_name()?.to_str()?.parse().ok()?;
+        let stat = fs::read_to_string(path.join("stat")).ok()?;
+        let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        let words = fs::read(path.join("cmdline")).ok()?;
+        let command_line = String::from_utf8_lossy(&words).replace('\0', " ").trim_end().to_owned();
+        Some(Self { pid, parent, state, command_line })
+    }
+}
 
 /// A container that is removed when this is dropped.
-pub struct Container(String);
+pub struct Container {
+    name: String,
+    engine: Engine,
+}
 
 impl Container {
     pub fn new() -> Self {
+        Self::of(&Engine::of_the_machine())
+    }
+
+    pub fn of(engine: &Engine) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        Self(format!("dumb-init-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)))
+        let name = format!("dumb-init-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Self { name, engine: engine.clone() }
     }
 
     pub fn name(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// `docker run` with these options, an image and a command.
+    pub fn run(&self, options: &[&str], image: &str, words: &[&str]) -> Start {
+        let start = self.engine.client().words(["run", "--network", "none", "--name", &self.name]);
+        start.words(options).word(image).words(words)
+    }
+
+    /// `docker exec`
+    pub fn exec(&self, words: &[&str]) -> Start {
+        self.engine.client().words(["exec", &self.name]).words(words)
+    }
+
+    /// `docker kill --signal`
+    pub fn kill(&self, signal: &str) {
+        self.engine.docker(&["kill", "--signal", signal, &self.name]).expect("docker kill");
+    }
+
+    /// `docker update`
+    pub fn update(&self, options: &[&str]) {
+        self.engine.docker(&[&["update"], options, &[&self.name]].concat()).expect("docker update");
+    }
+
+    /// A template's value, `docker inspect`.
+    pub fn inspect(&self, template: &str) -> String {
+        let output = self.engine.docker(&["inspect", "--format", template, &self.name]).expect("docker inspect");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// What it has printed on stdout, also before it was restarted.
+    pub fn logs(&self) -> String {
+        let output = self.engine.docker(&["logs", &self.name]).expect("docker logs");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Every process that its PID namespace has, also what has entered it, zombies included.
+    pub fn processes(&self) -> Vec<Process> {
+        Process::all(&self.proc())
+    }
+
+    /// The process with this command line, as soon as there is exactly one.
+    pub fn process(&self, command_line: &str) -> Process {
+        let proc = self.proc();
+        let mut found = Vec::new();
+        procfs::wait_until(&format!("there is one {command_line}"), || {
+            found = Process::all(&proc);
+            found.retain(|process| process.command_line == command_line);
+            found.len() == 1
+        });
+        found.remove(0)
+    }
+
+    /// Waits until its processes are as wanted.
+    pub fn wait_until(&self, what: &str, wanted: impl Fn(&[Process]) -> bool) {
+        let proc = self.proc();
+        let tell = || format!("{what}: {:#?}", Process::all(&proc));
+        procfs::wait_or_tell(|| wanted(&Process::all(&proc)), tell);
+    }
+
+    /// Waits until it has no zombie. Whoever has just ended is one for a moment.
+    pub fn expect_no_zombie(&self) {
+        self.wait_until("there is no zombie", |processes| processes.iter().all(|process| process.state != 'Z'));
+    }
+
+    /// Where its own /proc is.
+    fn proc(&self) -> PathBuf {
+        self.engine.proc.join(self.inspect("{{.State.Pid}}")).join("root/proc")
     }
 
     /// `docker stop`, with more time than anything takes.
@@ -46,7 +227,7 @@ impl Container {
 
     /// `docker stop`, which kills after so many seconds.
     pub fn stop_within(&self, seconds: u32) {
-        docker(&["stop", "--time", &seconds.to_string(), &self.0]).expect("docker stop");
+        self.engine.docker(&["stop", "--time", &seconds.to_string(), &self.name]).expect("docker stop");
     }
 
     /// When the engine got the last line that the container printed, and when the container ended, in seconds of the same
@@ -56,87 +237,94 @@ impl Container {
             let time = time.split_once('T').expect(time).1.trim_end_matches('Z');
             time.split(':').map(|part| part.parse::<f64>().expect(time)).fold(0.0, |sum, part| sum * 60.0 + part)
         };
-        let lines = docker(&["logs", "--timestamps", &self.0]).expect("docker logs");
+        let lines = self.engine.docker(&["logs", "--timestamps", &self.name]).expect("docker logs");
         let lines = String::from_utf8_lossy(&lines.stdout).into_owned();
         let last = lines.lines().last().and_then(|line| line.split(' ').next()).expect("a line");
-        let end = docker(&["inspect", "--format", "{{.State.FinishedAt}}", &self.0]).expect("docker inspect");
-        (seconds(last), seconds(String::from_utf8_lossy(&end.stdout).trim()))
+        (seconds(last), seconds(&self.inspect("{{.State.FinishedAt}}")))
     }
 }
 
 impl Drop for Container {
     fn drop(&mut self) {
-        let _ = docker(&["rm", "--force", "--volumes", &self.0]);
+        let _ = self.engine.docker(&["rm", "--force", "--volumes", &self.name]);
     }
 }
 
-fn run(command: &mut Command) -> Result<Output, String> {
+/// Runs a program to its end, which has to be a good one.
+pub fn run(command: &mut Command) -> Result<Output, String> {
     let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
     let stderr = String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(output) } else { Err(format!("{command:?}: {stderr}")) }
 }
 
-fn docker(words: &[&str]) -> Result<Output, String> {
-    run(Command::new("docker").args(words))
+pub fn docker(words: &[&str]) -> Result<Output, String> {
+    Engine::of_the_machine().docker(words)
 }
 
-fn build() -> Result<Image, String> {
-    docker(&["info"]).map_err(|_| "no Docker Engine is running here")?;
-    remove_images_of_the_past()?;
-    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
-    let busybox = busybox.ok_or("busybox (Debian's busybox-static) is not installed")?;
+/// The name of an image of this run.
+fn tag(name: &str) -> String {
+    format!("dumb-init-test:{}-{name}", std::process::id())
+}
+
+fn build(base: Base) -> Result<String, String> {
     let scratch = Scratch::new();
-    let context = scratch.path();
-
-    // The base image: a static shell, and the libraries of an init that isn't static itself.
-    let root = context.join("root");
-    let copy = |from: &Path, to: &Path| -> Result<(), String> {
-        let target = root.join(to.strip_prefix("/").unwrap_or(to));
-        fs::create_dir_all(target.parent().unwrap_or(&root)).map_err(|error| error.to_string())?;
-        fs::copy(from, target).map(drop).map_err(|error| format!("{}: {error}", from.display()))
-    };
-    copy(Path::new(busybox), Path::new("/bin/sh"))?;
-    for library in libraries(&init_under_test()) {
-        copy(&library, &library)?;
-    }
-    let tar = context.join("base.tar");
-    run(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg("."))?;
-    let tag = format!("dumb-init-test:{}", std::process::id());
-    let base = format!("{tag}-base");
-    docker(&["import", &tar.display().to_string(), &base])?;
-
-    let files = context.join("files");
-    fs::create_dir(&files).map_err(|error| error.to_string())?;
     let script = format!("#!/bin/sh\n{}", START_SCRIPT.replace("probe", "/usr/bin/probe"));
-    fs::write(files.join("start.sh"), script).map_err(|error| error.to_string())?;
-    fs::set_permissions(files.join("start.sh"), fs::Permissions::from_mode(0o755))
-        .map_err(|error| error.to_string())?;
-    for (from, name) in [(init_under_test(), "dumb-init"), (probe(), "probe")] {
-        fs::copy(from, files.join(name)).map_err(|error| error.to_string())?;
+    scratch.file("start.sh", &script, 0o755);
+    copy(&probe(), &scratch.path().join("probe"))?;
+    let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile.test");
+    build_with_init(base.name(), &dockerfile, base, &scratch)
+}
+
+/// Builds an image of the tests' from a directory, to which the init is added.
+fn build_with_init(name: &str, dockerfile: &Path, base: Base, context: &Scratch) -> Result<String, String> {
+    let base = format!("BASE={}", imported(base)?);
+    copy(&init_under_test(), &context.path().join("dumb-init"))?;
+    let (dockerfile, context) = (dockerfile.display().to_string(), context.path().display().to_string());
+    let tag = tag(name);
+    docker(&["build", "--quiet", "--file", &dockerfile, "--tag", &tag, "--build-arg", &base, &context])?;
+    Ok(tag)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::copy(from, to).map(drop).map_err(|error| format!("{}: {error}", from.display()))
+}
+
+/// The image of a base.
+fn imported(base: Base) -> Result<&'static str, String> {
+    static BASES: [OnceLock<Result<String, String>>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
+    BASES[base as usize].get_or_init(|| import(base)).as_deref().map_err(Clone::clone)
+}
+
+fn import(base: Base) -> Result<String, String> {
+    static READY: OnceLock<Result<(), String>> = OnceLock::new();
+    READY.get_or_init(get_ready).clone()?;
+    let scratch = Scratch::new();
+    let tar = scratch.path().join("base.tar");
+    let mut make = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rootfs"));
+    run(make.arg(base.name()).arg(&tar).arg(init_under_test()).arg(probe()))?;
+    let image = tag(&format!("{}-base", base.name()));
+    docker(&["import", &tar.display().to_string(), &image])?;
+    Ok(image)
+}
+
+/// Is there an engine? Removes what earlier runs of the tests have left: a process can't remove its own images when it ends,
+/// since the tests' runner ends it, and one that was killed has left its containers.
+fn get_ready() -> Result<(), String> {
+    docker(&["info"]).map_err(|_| "no Docker Engine is running here")?;
+    let list = |words: &[&str]| docker(words).map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let is_of_the_past = |number: &str| {
+        let pid = number.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
+        pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+    };
+    // Another run of the tests may be quicker than we are.
+    for name in list(&["ps", "--all", "--format", "{{.Names}}", "--filter", "name=dumb-init-test-"])?.lines() {
+        if name.strip_prefix("dumb-init-test-").is_some_and(is_of_the_past) {
+            let _ = docker(&["rm", "--force", "--volumes", name]);
+        }
     }
-    let dockerfile = concat!(env!("CARGO_MANIFEST_DIR"), "/Dockerfile.test");
-    let base_argument = format!("BASE={base}");
-    let files = files.display().to_string();
-    docker(&["build", "--quiet", "--file", dockerfile, "--tag", &tag, "--build-arg", &base_argument, &files])?;
-    Ok(Image(tag))
-}
-
-/// The shared libraries that a program needs: none if it is static.
-fn libraries(program: &Path) -> Vec<PathBuf> {
-    let output = run(Command::new("ldd").arg(program)).map(|output| output.stdout).unwrap_or_default();
-    let text = String::from_utf8_lossy(&output);
-    text.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from).collect()
-}
-
-/// Removes what earlier runs of the tests have left: a process can't remove its own images when it ends, since the tests'
-/// runner ends it.
-fn remove_images_of_the_past() -> Result<(), String> {
-    let images = docker(&["images", "--format", "{{.Repository}}:{{.Tag}}", "dumb-init-test"])?;
-    for image in String::from_utf8_lossy(&images.stdout).lines() {
-        let number = |tag: &str| tag.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
-        let pid = image.split_once(':').and_then(|(_, tag)| number(tag));
-        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
-            docker(&["rmi", "--force", image])?;
+    for image in list(&["images", "--format", "{{.Repository}}:{{.Tag}}", "dumb-init-test"])?.lines() {
+        if image.split_once(':').is_some_and(|(_, tag)| is_of_the_past(tag)) {
+            let _ = docker(&["rmi", "--force", image]);
         }
     }
     Ok(())

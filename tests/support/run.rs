@@ -241,6 +241,14 @@ impl Running {
         self.stderr.text()
     }
 
+    /// Has the program ended?
+    pub fn has_ended(&mut self) -> bool {
+        if self.status.is_none() {
+            self.status = self.child.try_wait().expect("waitpid");
+        }
+        self.status.is_some()
+    }
+
     /// Waits for the end of the program, not for that of what it leaves behind.
     pub fn wait(&mut self) -> ExitStatus {
         let end = deadline();

@@ -1,0 +1,113 @@
+//! Containers that may do little: no capability, no root, no new process.
+
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{count, image};
+use crate::support::docker::{Base, Container};
+use crate::support::init_beyond;
+
+#[test]
+fn it_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
+    thread::scope(|scope| {
+        for base in [Base::Empty, Base::Busybox] {
+            scope.spawn(move || {
+                let Some(image) = image(base) else { return };
+                let container = Container::new();
+                let user = ["--user", "1234:1234", "--security-opt", "no-new-privileges"];
+                let options = [&["--read-only", "--cap-drop", "ALL"], &user[..]].concat();
+                let running = container.run(&options, image, &["probe", "orphans", "50"]).start();
+                running.wait_for_line("ready");
+                container.expect_no_zombie();
+                container.stop();
+                running.outcome().expect_code(143).expect_stdout("ready\n").expect_stderr("");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_drain_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let user = ["--user", "1234:1234", "--security-opt", "no-new-privileges", "--env", "DUMB_INIT_DRAIN=60s"];
+    let options = [&["--read-only", "--cap-drop", "ALL"], &user[..]].concat();
+    let script = "setsid probe work apart 300 & exec probe work main 0";
+    let running = container.run(&options, image, &["sh", "-c", script]).start();
+    running.wait_for_line("main ready");
+    running.wait_for_line("apart ready");
+    container.expect_no_zombie();
+    container.stop();
+    let outcome = running.outcome();
+    outcome.expect_code(0).expect_stderr("");
+    assert_eq!(count(&outcome.stdout(), "apart got 15"), 1, "{outcome}");
+    assert_eq!(count(&outcome.stdout(), "apart finished"), 1, "{outcome}");
+}
+
+#[test]
+fn where_no_process_can_be_made_it_says_so_and_ends() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    // The engine's own processes on the way to the command need more than one, so the limit comes later.
+    let script = "echo waits; read line; exec dumb-init -- probe hang";
+    let options = ["--interactive", "--entrypoint", "sh"];
+    let running = container.run(&options, image, &["-c", script]).stdin(OwnedFd::from(reader)).start();
+    running.wait_for_line("waits");
+    container.expect_no_zombie();
+    container.update(&["--pids-limit", "1"]);
+    writer.write_all(b"go on\n").expect("the container reads");
+    drop(writer);
+    let outcome = running.outcome();
+    outcome.expect_code(1).expect_stdout("waits\n").expect_stderr("[dumb-init] Unable to fork. Exiting.\n");
+}
+
+/// Each starts two of its own kind, until there is no room or there are 128, and ends before them. Beside a few that are
+/// there before, since it may be that none of those 128 is reached.
+const BOMB: &str = "
+    bomb() {
+        if [ $1 -eq 0 ]; then exec probe hang; fi
+        bomb $(($1 - 1)) &
+        bomb $(($1 - 1)) &
+    }
+    for one in 1 2 3; do (probe hang &); done
+    (bomb 7 &)
+    exec probe work main 100";
+
+fn blow_up(options: &[&str]) {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let options = [&["--pids-limit", "40"], options].concat();
+    let running = container.run(&options, image, &["sh", "-c", BOMB]).start();
+    running.wait_for_line("main ready");
+    running.wait_for_debug_line("can't fork");
+    container.wait_until("the shells have ended", |processes| {
+        processes.iter().all(|process| !process.command_line.starts_with("sh "))
+    });
+    container.expect_no_zombie();
+    let left = container.processes().iter().filter(|process| process.command_line == "probe hang").count();
+    assert!(left >= 3, "{left} left\n{running}");
+    let begin = Instant::now();
+    container.stop();
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    let outcome = running.outcome();
+    outcome.expect_code(0);
+    assert_eq!(count(&outcome.stdout(), "main finished"), 1, "{outcome}");
+}
+
+#[test]
+fn what_a_fork_bomb_leaves_is_reaped_and_the_container_can_be_stopped() {
+    blow_up(&[]);
+}
+
+#[test]
+fn what_a_fork_bomb_leaves_is_reaped_and_drained() {
+    if init_beyond().is_some() {
+        blow_up(&["--env", "DUMB_INIT_DRAIN=50s", "--env", "DUMB_INIT_FORWARD=tree"]);
+    }
+}

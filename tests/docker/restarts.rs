@@ -1,0 +1,80 @@
+//! Restart policies, which go by the exit status.
+
+use super::{count, image};
+use crate::support::docker::{Base, Container};
+use crate::support::{init_beyond, procfs};
+
+/// Waits until the engine has no intention to start it again, and tells the status and the number of restarts.
+fn end(container: &Container) -> String {
+    procfs::wait_until("the engine is done with it", || container.inspect("{{.State.Status}}") == "exited");
+    container.inspect("{{.State.ExitCode}} {{.RestartCount}}")
+}
+
+#[test]
+fn a_failure_is_restarted_as_often_as_allowed_and_its_status_is_the_commands() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let script = "echo started; probe orphans 3 & exit 3";
+    container.run(&["--detach", "--restart", "on-failure:2"], image, &["sh", "-c", script]).run().expect_code(0);
+    assert_eq!(end(&container), "3 2");
+    assert_eq!(count(&container.logs(), "started"), 3);
+}
+
+#[test]
+fn a_success_is_not_restarted() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    container.run(&["--detach", "--restart", "on-failure:2"], image, &["echo", "started"]).run().expect_code(0);
+    assert_eq!(end(&container), "0 0");
+    assert_eq!(container.logs(), "started\n");
+}
+
+/// Runs a command that dies of the SIGTERM that somebody in the container sends, at which the engine has no part.
+fn ask_to_end_from_inside(container: &Container, options: &[&str]) {
+    let Some(image) = image(Base::Busybox) else { return };
+    let all = [&["--detach", "--restart", "on-failure:1"], options].concat();
+    container.run(&all, image, &["probe", "hang"]).run().expect_code(0);
+    procfs::wait_until("it is ready", || count(&container.logs(), "ready") == 1);
+    container.expect_no_zombie();
+    // Its own end may come before that of what has asked for it.
+    container.exec(&["kill", "-TERM", "1"]).run();
+}
+
+#[test]
+fn who_has_died_of_sigterm_has_failed() {
+    if image(Base::Busybox).is_none() {
+        return;
+    }
+    let container = Container::new();
+    ask_to_end_from_inside(&container, &[]);
+    procfs::wait_until("it was started again", || count(&container.logs(), "ready") == 2);
+    assert_eq!(container.inspect("{{.State.Running}} {{.RestartCount}}"), "true 1");
+    container.stop();
+    assert_eq!(container.inspect("{{.State.ExitCode}}"), "143");
+}
+
+#[test]
+fn an_exit_map_makes_a_death_of_sigterm_a_success_that_is_not_restarted() {
+    if init_beyond().is_none() || image(Base::Busybox).is_none() {
+        return;
+    }
+    for options in [&["--env", "DUMB_INIT_EXIT_MAP=143"][..], &["--env", "DUMB_INIT_EXIT_MAP=130:1,143:0"]] {
+        let container = Container::new();
+        ask_to_end_from_inside(&container, options);
+        assert_eq!(end(&container), "0 0");
+        assert_eq!(container.logs(), "ready\n");
+    }
+}
+
+#[test]
+fn an_exit_map_makes_a_success_a_failure_that_is_restarted() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let options = ["--detach", "--restart", "on-failure:1", "--entrypoint", "dumb-init"];
+    container.run(&options, image, &["--exit-map", "0:9", "--", "echo", "started"]).run().expect_code(0);
+    assert_eq!(end(&container), "9 1");
+    assert_eq!(container.logs(), "started\nstarted\n");
+}

@@ -1,0 +1,158 @@
+//! Who is in the container's PID namespace without being one of ours: `docker exec`, and `--pid container:NAME`.
+
+use super::{count, image};
+use crate::support::docker::{Base, Container};
+use crate::support::{Running, init_beyond};
+
+#[test]
+fn who_has_entered_can_signal_the_init() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let running = container.run(&[], image, &["probe", "record", "64"]).start();
+    running.wait_for_line("ready");
+    for (name, line) in [("-USR1", "got 10"), ("-TERM", "got 15"), ("-37", "got 37")] {
+        container.exec(&["kill", name, "1"]).run().expect_code(0);
+        running.wait_for_line(line);
+    }
+    container.expect_no_zombie();
+    // Its own end may come before that of what has asked for it.
+    container.exec(&["kill", "-64", "1"]).run();
+    running.outcome().expect_code(42).expect_stdout("ready\ngot 10\ngot 15\ngot 37\ngot 64\n");
+}
+
+#[test]
+fn who_has_entered_is_not_signalled_and_ends_with_the_container() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let running = container.run(&[], image, &["probe", "work", "main", "0"]).start();
+    running.wait_for_line("main ready");
+    let outsider = container.exec(&["probe", "record", "64"]).start();
+    outsider.wait_for_line("ready");
+    container.kill("USR1");
+    running.wait_for_line("main got 10");
+    // Nobody has sent it what the main process got.
+    let pid = container.process("probe record 64").pid.to_string();
+    container.exec(&["kill", "-63", &pid]).run().expect_code(0);
+    outsider.wait_for_line("got 63");
+    container.expect_no_zombie();
+    container.stop();
+    running.outcome().expect_code(0);
+    let outcome = outsider.outcome();
+    outcome.expect_code(137).expect_stdout("ready\ngot 63\n");
+}
+
+#[test]
+fn a_drain_neither_signals_nor_awaits_who_has_entered() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let Some(image) = image(Base::Busybox) else { return };
+    for forward in ["group", "tree"] {
+        let container = Container::new();
+        let forward = format!("DUMB_INIT_FORWARD={forward}");
+        let options = ["--env", "DUMB_INIT_DRAIN=forever", "--env", &forward];
+        let script = "probe record 64 & exec probe work main 0";
+        let running = container.run(&options, image, &["sh", "-c", script]).start();
+        running.wait_for_line("main ready");
+        running.wait_for_line("ready");
+        let inside = container.process("probe record 64");
+        let main = container.process("probe work main 0");
+        let outsider = container.exec(&["probe", "record", "63"]).start();
+        let stays = container.exec(&["probe", "hang"]).start();
+        outsider.wait_for_line("ready");
+        stays.wait_for_line("ready");
+        container.kill("TERM");
+        running.wait_for_line("main finished");
+        container.wait_until("the main process is reaped", |processes| {
+            processes.iter().all(|process| process.pid != main.pid)
+        });
+        // The drain has begun when the init forwards what comes after that.
+        container.exec(&["kill", "-USR1", "1"]).run().expect_code(0);
+        running.wait_for_line("got 10");
+        let pid = container.process("probe record 63").pid.to_string();
+        container.exec(&["kill", "-63", &pid]).run().expect_code(0);
+        outsider.outcome().expect_code(42).expect_stdout("ready\ngot 63\n");
+        container.expect_no_zombie();
+        container.exec(&["kill", "-64", &inside.pid.to_string()]).run();
+        let outcome = running.outcome();
+        outcome.expect_code(0);
+        assert_eq!(count(&outcome.stdout(), "got 15"), 1, "{outcome}");
+        stays.outcome().expect_code(137).expect_stdout("ready\n");
+    }
+}
+
+/// A container whose PID namespace another one shares. Its PID 1 reaps nobody.
+fn app(image: &str) -> (Container, Running) {
+    let app = Container::new();
+    let running = app.run(&["--entrypoint", "probe"], image, &["record", "64"]).start();
+    running.wait_for_line("ready");
+    (app, running)
+}
+
+#[test]
+fn a_sidecar_forwards_and_reports_although_it_is_not_pid_1() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let (app, other) = app(image);
+    let sidecar = Container::new();
+    let pid = format!("container:{}", app.name());
+    let running = sidecar.run(&["--pid", &pid], image, &["probe", "record", "37"]).start();
+    running.wait_for_line("ready");
+    for (name, line) in [("USR1", "got 10"), ("TERM", "got 15")] {
+        sidecar.kill(name);
+        running.wait_for_line(line);
+    }
+    app.expect_no_zombie();
+    sidecar.kill("RTMIN+3");
+    running.outcome().expect_code(42).expect_stdout("ready\ngot 10\ngot 15\ngot 37\n");
+    app.kill("RTMAX");
+    other.outcome().expect_code(42).expect_stdout("ready\ngot 64\n");
+}
+
+#[test]
+fn a_sidecar_adopts_and_reaps_its_orphans_and_leaves_the_other_container_alone() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let Some(image) = image(Base::Busybox) else { return };
+    let (app, other) = app(image);
+    let sidecar = Container::new();
+    let pid = format!("container:{}", app.name());
+    let options = ["--pid", &pid, "--entrypoint", "dumb-init"];
+    let script = "probe daemon work orphan 300; exec probe orphans 20";
+    let words = ["--subreaper", "--drain", "60s", "--", "sh", "-c", script];
+    let running = sidecar.run(&options, image, &words).start();
+    running.wait_for_line("orphan ready");
+    running.wait_for_line("ready");
+    sidecar.expect_no_zombie();
+    let init = sidecar.process(&format!("dumb-init {}", words.join(" ")));
+    assert_eq!(sidecar.process("probe daemon work orphan 300").parent, init.pid);
+    assert_eq!(sidecar.process("probe orphans 20").parent, init.pid);
+    sidecar.kill("WINCH");
+    running.wait_for_line("orphan got 28");
+    sidecar.stop();
+    let outcome = running.outcome();
+    outcome.expect_code(143);
+    assert_eq!(count(&outcome.stdout(), "orphan got 15"), 1, "{outcome}");
+    assert_eq!(count(&outcome.stdout(), "orphan finished"), 1, "{outcome}");
+    app.expect_no_zombie();
+    app.kill("RTMAX");
+    other.outcome().expect_code(42).expect_stdout("ready\ngot 64\n");
+}
+
+#[test]
+fn a_sidecar_without_a_drain_reaps_its_orphans_too() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let Some(image) = image(Base::Busybox) else { return };
+    let (app, _other) = app(image);
+    let sidecar = Container::new();
+    let pid = format!("container:{}", app.name());
+    let options = ["--pid", &pid, "--env", "DUMB_INIT_SUBREAPER=1"];
+    let running = sidecar.run(&options, image, &["probe", "orphans", "50"]).start();
+    running.wait_for_line("ready");
+    sidecar.expect_no_zombie();
+    sidecar.stop();
+    running.outcome().expect_code(143);
+    app.expect_no_zombie();
+}

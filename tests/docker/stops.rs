@@ -1,0 +1,101 @@
+//! `docker stop` and `docker kill`.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::image;
+use crate::support::docker::{Base, Container, derived};
+use crate::support::init_beyond;
+
+#[test]
+fn a_stop_reaches_the_command_and_ends_with_it_on_every_base() {
+    thread::scope(|scope| {
+        for base in [Base::Empty, Base::Busybox, Base::Dash] {
+            scope.spawn(move || {
+                let Some(image) = image(base) else { return };
+                let container = Container::new();
+                let running = container.run(&[], image, &["probe", "work", "service", "300"]).start();
+                running.wait_for_line("service ready");
+                container.expect_no_zombie();
+                let begin = Instant::now();
+                container.stop();
+                // The engine would kill after a minute.
+                assert!(begin.elapsed() < Duration::from_secs(30), "{base:?}: {:?}", begin.elapsed());
+                let outcome = running.outcome();
+                outcome.expect_code(0).expect_stdout("service ready\nservice got 15\nservice finished\n");
+                outcome.expect_stderr("");
+            });
+        }
+    });
+}
+
+#[test]
+fn who_dies_of_a_stop_is_told_by_the_status_of_the_container() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let running = container.run(&[], image, &["probe", "hang"]).start();
+    running.wait_for_line("ready");
+    container.expect_no_zombie();
+    let begin = Instant::now();
+    container.stop();
+    assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
+    running.outcome().expect_code(143);
+    assert_eq!(container.inspect("{{.State.ExitCode}} {{.State.OOMKilled}}"), "143 false");
+}
+
+#[test]
+fn a_kill_by_any_name_reaches_the_command() {
+    let Some(image) = image(Base::Empty) else { return };
+    let container = Container::new();
+    let running = container.run(&[], image, &["probe", "record", "64"]).start();
+    running.wait_for_line("ready");
+    for (name, number) in [
+        ("HUP", 1),
+        ("SIGINT", 2),
+        ("3", 3),
+        ("USR1", 10),
+        ("TERM", 15),
+        ("SIGCONT", 18),
+        ("WINCH", 28),
+        ("RTMIN", 34),
+        ("SIGRTMIN+3", 37),
+        ("RTMAX-1", 63),
+    ] {
+        container.kill(name);
+        running.wait_for_line(&format!("got {number}"));
+    }
+    container.expect_no_zombie();
+    container.kill("RTMAX");
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    let got =
+        ["ready", "got 1", "got 2", "got 3", "got 10", "got 15", "got 18", "got 28", "got 34", "got 37", "got 63"];
+    outcome.expect_stdout(&format!("{}\ngot 64\n", got.join("\n")));
+}
+
+#[test]
+fn a_stop_signal_of_the_image_reaches_the_command_as_what_it_is() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let image = derived(image, "stop-signal", "STOPSIGNAL SIGRTMIN+3");
+    let container = Container::new();
+    let running = container.run(&[], &image, &["probe", "record", "37"]).start();
+    running.wait_for_line("ready");
+    container.expect_no_zombie();
+    container.stop();
+    running.outcome().expect_code(42).expect_stdout("ready\ngot 37\n");
+}
+
+#[test]
+fn a_stop_signal_of_the_image_can_be_rewritten_to_the_commands() {
+    if init_beyond().is_none() {
+        return;
+    }
+    let Some(image) = image(Base::Busybox) else { return };
+    let image = derived(image, "rewritten", "STOPSIGNAL SIGRTMIN+3\nENV DUMB_INIT_REWRITE=RTMIN+3:TERM");
+    let container = Container::new();
+    let running = container.run(&[], &image, &["probe", "work", "service", "100"]).start();
+    running.wait_for_line("service ready");
+    container.expect_no_zombie();
+    container.stop();
+    running.outcome().expect_code(0).expect_stdout("service ready\nservice got 15\nservice finished\n");
+}

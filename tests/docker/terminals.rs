@@ -1,0 +1,112 @@
+//! `docker run --interactive --tty`, where the test is the person in front of the client's terminal.
+
+use std::collections::HashSet;
+use std::thread;
+
+use super::image;
+use crate::support::docker::{Base, Container};
+use crate::support::{Running, procfs};
+
+const ON_A_TERMINAL: [&str; 2] = ["--interactive", "--tty"];
+
+/// Waits for the shell to show its prompt for so many times.
+fn wait_for_prompt(running: &Running, times: usize) {
+    running.wait_for_stdout(&format!("{times} prompts"), |text| text.matches("prompt> ").count() >= times);
+}
+
+#[test]
+fn a_shell_has_job_control() {
+    thread::scope(|scope| {
+        for base in [Base::Busybox, Base::Dash] {
+            for setsid in ["1", "0"] {
+                scope.spawn(move || stop_a_job_and_bring_it_back(base, setsid));
+            }
+        }
+    });
+}
+
+fn stop_a_job_and_bring_it_back(base: Base, setsid: &str) {
+    let Some(image) = image(base) else { return };
+    let container = Container::new();
+    let options = ["--env", "PS1=prompt> ", "--env", &format!("DUMB_INIT_SETSID={setsid}")];
+    let start = container.run(&[&ON_A_TERMINAL, &options[..]].concat(), image, &["sh"]);
+    let (running, mut terminal) = start.start_on_terminal();
+    wait_for_prompt(&running, 1);
+    terminal.keys("probe hang\r");
+    running.wait_for_line("ready");
+    let state = || container.process("probe hang").state;
+    assert_eq!(state(), 'S');
+
+    terminal.keys("\x1a");
+    running.wait_for_stdout("the stop", |text| text.contains("Stopped"));
+    wait_for_prompt(&running, 2);
+    assert_eq!(state(), 'T');
+    assert_eq!(container.processes().iter().find(|process| process.pid == 1).expect("PID 1").state, 'S');
+    terminal.keys("fg\r");
+    // By then it has the terminal: shells hand that over first.
+    procfs::wait_until("the job goes on", || state() == 'S');
+    terminal.keys("\x03");
+    wait_for_prompt(&running, 3);
+    terminal.keys("echo status $?\r");
+    running.wait_for_line("status 130");
+    wait_for_prompt(&running, 4);
+    // Of no consequence to the shell.
+    terminal.keys("\x03");
+    wait_for_prompt(&running, 5);
+    container.expect_no_zombie();
+    terminal.keys("exit 7\r");
+    let outcome = running.outcome();
+    outcome.expect_code(7).expect_stderr("");
+    assert!(!outcome.stdout().contains("job control"), "{outcome}");
+}
+
+#[test]
+fn keys_reach_a_command_once() {
+    let Some(image) = image(Base::Busybox) else { return };
+    let container = Container::new();
+    let (running, mut terminal) = container.run(&ON_A_TERMINAL, image, &["probe", "record", "64"]).start_on_terminal();
+    running.wait_for_line("ready");
+    for (key, number) in [("\x03", 2), ("\x1c", 3), ("\x1a", 20)] {
+        terminal.keys(key);
+        // Behind what the container's terminal shows of the key itself.
+        running.wait_for_stdout("the key's signal", |text| text.contains(&format!("got {number}")));
+    }
+    container.expect_no_zombie();
+    container.kill("RTMAX");
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    for number in [2, 3, 20, 64] {
+        assert_eq!(outcome.stdout().matches(&format!("got {number}\r\n")).count(), 1, "{number}\n{outcome}");
+    }
+    assert_eq!(outcome.stdout().matches("got ").count(), 4 + initial_sizes(&outcome.stdout()), "{outcome}");
+}
+
+/// The client tells the size of its window once it has started the container.
+fn initial_sizes(text: &str) -> usize {
+    text.matches("got 28\r\n").count()
+}
+
+#[test]
+fn a_new_size_of_the_window_reaches_the_command() {
+    let Some(image) = image(Base::Empty) else { return };
+    let container = Container::new();
+    // Without the client's own `docker kill` for each SIGWINCH that it gets: what comes is the kernel's.
+    let options = [&ON_A_TERMINAL, &["--sig-proxy=false"][..]].concat();
+    let (running, mut terminal) = container.run(&options, image, &["probe", "window"]).start_on_terminal();
+    running.wait_for_line("ready");
+    // The client tells the size once when it has started the container, and listens for changes a moment after that. So it is the
+    // second size that shows that it does; a change before would be lost.
+    let mut columns = 100;
+    procfs::wait_until("the client listens", || {
+        columns = if columns == 500 { 101 } else { columns + 1 };
+        terminal.resize(33, columns);
+        let sizes: HashSet<String> =
+            running.stdout().lines().filter(|line| line.contains(" 33 rows, ")).map(str::to_owned).collect();
+        sizes.len() > 1
+    });
+    terminal.resize(44, 555);
+    running.wait_for_line("got 28 with 44 rows, 555 columns");
+    container.expect_no_zombie();
+    container.stop();
+    running.outcome().expect_code(0);
+}

@@ -1,0 +1,115 @@
+//! An engine of a test's own, for what is a setting of a whole engine, or leaves more behind than containers: the engine of the
+//! machine is not ours to change.
+
+use std::io::PipeWriter;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::{Engine, docker, remove_cgroups, run};
+use crate::support::{Running, Scratch, Start, deadline, procfs, skip};
+
+/// A user that every distribution has, and that is not root, whom Docker does not remap.
+pub const REMAPPED: &str = "daemon";
+
+/// An engine of a test's own, which ends with it: it is PID 1 of a namespace, mounts nothing but there, and has no network but
+/// the loopback interface.
+pub struct OwnEngine {
+    engine: Engine,
+    daemon: Running,
+    cgroup: String,
+    scratch: Scratch,
+    /// Closed at our end, of whatever kind that is.
+    _alive: PipeWriter,
+}
+
+impl OwnEngine {
+    /// Starts one with this daemon.json, and these options beside what keeps it apart; `REMAPPED` has 65536 users of its own
+    /// there. `None` where there can be no such engine, which is told.
+    pub fn start(settings: &str, options: &[&str]) -> Option<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        if !nix::unistd::geteuid().is_root() || Command::new("dockerd").arg("--version").output().is_err() {
+            skip("an engine of the test's own needs root, and dockerd");
+            return None;
+        }
+        let scratch = Scratch::new();
+        scratch.file("settings", settings, 0o644);
+        scratch.file("ranges", &format!("{REMAPPED}:100000:65536\n"), 0o644);
+        let cgroup = format!("dumb-init-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        // It has to have a network namespace of its own, and a /proc by which it finds that: an engine without a bridge
+        // removes docker0, which is the machine's. State, and the sockets of shims, are kept in /run whatever it is told. The
+        // machine's ranges of users are none of its business.
+        let script = "set -e
+            cd \"$0\"
+            exec 3<&0 </dev/null
+            (read -r line <&3 || kill -TERM 1) &
+            exec 3<&-
+            for file in subuid subgid; do
+                if [ -e /etc/$file ]; then mount --bind ranges /etc/$file; fi
+            done
+            mount -t tmpfs tmpfs /run
+            PATH=$PATH:/usr/sbin:/sbin
+            exec unshare --net sh -c 'busybox ip link set lo up && exec dockerd \"$@\"' sh \\
+                --config-file settings --data-root \"$0/data\" --exec-root \"$0/exec\" --pidfile \"$0/pid\" \\
+                --host \"unix://$0/socket\" --bridge none --iptables=false --storage-driver vfs \"$@\"";
+        let start = Start::program("sh").in_namespace().words(["-c", script]).word(scratch.path());
+        let start = start.words(["--cgroup-parent", &cgroup]).words(options);
+        let (reader, alive) = std::io::pipe().expect("a pipe");
+        let mut daemon = start.stdin(OwnedFd::from(reader)).start();
+        let host = format!("unix://{}/socket", scratch.path().display());
+        let mut engine = Engine { options: vec!["--host".into(), host.into()], proc: PathBuf::new() };
+        let mut has_ended = false;
+        procfs::wait_until("the engine answers", || {
+            has_ended = daemon.has_ended();
+            has_ended || engine.docker(&["info"]).is_ok()
+        });
+        if has_ended {
+            let stderr = daemon.stderr();
+            let reason = stderr.lines().last().unwrap_or_default();
+            skip(&format!("no engine of its own can be started here: {reason}"));
+            return None;
+        }
+        engine.proc = format!("/proc/{}/root/proc", daemon.pid()).into();
+        Some(Self { engine, daemon, cgroup, scratch, _alive: alive })
+    }
+
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Gives it an image of the machine's engine.
+    pub fn load(&self, image: &str) {
+        let file = self.scratch.path().join("image.tar").display().to_string();
+        docker(&["save", "--output", &file, image]).expect("docker save");
+        self.docker(&["load", "--input", &file]);
+    }
+
+    /// The client, for a command.
+    pub fn client(&self) -> Command {
+        let mut command = Command::new("docker");
+        command.args(&self.engine.options);
+        command
+    }
+
+    /// Runs a command of the client's, and returns what it prints.
+    #[track_caller]
+    pub fn docker(&self, words: &[&str]) -> String {
+        let output = run(self.client().args(words)).unwrap_or_else(|error| panic!("{error}"));
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        // What it doesn't end is killed with its namespace.
+        if !self.daemon.has_ended() {
+            self.daemon.signal(libc::SIGTERM);
+            let end = deadline();
+            while !self.daemon.has_ended() && std::time::Instant::now() < end {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+        }
+        remove_cgroups(&self.cgroup);
+    }
+}
