@@ -10,6 +10,7 @@
 mod support;
 
 mod broken_stderr;
+mod clusters;
 mod command_line;
 mod debug_lines;
 mod differential;

@@ -51,6 +51,12 @@ pub fn image_on(base: Base) -> Option<&'static str> {
     or_skip(IMAGES[base as usize].get_or_init(|| build(base)))
 }
 
+/// The image of docs/examples/image with the init under test, or a word about why there is none.
+pub fn example_image() -> Option<&'static str> {
+    static IMAGE: OnceLock<Result<String, String>> = OnceLock::new();
+    or_skip(IMAGE.get_or_init(build_example))
+}
+
 fn or_skip(image: &'static Result<String, String>) -> Option<&'static str> {
     match image {
         Ok(image) => Some(image),
@@ -273,6 +279,13 @@ fn build(base: Base) -> Result<String, String> {
     copy(&probe(), &scratch.path().join("probe"))?;
     let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile.test");
     build_with_init(base.name(), &dockerfile, base, &scratch)
+}
+
+fn build_example() -> Result<String, String> {
+    let scratch = Scratch::new();
+    let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/image");
+    copy(&example.join("start.sh"), &scratch.path().join("start.sh"))?;
+    build_with_init("example", &example.join("Dockerfile"), Base::Busybox, &scratch)
 }
 
 /// Builds an image of the tests' from a directory, to which the init is added.

@@ -98,6 +98,11 @@ impl OwnEngine {
         let output = run(self.client().args(words)).unwrap_or_else(|error| panic!("{error}"));
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
+
+    /// Where the files of a volume are.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.scratch.path().join("data/volumes").join(name).join("_data")
+    }
 }
 
 impl Drop for OwnEngine {

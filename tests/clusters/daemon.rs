@@ -1,0 +1,25 @@
+//! docs/examples/daemon: `docker run --init` with this init as the engine's.
+
+use super::{are_ready, example, expect_all_three, image};
+use crate::support::docker::OwnEngine;
+use crate::support::{init_under_test, procfs};
+
+#[test]
+fn as_the_engines_init_path_it_is_what_docker_run_init_starts() {
+    let Some(image) = image() else { return };
+    let configuration = std::fs::read_to_string(example("daemon/daemon.json")).expect("a file");
+    let configuration = configuration.replace("/usr/bin/dumb-init", &init_under_test().display().to_string());
+    let Some(engine) = OwnEngine::start(&configuration, &[]) else { return };
+    engine.load(image);
+    let script = ["--env", "DUMB_INIT_DRAIN=10s", "--entrypoint", "/usr/bin/start.sh", image];
+    engine.docker(&[&["run", "--detach", "--init", "--network", "none", "--name", "app"][..], &script].concat());
+    procfs::wait_until("all three are ready", || are_ready(&engine.docker(&["logs", "app"])));
+    // The image has the init, too: this one tells of the one that the engine has put there.
+    let told = engine.docker(&["exec", "app", "/usr/bin/dumb-init", "--explain"]);
+    assert!(told.contains("\t/sbin/docker-init -- /usr/bin/start.sh\n"), "{told}");
+    assert!(told.contains("docker-init (PID 1) forwards to its direct child alone\n"), "{told}");
+    let everybody = "Every process gets the signal, 6 of 7 when /usr/bin/start.sh has ended. ";
+    assert!(told.contains(&format!("{everybody}dumb-init stays until the last one has ended")), "{told}");
+    engine.docker(&["stop", "--time", "20", "app"]);
+    expect_all_three(&engine.docker(&["logs", "app"]));
+}
