@@ -10,6 +10,7 @@ use nix::unistd::{Pid, getpid};
 
 use crate::logging::{self, Line};
 use crate::process;
+use crate::signal::Signum;
 use crate::sys::children::{self, Change, Nothing};
 use crate::sys::{fds, signals};
 
@@ -45,7 +46,7 @@ pub(crate) fn await_its_end() {
     loop {
         match children::take() {
             Ok(Change::Ended { .. }) => {}
-            Ok(Change::Trapped { pid, signum }) => children::release(pid, signum),
+            Ok(Change::Trapped { pid, signum }) => children::release(pid, signum.and_then(Signum::without_a_tracer)),
             Err(Nothing::Left) => return,
             Err(Nothing::Changed) => {
                 let left = end.map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));

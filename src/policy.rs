@@ -166,7 +166,7 @@ impl Policy {
                 }
             }
             Event::Trapped { pid, signum } => {
-                actions.push(Action::Release(pid, signum.filter(|signum| !signum.is_for_a_tracer())));
+                actions.push(Action::Release(pid, signum.and_then(Signum::without_a_tracer)));
             }
             // Whoever has ended may have left orphans behind, who are nobody's helpers any more.
             Event::Collected => self.remind(actions),

@@ -111,11 +111,11 @@ impl Signum {
         !matches!(self, Self::KILL | Self::STOP | Self::CHLD)
     }
 
-    /// Is it meant for a debugger, where a traced process is about to act on it: the stop that a debugger waits for, or the
-    /// trap that follows an exec under trace (ptrace(2))? Where there is no debugger, the process goes on as if it had
-    /// never asked for one.
-    pub(crate) fn is_for_a_tracer(self) -> bool {
-        matches!(self, Self::STOP | Self::TRAP)
+    /// What a process goes on with that has asked to be traced, by whom nobody knows, and is about to act on this signal. What
+    /// is meant for a debugger, the stop that it waits for and the trap that follows an exec under trace (ptrace(2)), is
+    /// dropped, so that the process goes on as if it had never asked.
+    pub(crate) fn without_a_tracer(self) -> Option<Self> {
+        (!matches!(self, Self::STOP | Self::TRAP)).then_some(self)
     }
 
     /// What the kernel sends to the whole foreground group for a key: Ctrl-C, Ctrl-\ and Ctrl-Z.

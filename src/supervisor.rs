@@ -67,7 +67,7 @@ pub(crate) fn collect_older_children() {
 fn collect_one() -> Result<(), Nothing> {
     match children::take()? {
         Change::Ended { pid, status } => logging::say(Line::ChildEnded { pid, status }),
-        Change::Trapped { pid, signum } => children::release(pid, signum.filter(|signum| !signum.is_for_a_tracer())),
+        Change::Trapped { pid, signum } => children::release(pid, signum.and_then(Signum::without_a_tracer)),
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, execv, fork, getpid, setgid, setgroups, setpgid, setsid, setuid, tcsetpgrp};
 
-use crate::signals::{next, set_disposition, set_mask};
+use crate::signals::{next, set_disposition, set_mask, stop_under_trace};
 use crate::{say, seccomp};
 
 pub(crate) fn exec_with(words: &[OsString]) -> i32 {
@@ -72,7 +72,7 @@ fn apply(condition: &str, mask: &mut u64) {
             while next(1 << (libc::SIGUSR1 - 1)) != libc::SIGUSR1 {}
             *mask &= !(1 << (libc::SIGUSR1 - 1));
         }
-        "logger" => print_through_a_child(),
+        "logger" => print_through_a_child(value),
         "listen-pid" => {
             // SAFETY: a single-threaded program.
             unsafe { std::env::set_var("LISTEN_PID", getpid().to_string()) };
@@ -145,8 +145,8 @@ fn check(result: i32) {
     assert!(result >= 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Has stdout as a pipe to a child, which passes on what comes until its end.
-fn print_through_a_child() {
+/// Has stdout as a pipe to a child, which passes on what comes until its end. It may be `trapped` then.
+fn print_through_a_child(end: &str) {
     let (reader, writer) = nix::unistd::pipe().expect("pipe");
     let (is_ready, tell_ready) = nix::unistd::pipe().expect("pipe");
     // SAFETY: a single-threaded program.
@@ -157,6 +157,9 @@ fn print_through_a_child() {
             check(unsafe { libc::dup2(reader.as_raw_fd(), 0) });
             drop(tell_ready);
             let _ = std::io::copy(&mut stdin(), &mut std::io::stdout());
+            if end == "trapped" {
+                stop_under_trace(libc::SIGSTOP);
+            }
             // SAFETY: ends this process and nothing else.
             unsafe { libc::_exit(0) }
         }

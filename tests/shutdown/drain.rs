@@ -251,6 +251,14 @@ fn our_own_plumbing_is_not_waited_for() {
 }
 
 #[test]
+fn plumbing_that_has_asked_to_be_traced_is_let_go_on() {
+    in_both_settings(|start| {
+        let outcome = start.condition("logger=trapped").words(["--drain", "60s"]).words(script("echo last")).run();
+        outcome.expect_code(0).expect_stdout("last\ngoes on\n");
+    });
+}
+
+#[test]
 fn without_proc_the_group_is_reached_and_the_lack_is_told() {
     in_both_settings(|start| {
         if !nix::unistd::geteuid().is_root() {
