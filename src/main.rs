@@ -76,6 +76,8 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         logging::say(Line::NoParentDeathSignal(errno));
     }
     let Some(command) = command else {
+        let_go();
+        panics::survive_without_command(exit);
         return supervisor::pause();
     };
     let older_children = if config.settings.needs_descendants() { plumbing::older_children() } else { Vec::new() };
@@ -94,17 +96,28 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     // The command runs. From here to its end nothing may end this program: what fails is said at most.
     drop(hand_over);
     earlier.append(&mut keys);
+    let_go();
+    let mut policy = Policy::new(config.settings, main);
+    let mut delivery = Delivery::new(main, older_children);
+    panics::survive(&policy, &delivery, main, exit);
+    supervisor::supervise(&mut policy, &mut delivery, main, earlier)
+}
+
+/// Holds on to nothing that others may wait for: the end of a pipe, or a file system that is to be unmounted.
+fn let_go() {
     sys::fds::close_others();
     if let Err(errno) = nix::unistd::chdir("/") {
         logging::say(Line::NoChdir(errno));
     }
-    let mut policy = Policy::new(config.settings, main);
-    let mut delivery = Delivery::new(main, older_children);
-    panics::survive(&policy, &delivery, main, |status| std::process::exit(status.code().into()));
-    supervisor::supervise(&mut policy, &mut delivery, main, earlier)
 }
 
-/// What is asked for: how to run which command, or to run none. What is no life is done here, and `Err` is how it ends.
+/// The end after a panic, which has no way back to the end of [`life`].
+fn exit(status: ExitStatus) {
+    std::process::exit(status.code().into());
+}
+
+/// What is asked for: how to run which command, or how to run none. Whatever else is asked for is done here; `Err` has its status,
+/// a good one or a bad one.
 #[inline(never)] // It leaves the stack before the command starts.
 fn asked(words: &[Word], environment: &Environment) -> Result<(Config, Option<Vec<Word>>), ExitStatus> {
     let (options, command) = match cli::parse(words, |name| environment.get(name)) {

@@ -68,6 +68,15 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(
     }));
 }
 
+/// As [`survive`], where there is no command, and nothing that could be lost.
+pub(crate) fn survive_without_command(exit: fn(ExitStatus)) {
+    panic::set_hook(Box::new(move |panic| {
+        logging::do_without_logger();
+        logging::say_panic(panic);
+        exit(supervisor::pause());
+    }));
+}
+
 /// Stands for a bug.
 #[cfg(feature = "deliberate-panic")]
 #[allow(clippy::panic)] // That is what it is for.

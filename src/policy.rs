@@ -350,5 +350,10 @@ impl Policy {
     }
 }
 
+/// Is it the end where there is no command, when this signal comes? All others are nobody's.
+pub(crate) fn ends_a_pause(signum: Signum) -> bool {
+    matches!(signum, Signum::TERM | Signum::INT)
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

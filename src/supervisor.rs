@@ -12,12 +12,12 @@ use nix::unistd::{Pid, getpid};
 use crate::delivery::Delivery;
 use crate::logging::{self, Line};
 use crate::panics;
-use crate::policy::{Action, Event, Policy, Recipient, Via};
+use crate::policy::{self, Action, Event, Policy, Recipient, Via};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::sys::children::{self, Change, Nothing};
+use crate::sys::parent;
 use crate::sys::signals::{self, Received, Sender};
-use crate::sys::{fds, parent};
 
 /// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
 /// is in `earlier` has happened already and comes first.
@@ -72,15 +72,16 @@ fn collect_one() -> Result<(), Nothing> {
     Ok(())
 }
 
-/// Lives on without a command, as what keeps the namespaces of a pod: reaps what ends, until SIGTERM or SIGINT.
+/// Lives on without a command, as what keeps the namespaces of a pod: reaps what ends, until it is asked to end.
 pub(crate) fn pause() -> ExitStatus {
-    fds::close_others();
     loop {
         let is_that_all = (0..AT_A_STRETCH).any(|_| collect_one().is_err());
         let received = if is_that_all { Some(signals::wait()) } else { signals::take_any() };
         let Some(Received { signum, .. }) = received else { continue };
         logging::say(Line::Received(signum));
-        if matches!(signum, Signum::TERM | Signum::INT) {
+        #[cfg(feature = "deliberate-panic")]
+        panics::panic_deliberately(Event::Signal(signum, Via::Direct));
+        if policy::ends_a_pause(signum) {
             return ExitStatus::SUCCESS;
         }
     }
@@ -128,7 +129,7 @@ impl Events {
         Self { main, earlier, collected: None, sigchld_of: None, collect: Collect::Look, reaped: None }
     }
 
-    /// Has the children be collected that have ended. Where the SIGCHLD told of another than the command there may be
+    /// Sees to it that the children that have ended are collected. Where the SIGCHLD told of another than the command there may be
     /// thousands, so each takes a single call, although the command may be among them: provided that nothing is sent by its
     /// number any more, or that the group with its number is held.
     fn collect(&mut self, policy: &Policy) {

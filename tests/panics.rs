@@ -1,6 +1,6 @@
 //! What a mistake in the init would lead to: with the feature `deliberate-panic` it panics on signal 62.
 
-use crate::support::{can_have_pid_namespaces, init, probe, procfs, role, send};
+use crate::support::{Scratch, Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send};
 
 #[test]
 fn a_panic_is_told_and_ends_nothing() {
@@ -72,6 +72,27 @@ fn a_second_panic_aborts() {
     running.wait_for_debug_line("Going on.");
     running.signal(62);
     running.outcome().expect_code(-libc::SIGABRT);
+}
+
+#[test]
+fn a_panic_in_a_pause_ends_nothing() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let link = scratch.path().join("catatonit");
+    std::os::unix::fs::symlink(init_under_test(), &link).expect("a link");
+    let running = Start::program(&link).in_namespace().variable("CATATONIT_DEBUG", "").word("-P").start();
+    procfs::wait_until("it tells of a signal", || {
+        running.signal(libc::SIGHUP);
+        running.stderr().contains("Received signal 1.")
+    });
+    running.signal(62);
+    running.wait_for_debug_line("Going on.");
+    running.signal(40);
+    running.wait_for_debug_line("Received signal 40.");
+    running.signal(libc::SIGTERM);
+    running.outcome().expect_code(0);
 }
 
 #[test]

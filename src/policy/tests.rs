@@ -187,6 +187,13 @@ fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
 }
 
 #[test]
+fn a_pause_is_ended_by_what_asks_to_end_and_by_nothing_else() {
+    for signum in every_signal() {
+        assert_eq!(ends_a_pause(signum), [2, 15].contains(&signum.raw()), "{signum}");
+    }
+}
+
+#[test]
 fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in every_signal() {
