@@ -46,7 +46,7 @@ impl CalledAs {
 
     /// Whose name is this, of a program or of a file?
     pub(crate) fn by_name(path: &[u8]) -> Self {
-        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let name = last_part(path);
         Self::NAMES.iter().find(|(known, _)| known.as_bytes() == name).map_or(Self::DumbInit, |(_, init)| *init)
     }
 
@@ -55,7 +55,7 @@ impl CalledAs {
         Self::by_name(program.to_bytes())
     }
 
-    /// Who gets signals, unless it is said?
+    /// Who gets signals, unless something else is asked for?
     pub(crate) fn usual_forward(self) -> Forward {
         match self {
             Self::DumbInit => Forward::Group,
@@ -122,6 +122,11 @@ impl CalledAs {
             (Self::Tini | Self::Catatonit, _) => ExitStatus::FAILURE,
         }
     }
+}
+
+/// What follows the last slash, if there is one.
+pub(crate) fn last_part(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What was asked for, all told?
 //!
-//! The command line beats the variables, and those beat the defaults; between them stand the variables of the init by whose
-//! name we are called (`cli::peers`). No other variable changes anything: all others are the command's.
+//! The command line beats our variables, ours beat those of the init by whose name we are called (`cli::peers`), and any of them
+//! beats the defaults. The exception is that init's own: tini's verbosity is what its variable says, whatever its options say. No
+//! other variable changes anything: all others are the command's.
 
 use crate::called_as::CalledAs;
 use crate::cli::{Options, TINI_GROUP};

@@ -6,7 +6,7 @@
 //!
 //! Invariants, which the tests hold against random sequences of events (`policy::tests::sequences`):
 //! - No signal is dropped but by a rule: a rewrite to 0, the hand-off of the terminal, a key that the command has got from
-//!   the kernel. One that is held counts as dropped only until it is let go. SIGCHLD is for us.
+//!   the kernel, what the init drops whose name we are called by. One that is held counts as dropped only until it is let go. SIGCHLD is for us.
 //! - No signal is sent twice for one that came.
 //! - The command's process is reaped after the last signal to it or to its group, since its number may belong to someone
 //!   else from then on. (Where it is reaped along with many others, its group is held; see `sys::signals`.)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, getpgid, getpid, getsid, sysconf};
 
-use crate::called_as::CalledAs;
+use crate::called_as::{CalledAs, last_part};
 use crate::sys::procfs::{self, FileId, Path};
 
 /// A process, as it was when it was looked at (proc_pid_stat(5)).
@@ -187,8 +187,8 @@ impl Moment {
     }
 }
 
-/// Does this process run an init of ours? Be it the same file or one of the same name: what descends from it is its
-/// business.
+/// Does this process run an init of ours? Be it the same file, one of the same name, or a copy under the name of another init:
+/// what descends from it is its business.
 pub(crate) fn is_an_init(pid: Pid) -> bool {
     let Some(exe) = Path::of(pid, "exe") else { return false };
     let mut buffer = [0; 1024];
@@ -198,7 +198,6 @@ pub(crate) fn is_an_init(pid: Pid) -> bool {
             let ours = procfs::our_file();
             is_our_name(target)
                 || (ours.is_some() && procfs::file_behind(&exe) == ours)
-                // A copy of ours in the place of another init.
                 || (CalledAs::by_name(target) != CalledAs::DumbInit && has_our_options(&exe) == Some(true))
         }
         // Another user's: its command line is all that we may see. In a `#!` line it begins with the interpreter.
@@ -217,7 +216,7 @@ pub(crate) fn has_our_options(exe: &Path) -> Option<bool> {
 }
 
 fn is_our_name(path: &[u8]) -> bool {
-    path.rsplit(|&byte| byte == b'/').next() == Some(b"dumb-init")
+    last_part(path) == b"dumb-init"
 }
 
 /// The pipe that a descriptor of a process leads to, if it is one.

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
-use crate::called_as::CalledAs;
+use crate::called_as::{CalledAs, last_part};
 use crate::cli::{self, Invocation, UsageError};
 use crate::config::Config;
 use crate::environment::Environment;
@@ -119,8 +119,6 @@ impl Rules {
         }
         let name = program(pid);
         match CalledAs::by_name(&name) {
-            // A daemon's init can be replaced by ours, under the name that the daemon knows.
-            CalledAs::Tini | CalledAs::Catatonit if edition(pid) == Edition::Ours => Self::of_ours(pid),
             kind @ (CalledAs::Tini | CalledAs::Catatonit) => Known::of(pid, kind).map_or(Self::Pausing, Self::Known),
             CalledAs::DumbInit if SHELLS.contains(&name.as_slice()) => Self::Shell,
             CalledAs::DumbInit => Self::Unknown,
@@ -164,7 +162,7 @@ impl Rules {
 
 /// A word of the command that may have been meant for us; but not where it is for another one of us.
 fn misplaced(command: &[Word]) -> Option<Word> {
-    let name = command.first()?.to_bytes().rsplit(|&byte| byte == b'/').next()?;
+    let name = last_part(command.first()?.to_bytes());
     let mut words = command.iter().skip(1).copied();
     words.find(|word| name != b"dumb-init" && cli::is_setting_beyond(word.to_bytes()))
 }
@@ -190,7 +188,7 @@ fn edition(pid: Pid) -> Edition {
 /// What the program that a process runs is called: the file's name, or where that is hidden, the first word of its command
 /// line; that also for busybox, which is many programs.
 fn program(pid: Pid) -> Vec<u8> {
-    let last = |path: &[u8]| path.rsplit(|&byte| byte == b'/').next().unwrap_or_default().to_owned();
+    let last = |path: &[u8]| last_part(path).to_owned();
     let file = fs::read_link(format!("/proc/{pid}/exe")).map(|path| last(path.as_os_str().as_bytes()));
     match file {
         Ok(file) if !file.starts_with(b"busybox") => file.strip_suffix(b" (deleted)").unwrap_or(&file).to_owned(),

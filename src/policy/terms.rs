@@ -13,14 +13,14 @@ use crate::signal::Signum;
 use crate::status::ExitStatus;
 use crate::value::Value;
 
-/// Who gets a forwarded signal.
+/// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::called_as::CalledAs::place`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
-    /// The command's process alone: `-c`, `DUMB_INIT_SETSID=0`.
+    /// The command's process alone.
     Child,
-    /// Its process group, which it leads in a session of its own.
+    /// The process group that it leads.
     Group,
-    /// Every descendant. The command leads a session here too.
+    /// Every descendant.
     Tree,
 }
 

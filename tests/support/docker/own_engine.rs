@@ -20,7 +20,7 @@ pub struct OwnEngine {
     daemon: Running,
     cgroup: String,
     scratch: Scratch,
-    /// Closed at our end, of whatever kind that is.
+    /// Closes when this process ends, however it ends, and that ends the engine.
     _alive: PipeWriter,
 }
 
