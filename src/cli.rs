@@ -64,9 +64,8 @@ pub(crate) struct Options {
     pub(crate) their_variables: Variables,
     /// Is each orphan that is reaped named?
     pub(crate) names_orphans: Switch,
-    pub(crate) forward: Option<Forward>,
-    /// The option that says so.
-    pub(crate) forward_by: &'static str,
+    /// With the option that says so.
+    pub(crate) forward: Option<(Forward, &'static str)>,
     pub(crate) verbosity: Option<Verbosity>,
     pub(crate) rewrites: Option<Vec<Rewrite>>,
     /// The values among those of `-r` that go on after the rule.

@@ -64,13 +64,14 @@ impl Config {
         let same_session = called_as == CalledAs::DumbInit && variables.0.get(SETSID) == Some(b"0");
         let by_default = if same_session { Forward::Child } else { called_as.usual_forward() };
         let forward_source = match options.forward {
-            Some(_) => Source::Option(options.forward_by),
+            Some((_, option)) => Source::Option(option),
             None if variables.has("DUMB_INIT_FORWARD") => Source::Variable("DUMB_INIT_FORWARD"),
             None if same_session => Source::Variable(SETSID),
             None if theirs.forward.is_some() => Source::Variable(TINI_GROUP),
             None => Source::Default,
         };
-        let forward = variables.one(options.forward, "DUMB_INIT_FORWARD")?.or(theirs.forward).unwrap_or(by_default);
+        let forward = options.forward.map(|(forward, _)| forward);
+        let forward = variables.one(forward, "DUMB_INIT_FORWARD")?.or(theirs.forward).unwrap_or(by_default);
 
         let rewrites_source = match options.rewrites {
             Some(_) => Source::Option("-r"),

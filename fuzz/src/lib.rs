@@ -193,7 +193,7 @@ fn parsed(words: &[Word]) -> Meaning {
         Ok(Invocation::Run(options, command)) => {
             let Options { forward, verbosity, rewrites, .. } = options;
             Meaning::Run {
-                single_child: forward == Some(Forward::Child),
+                single_child: matches!(forward, Some((Forward::Child, _))),
                 verbose: matches!(verbosity, Some(Verbosity::Debug | Verbosity::Trace)),
                 rewrites: rewrites.into_iter().flatten().map(numbers).collect(),
                 command,

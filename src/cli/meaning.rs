@@ -45,10 +45,8 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
         rewrites.iter().filter(|text| Rewrite::has_ignored_rest(text)).map(|text| text.to_vec()).collect();
     let rewrites: Option<Vec<Rewrite>> = rewrites.into_iter().map(Rewrite::parse).collect();
     let switch = |name: &str| is_set(matches, name).then_some(Switch::On);
-    let (forward, forward_by) = forward(matches)?;
     Ok(Options {
-        forward,
-        forward_by,
+        forward: forward(matches)?,
         verbosity: match matches.get_count(VERBOSE) {
             0 => None,
             1 => Some(Verbosity::Debug),
@@ -68,12 +66,12 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
 }
 
 /// Who gets a signal, as the last one of two options has it, and which one that is.
-fn forward(matches: &ArgMatches) -> Result<(Option<Forward>, &'static str), BadValue> {
-    let single_child = (is_set(matches, SINGLE_CHILD).then_some(Forward::Child), DASH_C);
+fn forward(matches: &ArgMatches) -> Result<Option<(Forward, &'static str)>, BadValue> {
+    let single_child = is_set(matches, SINGLE_CHILD).then_some((Forward::Child, DASH_C));
     let Some(forward) = one(matches, FORWARD)? else { return Ok(single_child) };
     let last = |name| matches.indices_of(name).and_then(Iterator::max);
-    let is_last = single_child.0.is_none() || last(FORWARD) > last(SINGLE_CHILD);
-    Ok(if is_last { (Some(forward), "--forward") } else { single_child })
+    let is_last = last(FORWARD) > last(SINGLE_CHILD);
+    Ok(single_child.filter(|_| !is_last).or(Some((forward, "--forward"))))
 }
 
 /// What is to be explained, if anything is. `given` has the options as `getopt` writes them.

@@ -169,9 +169,7 @@ pub(super) fn parse<'a>(
         return Err(usage(b""));
     }
     let mut options = meaning_of(&ours).map_err(|text| UsageError::new(program, &text))?;
-    if options.forward.is_some() {
-        options.forward_by = DASH_G;
-    }
+    options.forward = options.forward.map(|(forward, _)| (forward, DASH_G));
     options.names_orphans = orphans;
     Ok(match pauses {
         Switch::On => Invocation::Pause(options),
@@ -219,11 +217,15 @@ mod tests {
             for row in rows(init) {
                 let is_it = |(theirs, _): &&(&str, &str)| format!("`-{theirs}").contains(&format!("`-{}", row.short));
                 let (theirs, here) = lines.iter().find(is_it).expect(heading);
-                let option = match row.here {
+                let is_said = match row.here {
                     Here::Is(option) | Here::Takes { option, .. } => option,
-                    Here::NamesOrphans | Here::Pause | Here::Help | Here::Version | Here::License => "",
+                    Here::NamesOrphans => "each orphan that is reaped is named",
+                    Here::Pause => "nothing is run",
+                    Here::Help => "the help",
+                    Here::Version => "the version line",
+                    Here::License => "the licence is printed",
                 };
-                assert!(here.contains(option), "{theirs}: {option}");
+                assert!(here.contains(is_said), "{theirs}: {is_said}");
                 assert!(row.long.is_none_or(|long| theirs.contains(long)), "{theirs}");
             }
             known.sort_unstable();

@@ -41,7 +41,7 @@ fn every_spelling_of_an_option_means_the_same() {
         &[c"init", c"--rew=15:3", c"--verb", c"--single-child", c"a"],
     ] {
         let (options, command) = parsed(words);
-        assert_eq!(options.forward, Some(Forward::Child), "{words:?}");
+        assert_eq!(options.forward.map(|(forward, _)| forward), Some(Forward::Child), "{words:?}");
         assert_eq!(options.verbosity, Some(Verbosity::Debug), "{words:?}");
         assert_eq!(options.rewrites, Rewrite::parse(b"15:3").map(|rewrite| vec![rewrite]), "{words:?}");
         assert_eq!(command, [c"a"], "{words:?}");

@@ -81,7 +81,9 @@ impl Known {
         };
         let environment = Environment::new(entries);
         let forward = match cli::parse_as(kind, &words, |name| environment.get(name)) {
-            Ok(Invocation::Run(options, _)) => options.forward.or(options.their_variables.forward),
+            Ok(Invocation::Run(options, _)) => {
+                options.forward.map(|(forward, _)| forward).or(options.their_variables.forward)
+            }
             Ok(Invocation::Pause(_)) => return None,
             Ok(Invocation::Explain(_) | Invocation::Print(..)) | Err(_) => None,
         };
