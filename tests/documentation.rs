@@ -30,6 +30,30 @@ fn every_wanted_difference_has_tests_that_exist() {
 }
 
 #[test]
+fn the_tests_that_the_page_for_newcomers_names_exist() {
+    let page = include_str!("../docs/coming-from.md");
+    let named: BTreeSet<String> =
+        page.split('`').skip(1).step_by(2).filter(|name| name.starts_with("peers::")).map(str::to_owned).collect();
+    assert!(named.len() >= 4 && named.is_subset(&tests()), "{named:?}");
+}
+
+#[test]
+fn the_readmes_packages_have_the_version_that_there_is() {
+    let readme = include_str!("../README.md");
+    let rows =
+        readme.lines().skip_while(|line| !line.starts_with("| an image")).take_while(|line| line.starts_with('|'));
+    let text: String = rows.collect();
+    let is_version =
+        |word: &&str| word.matches('.').count() == 2 && word.split('.').all(|part| part.parse::<u8>().is_ok());
+    let versions: Vec<&str> =
+        text.split(|letter: char| !letter.is_ascii_digit() && letter != '.').filter(is_version).collect();
+    assert!(
+        versions.len() >= 6 && versions.iter().all(|version| *version == env!("CARGO_PKG_VERSION")),
+        "{versions:?}"
+    );
+}
+
+#[test]
 fn the_build_is_one_static_file() {
     // PT_INTERP names the dynamic loader; a static file has none.
     const PT_INTERP: u32 = 3;

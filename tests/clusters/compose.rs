@@ -46,7 +46,7 @@ fn compose_waits_for_the_delay_and_the_drain() {
 
     let project = Project { name: format!("dumb-init-test-{}", std::process::id()), image: &image };
     project.compose(&["up", "--detach"]).expect("docker-compose up");
-    procfs::wait_until("all three are ready", || are_ready(&project.logs()));
+    procfs::ask_until("all three are ready", || are_ready(&project.logs()));
     let begin = Instant::now();
     project.compose(&["stop"]).expect("docker-compose stop");
     let took = begin.elapsed();

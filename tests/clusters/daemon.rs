@@ -13,7 +13,7 @@ fn as_the_engines_init_path_it_is_what_docker_run_init_starts() {
     engine.load(image);
     let script = ["--env", "DUMB_INIT_DRAIN=10s", "--entrypoint", "/usr/bin/start.sh", image];
     engine.docker(&[&["run", "--detach", "--init", "--network", "none", "--name", "app"][..], &script].concat());
-    procfs::wait_until("all three are ready", || are_ready(&engine.docker(&["logs", "app"])));
+    procfs::ask_until("all three are ready", || are_ready(&engine.docker(&["logs", "app"])));
     // The image has the init, too: this one tells of the one that the engine has put there.
     let told = engine.docker(&["exec", "app", "/usr/bin/dumb-init", "--explain"]);
     assert!(told.contains("\t/sbin/docker-init -- /usr/bin/start.sh\n"), "{told}");

@@ -51,7 +51,7 @@ impl Podman {
     }
 
     pub(super) fn wait_until_ready(&self, container: &str) {
-        procfs::wait_until("all three are ready", || are_ready(&self.run(&["logs", container])));
+        procfs::ask_until("all three are ready", || are_ready(&self.run(&["logs", container])));
     }
 }
 

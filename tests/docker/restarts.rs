@@ -6,7 +6,7 @@ use crate::support::{init_beyond, procfs};
 
 /// Waits until the engine has no intention to start it again, and tells the status and the number of restarts.
 fn end(container: &Container) -> String {
-    procfs::wait_until("the engine is done with it", || container.inspect("{{.State.Status}}") == "exited");
+    procfs::ask_until("the engine is done with it", || container.inspect("{{.State.Status}}") == "exited");
     container.inspect("{{.State.ExitCode}} {{.RestartCount}}")
 }
 
@@ -34,7 +34,7 @@ fn ask_to_end_from_inside(container: &Container, options: &[&str]) {
     let Some(image) = image(Base::Busybox) else { return };
     let all = [&["--detach", "--restart", "on-failure:1"], options].concat();
     container.run(&all, image, &["probe", "hang"]).run().expect_code(0);
-    procfs::wait_until("it is ready", || count(&container.logs(), "ready") == 1);
+    procfs::ask_until("it is ready", || count(&container.logs(), "ready") == 1);
     container.expect_no_zombie();
     // Its own end may come before that of what has asked for it.
     container.exec(&["kill", "-TERM", "1"]).run();
@@ -47,7 +47,7 @@ fn who_has_died_of_sigterm_has_failed() {
     }
     let container = Container::new();
     ask_to_end_from_inside(&container, &[]);
-    procfs::wait_until("it was started again", || count(&container.logs(), "ready") == 2);
+    procfs::ask_until("it was started again", || count(&container.logs(), "ready") == 2);
     assert_eq!(container.inspect("{{.State.Running}} {{.RestartCount}}"), "true 1");
     container.stop();
     assert_eq!(container.inspect("{{.State.ExitCode}}"), "143");

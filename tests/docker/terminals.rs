@@ -44,7 +44,7 @@ fn stop_a_job_and_bring_it_back(base: Base, setsid: &str) {
     assert_eq!(container.processes().iter().find(|process| process.pid == 1).expect("PID 1").state, 'S');
     terminal.keys("fg\r");
     // By then it has the terminal: shells hand that over first.
-    procfs::wait_until("the job goes on", || state() == 'S');
+    procfs::ask_until("the job goes on", || state() == 'S');
     terminal.keys("\x03");
     wait_for_prompt(&running, 3);
     terminal.keys("echo status $?\r");
@@ -97,7 +97,7 @@ fn a_new_size_of_the_window_reaches_the_command() {
     // The client tells the size once when it has started the container, and listens for changes a moment after that. So it is the
     // second size that shows that it does; a change before would be lost.
     let mut columns = 100;
-    procfs::wait_until("the client listens", || {
+    procfs::ask_until("the client listens", || {
         columns = if columns == 500 { 101 } else { columns + 1 };
         terminal.resize(33, columns);
         let sizes: HashSet<String> =

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use nix::unistd::Pid;
+
 use super::{Names, PEERS, Peer};
-use crate::support::{Running, Start, can_have_pid_namespaces, procfs, role, send};
+use crate::support::{Running, Start, can_have_pid_namespaces, probe, procfs, role, send};
 
 /// Those that the peers act on themselves: the signals of errors.
 fn ends_the_peer(number: i32) -> bool {
@@ -14,8 +16,7 @@ fn ends_the_peer(number: i32) -> bool {
 
 /// What a command gets of a signal to its init, and how the whole ends.
 fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, String) {
-    let words: Vec<_> =
-        std::iter::once(crate::support::probe().into_os_string()).chain(command.iter().map(Into::into)).collect();
+    let words: Vec<_> = std::iter::once(probe().into_os_string()).chain(command.iter().map(Into::into)).collect();
     let running = Start::program(init).words(options).word("--").words(words).start();
     running.wait_for_line("ready");
     let pid = running.command_pid();
@@ -67,7 +68,7 @@ fn what_the_peers_act_on_themselves_is_forwarded() {
 
 /// Two that record signals, of which the first is the init's child, and the second in its group.
 fn two(start: Start) -> Running {
-    let probe = crate::support::probe();
+    let probe = probe();
     let script = "\"$0\" record 64 & exec \"$0\" record 64";
     let running = start.words(["--", "sh", "-c", script]).word(probe).start();
     running.wait_for_stdout("both", |text| text.matches("ready").count() == 2);
@@ -181,7 +182,7 @@ fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
     // While it is stopped, all of them end, and a signal comes whose number is higher than SIGCHLD's.
     send(pid, libc::SIGSTOP);
     procfs::wait_for_state(pid, 'T');
-    let is_zombie = |&child: &nix::unistd::Pid| procfs::state(child) == Some('Z');
+    let is_zombie = |&child: &Pid| procfs::state(child) == Some('Z');
     entered.descendants().into_iter().for_each(|process| send(process, libc::SIGUSR1));
     procfs::wait_until("the orphans have ended", || {
         procfs::children(pid).iter().filter(|child| is_zombie(child)).count() >= 200
@@ -199,12 +200,37 @@ fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
     assert!(reaped(before) < 200 && reaped(after) > 0, "{} before, {} after", reaped(before), reaped(after));
 }
 
-/// A script that leaves an orphan behind, which ends at once.
-const LEAVES_AN_ORPHAN: &str = "(sh -c 'exit 3' &); read line; exit 6";
+#[test]
+fn a_stopped_command_that_is_asked_to_end_is_let_go_on() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let running = names.init(peer.name()).word("--").words(role(["hang"])).start();
+        running.wait_for_line("ready");
+        let command = running.command_pid();
+        send(command, libc::SIGSTOP);
+        procfs::wait_for_state(command, 'T');
+        running.signal(libc::SIGTERM);
+        running.outcome().expect_code(143);
+    }
+}
+
+#[test]
+fn a_closed_stdin_is_no_reason_not_to_start() {
+    let Some(names) = Names::new() else { return };
+    for peer in PEERS {
+        let start = names.init(peer.name()).condition("closed=0").word("--").words(role(["report"]));
+        let outcome = start.run();
+        outcome.expect_code(5).expect_stderr("");
+    }
+}
+
+/// A script that leaves an orphan behind.
+const LEAVES_AN_ORPHAN: &str = r#"(sh -c 'echo "orphan $$"; exec probe hang' &); read line; exit 6"#;
 
 #[test]
 fn orphans_are_adopted_where_the_peer_adopts_them() {
     let Some(names) = Names::new() else { return };
+    let script = LEAVES_AN_ORPHAN.replace("probe", &probe().display().to_string());
     for (peer, options, variable, adopts) in [
         (Peer::Tini, &["-w"][..], None, false),
         (Peer::Tini, &["-s", "-w"], None, true),
@@ -212,12 +238,20 @@ fn orphans_are_adopted_where_the_peer_adopts_them() {
         (Peer::Tini, &["-s"], None, true),
     ] {
         let (reader, writer) = std::io::pipe().expect("a pipe");
-        let start = names.init(peer.name()).words(options).words(["--", "sh", "-c", LEAVES_AN_ORPHAN]);
+        let start = names.init(peer.name()).words(options).words(["--", "sh", "-c", &script]);
         let start = variable.into_iter().fold(start, |start, name| start.variable(name, ""));
         let running = start.stdin(std::os::fd::OwnedFd::from(reader)).start();
+        running.wait_for_line("ready");
+        let stdout = running.stdout();
+        let orphan = stdout.lines().find_map(|line| line.strip_prefix("orphan ")?.parse().ok());
+        let orphan = Pid::from_raw(orphan.expect("the orphan"));
+        let script = running.command_pid();
+        procfs::wait_until("it is an orphan", || procfs::children(script).is_empty());
+        assert_eq!(procfs::parent(orphan) == Some(running.pid()), adopts, "{options:?} {variable:?}");
+        send(orphan, libc::SIGTERM);
         let names_them = options.contains(&"-w");
         if adopts && names_them {
-            running.wait_for_debug_line("Reaped an orphan, PID ");
+            running.wait_for_debug_line(&format!("Reaped an orphan, PID {orphan}."));
         }
         drop(writer);
         let outcome = running.outcome();

@@ -1,8 +1,8 @@
 //! On a terminal.
 
 use super::{Names, PEERS, Peer};
-use crate::support::{Scratch, procfs, role};
-use crate::terminals::{at_the_end_of_path, is_in_the_foreground};
+use crate::support::role;
+use crate::terminals::type_before_the_exec;
 
 #[test]
 fn the_command_is_in_the_foreground_and_gets_each_key_once() {
@@ -28,15 +28,7 @@ fn the_command_is_in_the_foreground_and_gets_each_key_once() {
 fn a_key_from_before_the_exec_reaches_the_command() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
-        let scratch = Scratch::new();
-        let start = at_the_end_of_path(names.init(peer.name()), &scratch, "found");
-        let (running, mut terminal) = start.words(["--", "found", "hang"]).start_on_terminal();
-        procfs::wait_until("the command's process is in the foreground", || {
-            procfs::children(running.pid()).first().is_some_and(|&child| is_in_the_foreground(child))
-        });
-        assert_eq!(running.stdout(), "");
-        terminal.keys("\x03");
-        running.outcome().expect_code(130);
+        type_before_the_exec("\x03", || names.init(peer.name()).word("--")).expect_code(130);
     }
 }
 

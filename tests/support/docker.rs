@@ -6,11 +6,16 @@ mod own_engine;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-use super::{Scratch, Start, init_under_test, probe, procfs, skip};
+use nix::unistd::Pid;
+
+use super::{Scratch, Start, init_under_test, probe, procfs, send, skip};
 
 pub use cgroups::remove_cgroups;
 pub use own_engine::{OwnEngine, REMAPPED};
@@ -201,7 +206,7 @@ impl Container {
     pub fn process(&self, command_line: &str) -> Process {
         let proc = self.proc();
         let mut found = Vec::new();
-        procfs::wait_until(&format!("there is one {command_line}"), || {
+        procfs::ask_until(&format!("there is one {command_line}"), || {
             found = Process::all(&proc);
             found.retain(|process| process.command_line == command_line);
             found.len() == 1
@@ -256,12 +261,33 @@ impl Drop for Container {
     }
 }
 
-/// Runs a program to its end, which has to be a good one.
+/// Runs a program to its end, which has to be a good one, and comes sooner or later.
 pub fn run(command: &mut Command) -> Result<Output, String> {
-    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let (has_ended, end) = mpsc::channel::<()>();
+    let watch = thread::spawn(move || {
+        let is_late = end.recv_timeout(LONGEST) == Err(RecvTimeoutError::Timeout);
+        if is_late {
+            send(pid, libc::SIGKILL);
+        }
+        is_late
+    });
+    let output = child.wait_with_output();
+    drop(has_ended);
+    let is_late = watch.join().expect("the watch");
+    let output = output.map_err(|error| format!("{command:?}: {error}"))?;
     let stderr = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(output) } else { Err(format!("{command:?}: {stderr}")) }
+    match (output.status.success(), is_late) {
+        (true, _) => Ok(output),
+        (false, true) => Err(format!("{command:?}: killed after {LONGEST:?}: {stderr}")),
+        (false, false) => Err(format!("{command:?}: {stderr}")),
+    }
 }
+
+/// A call of an engine that takes longer never comes back.
+const LONGEST: Duration = Duration::from_mins(3);
 
 pub fn docker(words: &[&str]) -> Result<Output, String> {
     Engine::of_the_machine().docker(words)

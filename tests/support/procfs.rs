@@ -55,12 +55,21 @@ pub fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
 }
 
 /// The same, where it is known only then what there is to be told.
-pub fn wait_or_tell(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
+pub fn wait_or_tell(is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
+    poll(Duration::from_millis(1), is_so, what);
+}
+
+/// As [`wait_until`], where each look starts a program, which takes the processor from those that are waited for.
+pub fn ask_until(what: &str, is_so: impl FnMut() -> bool) {
+    poll(Duration::from_millis(50), is_so, || what.to_owned());
+}
+
+/// The pause is not a time that something is expected to take: it only leaves the processor to those that are waited for.
+fn poll(pause: Duration, mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = deadline();
     while !is_so() {
         assert!(Instant::now() < end, "in vain: waited until {}", what());
-        // Not a time that something is expected to take: it only leaves the processor to those that are waited for.
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::sleep(pause);
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Start {
     mark: String,
 }
 
+/// How the variables begin that an init reads, ours or another one. What is set where the tests run is none of their business.
+const READ_BY_INITS: [&[u8]; 4] = [b"DUMB_INIT_", b"TINI_", b"CATATONIT_", b"POSIXLY_CORRECT"];
+
 impl Start {
     /// An init at this path, called `dumb-init`.
     pub fn init(path: &Path) -> Self {
@@ -129,7 +132,9 @@ impl Start {
         if self.own_group {
             command.process_group(0);
         }
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"DUMB_INIT_")) {
+        let is_read_by_inits =
+            |name: &OsString| READ_BY_INITS.iter().any(|part| name.as_encoded_bytes().starts_with(part));
+        for name in std::env::vars_os().map(|(name, _)| name).filter(is_read_by_inits) {
             command.env_remove(name);
         }
         command.env(MARK, &self.mark);

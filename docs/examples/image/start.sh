@@ -12,11 +12,9 @@ say() {
 
 program() {
     trap 'say "$1 got SIGTERM"; sleep "$2"; say "$1 finished"; exit 0' TERM
+    sleep 3600 &
     say "$1 ready"
-    while :; do
-        sleep 3600 &
-        wait "$!"
-    done
+    while wait "$!"; do sleep 3600 & done
 }
 
 program crond 0.5 &

@@ -60,7 +60,7 @@ impl OwnEngine {
         let host = format!("unix://{}/socket", scratch.path().display());
         let mut engine = Engine { options: vec!["--host".into(), host.into()], proc: PathBuf::new() };
         let mut has_ended = false;
-        procfs::wait_until("the engine answers", || {
+        procfs::ask_until("the engine answers", || {
             has_ended = daemon.has_ended();
             has_ended || engine.docker(&["info"]).is_ok()
         });
