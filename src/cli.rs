@@ -118,7 +118,9 @@ pub(crate) fn parse_as<'a>(
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
-    if init == CalledAs::DumbInit {
+    // That is ours under every name: a daemon mounts its init into containers that have no other file of it.
+    let explains = words.first().is_some_and(|word| table::is_explain(word.to_bytes()));
+    if init == CalledAs::DumbInit || explains {
         parse_ours(program, words, variable)
     } else {
         parse_theirs(init, program, words, &variable)

@@ -89,6 +89,12 @@ pub(super) fn all_options() -> Command {
         .arg(value(PID, "PID", "Explain this init, in place of PID 1"))
 }
 
+/// Does this word ask to explain?
+pub(super) fn is_explain(word: &[u8]) -> bool {
+    let name = word.split(|&byte| byte == b'=').next().and_then(|name| name.strip_prefix(b"--"));
+    name == Some(EXPLAIN.as_bytes())
+}
+
 /// Is this word an option that the original doesn't have, and that has to do with how the command is run?
 pub(crate) fn is_setting_beyond(word: &[u8]) -> bool {
     let name = word.split(|&byte| byte == b'=').next().unwrap_or_default();

@@ -29,9 +29,13 @@ const DRAIN_VARIABLE: &str = "DUMB_INIT_DRAIN=10s";
 /// What to try, if anything is wrong that can be helped.
 pub(crate) fn advice(scenario: Scenario<'_>, verdict: &Verdict, signum: Signum) -> Vec<String> {
     let evidence = scenario.evidence;
-    let Some(init) = evidence.facts(evidence.init).filter(|_| !verdict.is_good()) else { return Vec::new() };
+    let Some(init) = evidence.facts(evidence.init) else { return Vec::new() };
+    if init.hides_variables() {
+        // Nothing is certain, and what would be advised may be there already.
+        return init.user().map(as_its_user).into_iter().collect();
+    }
     // Nothing helps against what can't be forwarded.
-    if !signum.can_be_forwarded() {
+    if verdict.is_good() || !signum.can_be_forwarded() {
         return Vec::new();
     }
     match &init.rules {
@@ -46,6 +50,11 @@ pub(crate) fn advice(scenario: Scenario<'_>, verdict: &Verdict, signum: Signum) 
         Some(Rules::Shell | Rules::Unknown) => of_no_init(evidence, init, verdict, signum),
         Some(Rules::Unreadable(_) | Rules::Pausing) | None => Vec::new(),
     }
+}
+
+/// Root can't do without CAP_SYS_PTRACE either, which containers don't have (proc_pid_environ(5)).
+fn as_its_user(user: u32) -> String {
+    format!("--explain as its own user, who can read its environment: docker exec --user {user}")
 }
 
 fn of_ours(scenario: Scenario<'_>, ours: &Ours, signum: Signum) -> Vec<String> {

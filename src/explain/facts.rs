@@ -67,6 +67,11 @@ impl Facts {
         self.handling.and_then(|handling| handling.credentials)
     }
 
+    /// The number of the user that it runs as.
+    pub(crate) fn user(&self) -> Option<u32> {
+        self.credentials().map(|credentials| credentials.user())
+    }
+
     /// May this process send that one a signal? If in doubt it may.
     pub(crate) fn may_signal(&self, other: &Self, signum: Signum) -> bool {
         let in_session = signum == Signum::CONT && self.process.session == other.process.session;
@@ -94,7 +99,7 @@ impl Facts {
     }
 
     /// Are there variables of it that we may not see and that could change what it does?
-    pub(super) fn hides_variables(&self) -> bool {
+    pub(crate) fn hides_variables(&self) -> bool {
         match &self.rules {
             Some(Rules::Ours(ours)) => ours.variables == Variables::Hidden,
             Some(Rules::Known(known)) => known.variables == Variables::Hidden,

@@ -67,6 +67,11 @@ pub(crate) struct Credentials {
 }
 
 impl Credentials {
+    /// The number of the user that it runs as.
+    pub(crate) fn user(&self) -> u32 {
+        self.real
+    }
+
     /// May a process with these signal one with those?
     pub(crate) fn may_signal(&self, other: &Self) -> bool {
         let is_theirs = |user| user == other.real || user == other.saved;

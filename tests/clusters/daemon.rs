@@ -14,8 +14,7 @@ fn as_the_engines_init_path_it_is_what_docker_run_init_starts() {
     let script = ["--env", "DUMB_INIT_DRAIN=10s", "--entrypoint", "/usr/bin/start.sh", image];
     engine.docker(&[&["run", "--detach", "--init", "--network", "none", "--name", "app"][..], &script].concat());
     procfs::ask_until("all three are ready", || are_ready(&engine.docker(&["logs", "app"])));
-    // The image has the init, too: this one tells of the one that the engine has put there.
-    let told = engine.docker(&["exec", "app", "/usr/bin/dumb-init", "--explain"]);
+    let told = engine.docker(&["exec", "app", "/sbin/docker-init", "--explain"]);
     assert!(told.contains("\t/sbin/docker-init -- /usr/bin/start.sh\n"), "{told}");
     assert!(told.contains("docker-init (PID 1) forwards to its direct child alone\n"), "{told}");
     let everybody = "Every process gets the signal, 6 of 7 when /usr/bin/start.sh has ended. ";

@@ -79,8 +79,7 @@ fn podman_starts_it_as_the_init_of_a_container() {
     // Its name there, as docs/containers.md has it.
     let line = podman.run(&["exec", "app", "/bin/sh", "-c", "tr '\\0' ' ' </proc/1/cmdline"]);
     assert_eq!(line, "/run/podman-init -- /usr/bin/start.sh ");
-    // The image has the init, too: this one tells of the one that podman has put there.
-    let told = podman.run(&["exec", "app", "/usr/bin/dumb-init", "--explain"]);
+    let told = podman.run(&["exec", "app", "/run/podman-init", "--explain"]);
     assert!(told.contains("podman-init (PID 1) forwards to its direct child alone"), "{told}");
     podman.run(&["stop", "--time", "20", "app"]);
     expect_all_three(&podman.run(&["logs", "app"]));

@@ -34,6 +34,23 @@ fn it_is_told_until_when_the_init_waits() {
             .expect_code(code)
             .expect_part(&format!("Every process gets the signal. {sentence}"));
     }
+    // As PID 1 it has an engine that may be faster.
+    if can_have_pid_namespaces() {
+        for (words, time) in [
+            (&["--drain", "5s"][..], format!("5s, and what {main} takes to end")),
+            (&["--drain", "5s", "--delay", "TERM:1500ms"], format!("6.5s, and what {main} takes to end")),
+            (&["--linger", "--delay", "TERM:2s"], format!("2s, and what {main} takes to end")),
+            (&["--drain", "5s", "--kill-after", "1s"], "1s".into()),
+            (&["--drain", "forever"], String::new()),
+        ] {
+            let Some(start) = init_beyond() else { return };
+            let running = start.in_namespace().words(words).words(TWO).start();
+            wait_for_two(&running);
+            let told = explain(&running, "--explain");
+            let sentence = format!("It may take {time}: docker stop kills everything after 10s");
+            assert_eq!(told.outcome.stderr().contains(&sentence), !time.is_empty(), "{told}");
+        }
+    }
     // No drain begins with a SIGHUP, and nobody is killed.
     let Some(start) = init_beyond() else { return };
     let running = start.words(["--linger", "--drain", "5s"]).words(TWO).start();

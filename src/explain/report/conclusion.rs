@@ -148,6 +148,7 @@ impl View<'_> {
         if !never.is_empty() && self.is_main_told() {
             lines.push(format!("Whether {} passes {} on to others can't be seen.", self.main(), Name(signum)));
         }
+        lines.extend(self.grace());
         if self.verdict.forecast.suspends && !self.is_pid_1() {
             lines.push("The init stops itself then, too.".to_owned());
         }
@@ -155,6 +156,25 @@ impl View<'_> {
             lines.push("There may be more: /proc hides other users' processes (hidepid).".to_owned());
         }
         lines
+    }
+
+    /// How long may it take until the container ends, so that whoever has sent the signal doesn't kill everybody before?
+    fn grace(&self) -> Option<String> {
+        let forecast = &self.verdict.forecast;
+        let held = forecast.held.unwrap_or_default();
+        let (since_then, is_counted_from_the_end) = match (forecast.kills, forecast.rest_of(self.evidence.init)) {
+            (Deadline::AfterSignal(duration), _) | (_, Rest::IsAwaited(Deadline::AfterSignal(duration))) => {
+                (duration, false)
+            }
+            (_, Rest::IsAwaited(Deadline::AfterMain(duration))) => (duration, true),
+            (_, Rest::IsAwaited(Deadline::Never) | Rest::IsLeft) => (Duration::ZERO, true),
+        };
+        let all = held.checked_add(since_then).filter(|all| !all.is_zero() && self.is_pid_1())?;
+        let and =
+            if is_counted_from_the_end { format!(", and what {} takes to end", self.main()) } else { String::new() };
+        Some(format!(
+            "It may take {all:?}{and}: docker stop kills everything after 10s, unless it is told to wait longer."
+        ))
     }
 
     /// Those that get it at once from two inits.
