@@ -60,7 +60,7 @@ impl Case {
         }
         let mut variables = Vec::new();
         for (name, values) in [
-            ("TINI_VERBOSITY", ["0", "1", "2", "", "x", " +3"]),
+            ("TINI_VERBOSITY", ["0", "-1", "2", "", "x", " +3"]),
             ("TINI_SUBREAPER", ["0", "1", "", "x", "1", "1"]),
             ("TINI_KILL_PROCESS_GROUP", ["0", "1", "", "x", "1", "1"]),
             ("CATATONIT_DEBUG", ["0", "1", "", "x", "1", "1"]),

@@ -56,12 +56,20 @@ impl Variables {
     }
 }
 
-/// tini counts fatal errors as 0, and warnings as 1, which is what it does unasked.
+/// tini counts fatal errors as 0, and warnings as 1, which is what it does unasked. It reads the number by atoi(3), and takes a
+/// negative one for a very big one.
 fn tini_verbosity(text: &[u8]) -> Verbosity {
     let text = text.trim_ascii_start();
-    let digits = text.strip_prefix(b"+").unwrap_or(text).iter().take_while(|byte| byte.is_ascii_digit());
-    match digits.fold(0u32, |value, digit| value.saturating_mul(10).saturating_add(u32::from(digit.wrapping_sub(b'0'))))
-    {
+    let is_negative = text.starts_with(b"-");
+    let digits = text.strip_prefix(b"+").or_else(|| text.strip_prefix(b"-")).unwrap_or(text);
+    let add = |value: i64, digit: &u8| {
+        let digit = i64::from(digit.wrapping_sub(b'0'));
+        let value = value.saturating_mul(10);
+        if is_negative { value.saturating_sub(digit) } else { value.saturating_add(digit) }
+    };
+    let number = digits.iter().take_while(|byte| byte.is_ascii_digit()).fold(0, add);
+    // What is left of it in 32 bits.
+    match number & i64::from(u32::MAX) {
         0 | 1 => Verbosity::Quiet,
         2 => Verbosity::Debug,
         _ => Verbosity::Trace,
@@ -79,6 +87,19 @@ mod tests {
         }
         for text in ["256", "-1", "x", "4x", "4 ", "0x4", "4:5", "4294967300", "99999999999999999999", "+-4", "- 0"] {
             assert_eq!(exit_code(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn verbosity_is_read_as_atoi_reads_it() {
+        for (texts, expected) in [
+            (&["0", "1", "", "x", "-0", "4294967296", "-99999999999999999999"][..], Verbosity::Quiet),
+            (&["2", " +2", "2x", "4294967298"], Verbosity::Debug),
+            (&["3", "4", "-1", "99999999999", "99999999999999999999"], Verbosity::Trace),
+        ] {
+            for text in texts {
+                assert_eq!(tini_verbosity(text.as_bytes()), expected, "{text:?}");
+            }
         }
     }
 
