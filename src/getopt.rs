@@ -19,7 +19,7 @@ pub(crate) struct Dialect<'a> {
 /// Where do options stand?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// In front of the first word that is none.
+    /// In front of the first word that is not an option.
     InFront,
     /// Anywhere in front of `--`, also behind words of the command.
     Anywhere,

@@ -140,7 +140,7 @@ Starts COMMAND in a session of its own, forwards every signal to its process
 group, reaps whatever ends, and exits with COMMAND's status: 128 + n where
 signal n ended it, 2 where it can't be executed.
 
-Options end at the first word that is none, or at --.
+Options end at the first word that is not an option, or at --.
 
 {all-args}
 

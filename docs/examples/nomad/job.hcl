@@ -18,7 +18,7 @@ job "app" {
       }
 
       kill_signal = "SIGTERM"
-      # After so long Nomad kills: more than both together. The client's max_kill_timeout, 30s unless it says otherwise, is the most.
+      # After so long Nomad kills: more than both together, and what the command itself takes to end. The client's max_kill_timeout, 30s unless it says otherwise, is the most.
       kill_timeout = "20s"
     }
   }
