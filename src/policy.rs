@@ -5,8 +5,9 @@
 //! can be tried out in a table.
 //!
 //! Invariants, which the tests hold against random sequences of events (`policy::tests::sequences`):
-//! - No signal is dropped but by a rule: a rewrite to 0, the hand-off of the terminal, a key that the command has got from
-//!   the kernel, what the init drops whose name we are called by. One that is held counts as dropped only until it is let go. SIGCHLD is for us.
+//! - No signal is dropped but by a rule: a rewrite to 0, a key that the command has got from the kernel, what the init drops
+//!   whose name we are called by. One that is held counts as dropped only until it is let go. SIGCHLD is for us. (What the
+//!   hand-off of the terminal sends never comes here; see `terminal`.)
 //! - No signal is sent twice for one that came.
 //! - The command's process is reaped after the last signal to it or to its group, since its number may belong to someone
 //!   else from then on. (Where it is reaped along with many others, its group is held; see `sys::signals`.)
@@ -256,9 +257,7 @@ impl Policy {
     }
 
     fn on_signal(&mut self, clock: Clock<'_>, signum: Signum, via: Via, actions: &mut Vec<Action>) {
-        if via == Via::HandOff {
-            actions.push(Action::Say(Line::HandOffIgnored(signum)));
-        } else if signum == Signum::CHLD {
+        if signum == Signum::CHLD {
             actions.push(Action::CollectChildren);
         } else if let Some(duration) = self.settings.delays.get(signum)
             // When the command has ended there is nothing left to wait for.

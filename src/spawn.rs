@@ -71,6 +71,7 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
         logging::say_without_logger(Line::Spawned(pid));
         match to.place {
             Place::OwnSession => {
+                to.hand_over.say_ignored();
                 if let Err(errno) = lead_a_session(to.hand_over) {
                     logging::say_without_logger(Line::NoSetsid(errno));
                     return ExitStatus::FAILURE.code().into();

@@ -21,25 +21,37 @@ use crate::sys::{fds, tty};
 const HAND_OFF: [Signum; 2] = [Signum::HUP, Signum::CONT];
 
 /// A terminal on its way from us to the command's process.
+#[derive(Default)]
 pub(crate) struct HandOver {
     /// The terminal, where stdin isn't it.
     other: Option<OwnedFd>,
+    /// What the kernel has sent because we gave it up.
+    ignored: Vec<Signum>,
 }
 
 impl HandOver {
     /// The terminal that our session keeps, while its foreground changes. A redirected stdin hides it.
     pub(crate) fn kept(init: CalledAs) -> Self {
-        Self { other: if init.looks_behind_stdin() { behind_stdin() } else { None } }
+        Self { other: if init.looks_behind_stdin() { behind_stdin() } else { None }, ..Self::default() }
     }
 
     /// Nothing: the command shares what we have.
     pub(crate) fn none() -> Self {
-        Self { other: None }
+        Self::default()
     }
 
     /// The descriptor of what the command's process is to take as its controlling terminal, or to be in the foreground of.
     pub(crate) fn fd(&self) -> RawFd {
         self.other.as_ref().map_or(libc::STDIN_FILENO, AsRawFd::as_raw_fd)
+    }
+
+    /// Says which signals have come of it and are for nobody: in the child, before it says more, since that is where these
+    /// lines mostly stand with the original, whose two processes race.
+    pub(crate) fn say_ignored(&self) {
+        for &signum in &self.ignored {
+            logging::say_without_logger(Line::Received(signum));
+            logging::say_without_logger(Line::HandOffIgnored(signum));
+        }
     }
 }
 
@@ -48,31 +60,34 @@ fn behind_stdin() -> Option<OwnedFd> {
     if tty::is_terminal(libc::STDIN_FILENO) { None } else { fds::open(c"/dev/tty").ok() }
 }
 
-/// Gives our controlling terminal up. Returns also the signals that came of it or were waiting already.
+/// Gives our controlling terminal up. Returns also the real signals among those that it may send, which have come before or
+/// meanwhile.
 pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
     let leader = tty::we_lead_our_session();
     // A redirected stdin hides the terminal, which nobody but a session's leader can hand on.
-    let hand_over = HandOver { other: if leader { behind_stdin() } else { None } };
+    let mut hand_over = HandOver { other: if leader { behind_stdin() } else { None }, ..HandOver::default() };
 
     // One that waits already is real, and would swallow the kernel's: standard signals don't queue.
-    let mut signals = if leader { take_pending(|_| Via::Direct) } else { Vec::new() };
+    let mut earlier: Vec<Event> = if leader { take_pending().map(event).collect() } else { Vec::new() };
     logging::say(match tty::give_up(hand_over.fd()) {
         Err(errno) => Line::NotDetached(errno),
         Ok(()) if leader => Line::DetachedAsLeader,
         Ok(()) => Line::DetachedAsMember,
     });
     if leader {
-        signals.append(&mut take_pending(way_of_the_hand_off));
+        // The kernel sends these two in our name; one of somebody else's may have come in the same moment.
+        let is_the_kernels = |received: &Received| received.sender.as_ref().is_some_and(Sender::is_us);
+        let (ignored, real): (Vec<Received>, Vec<Received>) = take_pending().partition(is_the_kernels);
+        hand_over.ignored = ignored.iter().map(|received| received.signum).collect();
+        earlier.extend(real.into_iter().map(event));
     }
-    (hand_over, signals)
+    (hand_over, earlier)
 }
 
-fn take_pending(way: impl Fn(Option<Sender>) -> Via) -> Vec<Event> {
-    let received = HAND_OFF.into_iter().filter_map(signals::take_pending);
-    received.map(|Received { signum, sender, child: _ }| Event::Signal(signum, way(sender))).collect()
+fn take_pending() -> impl Iterator<Item = Received> {
+    HAND_OFF.into_iter().filter_map(signals::take_pending)
 }
 
-/// The kernel sends these two in our name; one of somebody else's may have come in the same moment.
-fn way_of_the_hand_off(sender: Option<Sender>) -> Via {
-    if sender.is_some_and(|sender| sender.is_us()) { Via::HandOff } else { Via::Direct }
+fn event(received: Received) -> Event {
+    Event::Signal(received.signum, Via::Direct)
 }

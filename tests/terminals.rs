@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Outcome, Scratch, Start, Terminal, deadline, init, init_under_test, procfs, role};
+use crate::support::{Outcome, Scratch, Start, Terminal, deadline, init, init_beyond, init_under_test, procfs, role};
 
 #[test]
 fn the_command_takes_over_the_terminal_of_a_session_leader() {
@@ -43,6 +43,19 @@ fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
     let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("hand-off")).collect();
     let ignored = ["[dumb-init] Ignoring tty hand-off signal 1.", "[dumb-init] Ignoring tty hand-off signal 18."];
     assert_eq!(lines, ignored, "{outcome}");
+    // With the original, whose two processes race, they mostly stand there.
+    if init_beyond().is_some() {
+        let lines: Vec<&str> = stderr.lines().skip(1).take(6).collect();
+        let expected = [
+            "Received signal 1.",
+            "Ignoring tty hand-off signal 1.",
+            "Received signal 18.",
+            "Ignoring tty hand-off signal 18.",
+            "setsid complete.",
+        ];
+        assert!(lines[0].starts_with("[dumb-init] Child spawned with PID "), "{outcome}");
+        assert_eq!(lines[1..], expected.map(|line| format!("[dumb-init] {line}")), "{outcome}");
+    }
     let got: Vec<String> = outcome.stdout().lines().map(|line| line.trim().to_owned()).collect();
     assert_eq!(got, ["ready", "got 64"], "{outcome}");
 }

@@ -75,8 +75,6 @@ pub(crate) enum Via {
     Direct,
     /// The kernel has sent it to our process group, to which the command's process belongs as well, if it hasn't ended.
     SharedGroup,
-    /// It is our own doing: giving up the terminal sends it to the terminal's foreground group (`tty_ioctl(4)`).
-    HandOff,
 }
 
 /// Something to do.

@@ -10,7 +10,7 @@ use crate::value::{Switch, Value};
 
 const MAIN: Pid = Pid::from_raw(7);
 const OTHER: Pid = Pid::from_raw(8);
-const WAYS: [Via; 3] = [Via::Direct, Via::SharedGroup, Via::HandOff];
+const WAYS: [Via; 2] = [Via::Direct, Via::SharedGroup];
 
 pub(crate) fn policy(forward: Forward, rewrites: &[&str]) -> Policy {
     Policy::new(settings(forward, rewrites), MAIN)
@@ -101,14 +101,6 @@ fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
             // Nobody gets it, but the terminal's user wants the job to stop all the same.
             assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
         }
-    }
-}
-
-#[test]
-fn what_the_hand_off_sends_goes_to_nobody() {
-    for signum in [Signum::HUP, Signum::CONT] {
-        let actions = decide(&mut policy(Forward::Group, &["1:15"]), Event::Signal(signum, Via::HandOff));
-        assert_eq!(actions, [Action::Say(Line::Received(signum)), Action::Say(Line::HandOffIgnored(signum))]);
     }
 }
 

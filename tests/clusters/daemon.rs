@@ -8,7 +8,8 @@ use crate::support::{init_under_test, procfs};
 fn as_the_engines_init_path_it_is_what_docker_run_init_starts() {
     let Some(image) = image() else { return };
     let configuration = std::fs::read_to_string(example("daemon/daemon.json")).expect("a file");
-    let configuration = configuration.replace("/usr/local/libexec/docker-init", &init_under_test().display().to_string());
+    let configuration =
+        configuration.replace("/usr/local/libexec/docker-init", &init_under_test().display().to_string());
     let Some(engine) = OwnEngine::start(&configuration, &[]) else { return };
     engine.load(image);
     let script = ["--env", "DUMB_INIT_DRAIN=10s", "--entrypoint", "/usr/bin/start.sh", image];

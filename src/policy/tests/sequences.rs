@@ -61,11 +61,9 @@ fn any_status() -> impl Strategy<Value = ExitStatus> {
 }
 
 fn any_happening() -> impl Strategy<Value = Happening> {
-    let hand_off = prop_oneof![Just(Signum::HUP), Just(Signum::CONT)];
     let via = prop_oneof![Just(Via::Direct), Just(Via::SharedGroup)];
     prop_oneof![
         6 => (any_signum(), via).prop_map(|(signum, via)| Happening::Signal(signum, via)),
-        1 => hand_off.prop_map(|signum| Happening::Signal(signum, Via::HandOff)),
         3 => (7..20).prop_map(Happening::Orphan),
         3 => (any::<usize>(), any_status()).prop_map(|(index, status)| Happening::Death(index, status)),
         1 => (any::<usize>(), any_signum()).prop_map(|(index, signum)| Happening::Trap(index, signum)),
@@ -209,7 +207,7 @@ impl World {
 
     /// What a signal is to be forwarded as, and to whom; put as a rule, and not as the policy's code has it.
     fn expected(&self, signum: Signum, via: Via) -> Option<(Signum, Recipient)> {
-        if signum == Signum::CHLD || via == Via::HandOff {
+        if signum == Signum::CHLD {
             return None;
         }
         let leads_a_session = self.init == CalledAs::DumbInit && self.forward != Forward::Child;
