@@ -1,8 +1,8 @@
 //! Where does the little memory come from that a start needs?
 //!
 //! From the program itself, as long as that suffices, and then from the C library. A start needs a few kilobytes in a few
-//! dozen blocks of as many sizes, and a stack for the child. musl's allocator maps pages for each size, and these calls take
-//! longer than all that is done with the memory; docs/benchmarks.md has what is gained.
+//! dozen blocks of as many sizes. musl's allocator maps pages for each size, and these calls take longer than all that is
+//! done with the memory; docs/benchmarks.md has what is gained.
 //!
 //! A bump allocator: each byte of the heap below `used` belongs to one block, or to one that was given back while it wasn't
 //! the last, and only the last block can grow in its place or be used again, as a vector's is that grows. A start takes, and
@@ -10,31 +10,20 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
-use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-const PAGE: usize = 4096;
-/// What the frames take of a child that executes the command and says nothing.
-const OF_A_QUIET_CHILD: usize = 1536;
-/// Room for the child's frames, those of formatting a line included. What isn't touched costs nothing.
-const STACK_BYTES: usize = 31 * PAGE + OF_A_QUIET_CHILD;
-/// More than a start without options needs.
-const HEAP_BYTES: usize = 4 * PAGE;
-/// Every block begins at a multiple of it, and so does the stack. Whatever wants more is left to the C library.
+/// More than a start without options needs, and so little that it fits on two pages with the program's other variables.
+const HEAP_BYTES: usize = 3 * 1024;
+/// Every block begins at a multiple of it. Whatever wants more is left to the C library.
 const ALIGN: usize = 16;
-const _: () = assert!(STACK_BYTES.is_multiple_of(ALIGN));
 
 #[cfg_attr(not(test), global_allocator)]
+#[cfg_attr(test, expect(dead_code, reason = "the tests have the C library's"))]
 static MEMORY: Memory = Memory::new();
 
-/// The stack grows down from where the heap grows up, so that what a start takes of both is most often one page.
-#[repr(C, align(4096))]
+#[repr(C)]
 struct Memory {
-    stack: UnsafeCell<[u8; STACK_BYTES]>,
-    /// Who has it uses the stack.
-    stack_lock: Mutex<()>,
     /// So many bytes of the heap are taken, from its beginning.
     used: AtomicUsize,
     heap: UnsafeCell<Heap>,
@@ -43,26 +32,13 @@ struct Memory {
 #[repr(C, align(16))]
 struct Heap([u8; HEAP_BYTES]);
 
-// SAFETY: no byte of the heap is handed out to two at a time, since `used` moves over it in one step; the stack is used by
-// whoever has the mutex.
+// SAFETY: no byte of the heap is handed out to two at a time, since `used` moves over it in one step.
 unsafe impl Sync for Memory {}
-
-/// Calls `run` with a stack: with its end, since it grows downwards, aligned as the ABI wants it.
-pub(super) fn with_stack<R>(run: impl FnOnce(*mut c_void) -> R) -> R {
-    let _one_at_a_time = MEMORY.stack_lock.lock().unwrap_or_else(PoisonError::into_inner);
-    // SAFETY: one past the end of it.
-    run(unsafe { MEMORY.stack.get().cast::<c_void>().add(STACK_BYTES) })
-}
 
 impl Memory {
     #[allow(clippy::large_stack_arrays)] // Evaluated by the compiler alone, but for the tests.
     const fn new() -> Self {
-        Self {
-            stack: UnsafeCell::new([0; STACK_BYTES]),
-            stack_lock: Mutex::new(()),
-            used: AtomicUsize::new(0),
-            heap: UnsafeCell::new(Heap([0; HEAP_BYTES])),
-        }
+        Self { used: AtomicUsize::new(0), heap: UnsafeCell::new(Heap([0; HEAP_BYTES])) }
     }
 
     /// Takes a block. `None` where there is no room for it.
@@ -167,7 +143,7 @@ mod tests {
         let layouts: Vec<Layout> = (1..250).map(|size| layout(size, 1 << (size % 7))).collect();
         let blocks: Vec<*mut u8> = (0u8..).zip(&layouts).map(|(byte, &layout)| block(&memory, layout, byte)).collect();
         let ours = blocks.iter().filter(|&&block| memory.place(block, 1).is_some()).count();
-        assert!(ours > 100 && ours < blocks.len(), "some, and not all: {ours}");
+        assert!(ours > 20 && ours < blocks.len(), "many, and not all: {ours}");
         for ((byte, &layout), &block) in (0u8..).zip(&layouts).zip(&blocks) {
             assert!(block.addr().is_multiple_of(layout.align()) && has(block, layout.size(), byte), "{layout:?}");
             // SAFETY: from this allocator, with this layout.
@@ -214,14 +190,6 @@ mod tests {
                     assert!(blocks.into_iter().zip(sizes()).all(|(block, size)| has(block, size, byte)));
                 });
             }
-        });
-    }
-
-    #[test]
-    fn a_stack_ends_where_the_heap_begins() {
-        with_stack(|top| {
-            assert!(top.addr().is_multiple_of(16));
-            assert_eq!(top.addr() / PAGE, MEMORY.heap.get().addr() / PAGE);
         });
     }
 }
