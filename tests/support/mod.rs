@@ -5,6 +5,7 @@
 
 pub mod differences;
 pub mod docker;
+mod outcome;
 mod output;
 pub mod procfs;
 mod run;
@@ -16,8 +17,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+pub use outcome::{Outcome, report};
 pub use procfs::Held;
-pub use run::{Outcome, Running, Start, report, send};
+pub use run::{Running, Start, send};
 pub use terminal::Terminal;
 
 /// How long a test waits for what must happen. Nothing takes as long, on however busy a machine; where the original is

@@ -1,9 +1,9 @@
-//! A program that a test starts, and what became of it.
+//! A program that a test starts.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +12,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use super::outcome::Outcome;
 use super::output::Output;
 use super::terminal::Terminal;
 use super::{deadline, namespace, probe, procfs};
@@ -329,64 +330,6 @@ pub fn send(pid: Pid, number: i32) {
     let result = unsafe { libc::kill(pid.as_raw(), number) };
     let result = Errno::result(result);
     assert!(matches!(result, Ok(_) | Err(Errno::ESRCH)), "kill({pid}, {number}): {result:?}");
-}
-
-/// How a program ended and what it printed.
-pub struct Outcome {
-    line: String,
-    status: ExitStatus,
-    pub stdout: Vec<u8>,
-    pub stderr: Vec<u8>,
-}
-
-impl Outcome {
-    pub fn stdout(&self) -> String {
-        String::from_utf8_lossy(&self.stdout).into_owned()
-    }
-
-    pub fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).into_owned()
-    }
-
-    /// The exit status, or minus the signal that ended it.
-    pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| -self.status.signal().expect("a status or a signal"))
-    }
-
-    /// The value of a line of the probe's report.
-    pub fn report(&self, name: &str) -> String {
-        report(&self.stdout(), name).unwrap_or_else(|| panic!("no {name} in the report\n{self}"))
-    }
-
-    #[track_caller]
-    pub fn expect_code(&self, code: i32) -> &Self {
-        assert_eq!(self.code(), code, "exit status\n{self}");
-        self
-    }
-
-    #[track_caller]
-    pub fn expect_stdout(&self, text: &str) -> &Self {
-        assert_eq!(self.stdout(), text, "stdout\n{self}");
-        self
-    }
-
-    #[track_caller]
-    pub fn expect_stderr(&self, text: &str) -> &Self {
-        assert_eq!(self.stderr(), text, "stderr\n{self}");
-        self
-    }
-}
-
-/// The value of a line of the probe's report.
-pub fn report(text: &str, name: &str) -> Option<String> {
-    text.lines().find_map(|line| Some(line.trim_end().strip_prefix(name)?.strip_prefix('=')?.to_owned()))
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (stdout, stderr) = (self.stdout(), self.stderr());
-        write!(out, "command: {}\nstatus: {:?}\nstdout:\n{stdout}\nstderr:\n{stderr}", self.line, self.status)
-    }
 }
 
 /// Keeps what the tests' own surroundings have left open from the program.
