@@ -69,11 +69,8 @@ pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
 
     // One that waits already is real, and would swallow the kernel's: standard signals don't queue.
     let mut earlier: Vec<Event> = if leader { take_pending().map(event).collect() } else { Vec::new() };
-    logging::say(match tty::give_up(hand_over.fd()) {
-        Err(errno) => Line::NotDetached(errno),
-        Ok(()) if leader => Line::DetachedAsLeader,
-        Ok(()) => Line::DetachedAsMember,
-    });
+    let given_up = tty::give_up(hand_over.fd());
+    // At once: a real one that comes before they are taken out would be one with the kernel's.
     if leader {
         // The kernel sends these two in our name; one of somebody else's may have come in the same moment.
         let is_the_kernels = |received: &Received| received.sender.as_ref().is_some_and(Sender::is_us);
@@ -81,6 +78,11 @@ pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
         hand_over.ignored = ignored.iter().map(|received| received.signum).collect();
         earlier.extend(real.into_iter().map(event));
     }
+    logging::say(match given_up {
+        Err(errno) => Line::NotDetached(errno),
+        Ok(()) if leader => Line::DetachedAsLeader,
+        Ok(()) => Line::DetachedAsMember,
+    });
     (hand_over, earlier)
 }
 

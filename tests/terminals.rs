@@ -5,7 +5,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Outcome, Scratch, Start, Terminal, deadline, init, init_beyond, init_under_test, procfs, role};
+use crate::support::{
+    Outcome, Scratch, Start, Terminal, deadline, init, init_beyond, init_under_test, probe, procfs, role,
+};
 
 #[test]
 fn the_command_takes_over_the_terminal_of_a_session_leader() {
@@ -91,6 +93,24 @@ fn a_hangup_that_was_pending_at_the_hand_off_reaches_the_command() {
 }
 
 #[test]
+fn a_hangup_that_comes_while_the_hand_off_is_being_told_reaches_the_command() {
+    wanted_difference("11. Hand-off signals", Original::Fails, || {
+        // Nobody reads what it says, for which it waits a while.
+        let start = init().condition("clogged=2").word("-v").words(role(["hang"]));
+        let (running, _terminal) = start.start_on_terminal();
+        // Its controlling terminal (proc_pid_stat(5)), which it has given up by then.
+        let terminal = || {
+            let text = std::fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
+            text.rsplit(") ").next().and_then(|fields| fields.split(' ').nth(4)).map(str::to_owned)
+        };
+        let is_the_init = || std::fs::read_link(format!("/proc/{}/exe", running.pid())).is_ok_and(|exe| exe != probe());
+        procfs::wait_until("it has given the terminal up", || is_the_init() && terminal().as_deref() == Some("0"));
+        running.signal(libc::SIGHUP);
+        running.outcome().expect_code(129);
+    });
+}
+
+#[test]
 fn a_hangup_is_not_swallowed_where_the_hand_off_sent_none() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
         // Not in the foreground: the kernel's two go to another group.
@@ -170,7 +190,7 @@ fn is_in_the_foreground(pid: nix::unistd::Pid) -> bool {
 /// is found in the last of thousands of directories. Where that was missed, it is tried again.
 pub(crate) fn type_before_the_exec(key: &str, start: impl Fn() -> Start) -> Outcome {
     let scratch = Scratch::new();
-    std::os::unix::fs::symlink(crate::support::probe(), scratch.path().join("found")).expect("a link");
+    std::os::unix::fs::symlink(probe(), scratch.path().join("found")).expect("a link");
     let path = format!("{}{}", "/n:".repeat(30_000), scratch.path().display());
     let end = deadline();
     loop {
@@ -250,7 +270,7 @@ fn with_a_closed_stdin_nothing_is_handed_over() {
 
 /// Starts the init as a foreground job of a shell on a terminal.
 fn as_a_job(options: &[&str], command: [&str; 2]) -> (crate::support::Running, Terminal) {
-    Start::program(crate::support::probe())
+    Start::program(probe())
         .word("shell")
         .word(init_under_test())
         .words(options)

@@ -5,7 +5,7 @@ use std::io::stdin;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
@@ -39,6 +39,7 @@ fn apply(condition: &str, mask: &mut u64) {
         // Written to, until the end; each line is lost.
         "full" => redirect("/dev/full", number()),
         "null" => redirect("/dev/null", number()),
+        "clogged" => clog(number()),
         // A file, opened for writing as descriptor 5.
         "writes" => {
             let file = open(OsStr::new(value), OFlag::O_WRONLY, Mode::empty()).expect(value);
@@ -143,6 +144,16 @@ fn redirect(path: &str, descriptor: i32) {
 
 fn check(result: i32) {
     assert!(result >= 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Has this descriptor as a full pipe, whose reader is whoever is executed, and doesn't read.
+fn clog(descriptor: i32) {
+    let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK).expect("pipe");
+    while nix::unistd::write(&writer, &[b'x'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("F_SETFL");
+    // SAFETY: duplicates an open descriptor.
+    check(unsafe { libc::dup2(writer.as_raw_fd(), descriptor) });
+    std::mem::forget(reader);
 }
 
 /// Has stdout as a pipe to a child, which passes on what comes until its end. It may be `trapped` then.
