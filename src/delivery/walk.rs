@@ -57,7 +57,10 @@ impl Delivery {
             let Some(all) = process::snapshot() else { return self.without_proc(signum, walk, noted) };
             self.told.forget_who_is_gone(&all);
             let tree = Tree::new(all);
-            let Some(family) = self.family_in(&tree, walk.depth()) else { return };
+            // There is no memory for them.
+            let Some(family) = self.family_in(&tree, walk.depth()) else {
+                return self.without_proc(signum, walk, noted);
+            };
             let mut due = match walk {
                 Walk::Forward | Walk::ForwardOutsideOurGroup | Walk::Deadline => done.due(&family, walk.helpers()),
                 Walk::Drain(helpers) => self.told.due(&family, helpers),
