@@ -32,7 +32,7 @@ pub(crate) fn advice(scenario: Scenario<'_>, verdict: &Verdict, signum: Signum) 
     let Some(init) = evidence.facts(evidence.init) else { return Vec::new() };
     if init.hides_variables() {
         // Nothing is certain, and what would be advised may be there already.
-        return init.user().map(as_its_user).into_iter().collect();
+        return init.user_and_group().map(as_its_user).into_iter().collect();
     }
     // Nothing helps against what can't be forwarded.
     if verdict.is_good() || !signum.can_be_forwarded() {
@@ -52,9 +52,10 @@ pub(crate) fn advice(scenario: Scenario<'_>, verdict: &Verdict, signum: Signum) 
     }
 }
 
-/// Root can't do without CAP_SYS_PTRACE either, which containers don't have (proc_pid_environ(5)).
-fn as_its_user(user: u32) -> String {
-    format!("--explain as its own user, who can read its environment: docker exec --user {user}")
+/// Root can't do without CAP_SYS_PTRACE either, which containers don't have, and the group has to be the same, too
+/// (proc_pid_environ(5), ptrace(2)).
+fn as_its_user((user, group): (u32, u32)) -> String {
+    format!("--explain as its own user, who can read its environment: docker exec --user {user}:{group}")
 }
 
 fn of_ours(scenario: Scenario<'_>, ours: &Ours, signum: Signum) -> Vec<String> {

@@ -67,9 +67,9 @@ impl Facts {
         self.handling.and_then(|handling| handling.credentials)
     }
 
-    /// The number of the user that it runs as.
-    pub(crate) fn user(&self) -> Option<u32> {
-        self.credentials().map(|credentials| credentials.user())
+    /// The numbers of the user and the group that it runs as.
+    pub(crate) fn user_and_group(&self) -> Option<(u32, u32)> {
+        self.credentials().map(|credentials| credentials.user_and_group())
     }
 
     /// May this process send that one a signal? If in doubt it may.

@@ -63,13 +63,14 @@ pub(crate) struct Credentials {
     real: u32,
     effective: u32,
     saved: u32,
+    group: u32,
     signals_everybody: bool,
 }
 
 impl Credentials {
-    /// The number of the user that it runs as.
-    pub(crate) fn user(&self) -> u32 {
-        self.real
+    /// The numbers of the user and the group that it runs as.
+    pub(crate) fn user_and_group(&self) -> (u32, u32) {
+        (self.real, self.group)
     }
 
     /// May a process with these signal one with those?
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn who_is_somebody_else_needs_a_capability_to_signal() {
-        let user = |user| Credentials { real: user, effective: user, saved: user, signals_everybody: false };
+        let user = |user| Credentials { real: user, effective: user, saved: user, group: 0, signals_everybody: false };
         assert!(user(7).may_signal(&user(7)) && !user(7).may_signal(&user(8)));
         assert!(Credentials { effective: 8, ..user(7) }.may_signal(&user(8)));
         // It has become another, but began as this one.

@@ -39,7 +39,9 @@ fn it_is_told_until_when_the_init_waits() {
         for (words, time) in [
             (&["--drain", "5s"][..], format!("5s, and what {main} takes to end")),
             (&["--drain", "5s", "--delay", "TERM:1500ms"], format!("6.5s, and what {main} takes to end")),
-            (&["--linger", "--delay", "TERM:2s"], format!("2s, and what {main} takes to end")),
+            (&["--linger", "--delay", "TERM:2s"], "2s, and what the last process takes to end".into()),
+            (&["--delay", "TERM:2s"], format!("2s, and what {main} takes to end")),
+            (&["--drain", "5s", "-r", "TERM:0"], String::new()),
             (&["--drain", "5s", "--kill-after", "1s"], "1s".into()),
             (&["--drain", "forever"], String::new()),
         ] {
@@ -47,8 +49,12 @@ fn it_is_told_until_when_the_init_waits() {
             let running = start.in_namespace().words(words).words(TWO).start();
             wait_for_two(&running);
             let told = explain(&running, "--explain");
-            let sentence = format!("It may take {time}: docker stop kills everything after 10s");
-            assert_eq!(told.outcome.stderr().contains(&sentence), !time.is_empty(), "{told}");
+            let sentence = format!("It may take {time}: docker stop kills everything after 10s, ");
+            let is_said = told.outcome.stderr().contains(if time.is_empty() { "It may take" } else { &sentence });
+            assert_eq!(is_said, !time.is_empty(), "{told}");
+            // That needs not end anything.
+            let told = explain(&running, "--explain=HUP");
+            assert!(!told.outcome.stderr().contains("It may take"), "{told}");
         }
     }
     // No drain begins with a SIGHUP, and nobody is killed.

@@ -187,7 +187,7 @@ fn an_init_of_another_user_keeps_its_variables_to_itself() {
     running.wait_for_line("ready");
     let told = Told::of(explainer(&running).condition("user=1000").word("--explain").run());
     told.expect_code(1).expect_line("Its environment can't be read: it may have variables that change this.");
-    told.expect_line("Try: --explain as its own user, who can read its environment: docker exec --user 0");
+    told.expect_line("Try: --explain as its own user, who can read its environment: docker exec --user 0:0");
 }
 
 #[test]

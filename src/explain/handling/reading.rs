@@ -48,11 +48,13 @@ impl Handling {
         let set = |name| u64::from_str_radix(field(name)?, 16).ok().map(SignalSet);
         let credentials = || {
             let mut users = field("Uid")?.split_ascii_whitespace().map_while(|user| user.parse().ok());
+            let group = field("Gid")?.split_ascii_whitespace().next()?.parse().ok()?;
             let capabilities = u64::from_str_radix(field("CapEff")?, 16).ok()?;
             Some(Credentials {
                 real: users.next()?,
                 effective: users.next()?,
                 saved: users.next()?,
+                group,
                 signals_everybody: capabilities.wrapping_shr(CAP_KILL) & 1 == 1,
             })
         };
@@ -120,13 +122,13 @@ mod tests {
 
     #[test]
     fn status_is_read_whatever_the_name() {
-        let text = b"Name:\tSigCgt:\\n (x)\nUid:\t1\t2\t3\t4\nNSpid:\t77\t1\nThreads:\t1\nSigBlk:\t0000000000000001\n\
+        let text = b"Name:\tSigCgt:\\n (x)\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nNSpid:\t77\t1\nThreads:\t1\nSigBlk:\t0000000000000001\n\
             SigIgn:\t0000000000004000\nSigCgt:\t8000000000000000\nCapEff:\t0000000000000020\n";
         let handling = Handling::parse(text).unwrap();
         let sets = (handling.blocked_by_first, handling.ignored, handling.caught);
         assert_eq!(sets, (set(&[1]), set(&[libc::SIGTERM]), set(&[64])));
         assert!(handling.is_pid_1);
-        let credentials = Credentials { real: 1, effective: 2, saved: 3, signals_everybody: true };
+        let credentials = Credentials { real: 1, effective: 2, saved: 3, group: 5, signals_everybody: true };
         assert_eq!(handling.credentials, Some(credentials));
         assert_eq!(Handling::parse(b"Name:\tx\n"), None);
     }

@@ -148,7 +148,7 @@ impl View<'_> {
         if !never.is_empty() && self.is_main_told() {
             lines.push(format!("Whether {} passes {} on to others can't be seen.", self.main(), Name(signum)));
         }
-        lines.extend(self.grace());
+        lines.extend(self.grace(signum));
         if self.verdict.forecast.suspends && !self.is_pid_1() {
             lines.push("The init stops itself then, too.".to_owned());
         }
@@ -159,22 +159,34 @@ impl View<'_> {
     }
 
     /// How long may it take until the container ends, so that whoever has sent the signal doesn't kill everybody before?
-    fn grace(&self) -> Option<String> {
+    fn grace(&self, signum: Signum) -> Option<String> {
         let forecast = &self.verdict.forecast;
+        let asks_to_end = signum.shuts_down() && matches!(forecast.conduct, Conduct::Forwards(_));
+        if !asks_to_end || !self.is_pid_1() {
+            return None;
+        }
+        let has_ended = self.evidence.main(self.evidence.init) == Main::HasEnded;
         let held = forecast.held.unwrap_or_default();
-        let (since_then, is_counted_from_the_end) = match (forecast.kills, forecast.rest_of(self.evidence.init)) {
+        let (since_then, and) = match (forecast.kills, forecast.rest_of(self.evidence.init)) {
             (Deadline::AfterSignal(duration), _) | (_, Rest::IsAwaited(Deadline::AfterSignal(duration))) => {
-                (duration, false)
+                (duration, String::new())
             }
-            (_, Rest::IsAwaited(Deadline::AfterMain(duration))) => (duration, true),
-            (_, Rest::IsAwaited(Deadline::Never) | Rest::IsLeft) => (Duration::ZERO, true),
+            // Since when it counts isn't known.
+            (_, Rest::IsAwaited(Deadline::AfterMain(_))) if has_ended => return None,
+            (_, Rest::IsAwaited(Deadline::Never)) => {
+                (Duration::ZERO, ", and what the last process takes to end".into())
+            }
+            (_, Rest::IsAwaited(Deadline::AfterMain(duration))) => (duration, self.and_main()),
+            (_, Rest::IsLeft) => (Duration::ZERO, self.and_main()),
         };
-        let all = held.checked_add(since_then).filter(|all| !all.is_zero() && self.is_pid_1())?;
-        let and =
-            if is_counted_from_the_end { format!(", and what {} takes to end", self.main()) } else { String::new() };
+        let all = held.checked_add(since_then).filter(|all| !all.is_zero())?;
         Some(format!(
             "It may take {all:?}{and}: docker stop kills everything after 10s, unless it is told to wait longer."
         ))
+    }
+
+    fn and_main(&self) -> String {
+        format!(", and what {} takes to end", self.main())
     }
 
     /// Those that get it at once from two inits.
