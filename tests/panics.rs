@@ -1,5 +1,6 @@
 //! What a mistake in the init would lead to: with the feature `deliberate-panic` it panics on signal 62.
 
+use crate::pid_1::flood;
 use crate::support::{Scratch, Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send};
 
 #[test]
@@ -52,14 +53,8 @@ fn after_a_panic_among_deaths_the_others_are_reaped() {
     let running = init().in_namespace().words(role(["orphans-that-wait", "200"])).start();
     running.wait_for_line("ready");
     let (pid, command) = (running.pid(), running.command_pid());
-    // While it is stopped, all of them end. It panics when it has collected the first of them.
-    send(pid, libc::SIGSTOP);
-    procfs::wait_for_state(pid, 'T');
-    send(command, libc::SIGUSR1);
-    let zombies = || procfs::children(pid).into_iter().filter(|&child| procfs::state(child) == Some('Z')).count();
-    procfs::wait_until("the orphans have ended", || zombies() == 200);
-    send(pid, 62);
-    send(pid, libc::SIGCONT);
+    // It panics when it has collected the first of them.
+    flood(pid, || send(command, libc::SIGUSR1), 62);
     running.wait_for_debug_line("Going on.");
     procfs::wait_until("the command is its only child", || procfs::children(pid) == [command]);
 }

@@ -1,7 +1,9 @@
 //! As PID 1 of a namespace, which is what it is made for.
 
+use nix::unistd::Pid;
+
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{can_have_pid_namespaces, init, procfs, role, send};
+use crate::support::{Outcome, Start, can_have_pid_namespaces, init, procfs, role, send};
 
 #[test]
 fn as_pid_1_it_forwards_and_reports_as_anywhere() {
@@ -40,7 +42,12 @@ fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = init().in_namespace().words(role(["orphans", "300"])).start();
+    expect_orphans_to_be_reaped(init());
+}
+
+/// As PID 1, it has no child but the command when that has left its orphans behind.
+pub(crate) fn expect_orphans_to_be_reaped(start: Start) {
+    let running = start.in_namespace().words(role(["orphans", "300"])).start();
     running.wait_for_line("ready");
     let pid = running.pid();
     procfs::wait_until("the command is its only child", || procfs::children(pid).len() == 1);
@@ -83,20 +90,28 @@ fn as_pid_1_a_flood_of_deaths_does_not_keep_a_signal_waiting() {
     wanted_difference("14. The order of signals and deaths", Original::Fails, || {
         let running = init().in_namespace().word("-v").words(role(["orphans-that-wait", "200"])).start();
         running.wait_for_line("ready");
-        let pid = running.pid();
-        // While it is stopped, all of them end, and a signal comes whose number is higher than SIGCHLD's.
-        send(pid, libc::SIGSTOP);
-        procfs::wait_for_state(pid, 'T');
-        send(running.command_pid(), libc::SIGUSR1);
-        let zombies = || procfs::children(pid).into_iter().filter(|&child| procfs::state(child) == Some('Z')).count();
-        procfs::wait_until("the orphans have ended", || zombies() == 200);
-        send(pid, 40);
-        send(pid, libc::SIGCONT);
+        flood(running.pid(), || send(running.command_pid(), libc::SIGUSR1), 40);
         let outcome = running.outcome();
         outcome.expect_code(168);
-        let stderr = outcome.stderr();
-        let reaped = |text: &str| text.matches("[dumb-init] A child with PID ").count();
-        let (before, after) = stderr.split_once("[dumb-init] Received signal 40.").expect("signal 40");
-        assert!(reaped(before) < 200 && reaped(after) > 0, "{} before, {} after", reaped(before), reaped(after));
+        expect_to_come_amid_deaths(&outcome, 40);
     });
+}
+
+/// While the init is stopped, 200 of its children end, and it gets this signal, which has a higher number than SIGCHLD.
+pub(crate) fn flood(init: Pid, end: impl FnOnce(), number: i32) {
+    send(init, libc::SIGSTOP);
+    procfs::wait_for_state(init, 'T');
+    end();
+    procfs::wait_until("the orphans have ended", || procfs::zombies(init) >= 200);
+    send(init, number);
+    send(init, libc::SIGCONT);
+}
+
+/// The signal got its turn before all of them were reaped.
+#[track_caller]
+pub(crate) fn expect_to_come_amid_deaths(outcome: &Outcome, number: i32) {
+    let stderr = outcome.stderr();
+    let (before, after) = stderr.split_once(&format!("[dumb-init] Received signal {number}.")).expect("the signal");
+    let reaped = |text: &str| text.matches("[dumb-init] A child with PID ").count();
+    assert!(reaped(before) < 200 && reaped(after) > 0, "{} before, {} after", reaped(before), reaped(after));
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::{Names, PEERS, Peer};
+use crate::pid_1::{expect_orphans_to_be_reaped, expect_to_come_amid_deaths, flood};
 use crate::support::{Running, Start, can_have_pid_namespaces, probe, procfs, role, send};
 
 /// Those that the peers act on themselves: the signals of errors.
@@ -128,12 +129,7 @@ fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
         return;
     }
     for peer in PEERS {
-        let running = names.init(peer.name()).in_namespace().word("--").words(role(["orphans", "300"])).start();
-        running.wait_for_line("ready");
-        let pid = running.pid();
-        procfs::wait_until("the command is its only child", || procfs::children(pid).len() == 1);
-        running.signal(libc::SIGTERM);
-        running.outcome().expect_code(143);
+        expect_orphans_to_be_reaped(names.init(peer.name()).word("--"));
     }
 }
 
@@ -179,25 +175,13 @@ fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
     let entered = Start::program("nsenter").words(crate::support::namespace_of(pid));
     let entered = entered.words(role(["orphans-that-wait", "200"])).start();
     entered.wait_for_line("ready");
-    // While it is stopped, all of them end, and a signal comes whose number is higher than SIGCHLD's.
-    send(pid, libc::SIGSTOP);
-    procfs::wait_for_state(pid, 'T');
-    let is_zombie = |&child: &Pid| procfs::state(child) == Some('Z');
-    entered.descendants().into_iter().for_each(|process| send(process, libc::SIGUSR1));
-    procfs::wait_until("the orphans have ended", || {
-        procfs::children(pid).iter().filter(|child| is_zombie(child)).count() >= 200
-    });
-    send(pid, 40);
-    send(pid, libc::SIGCONT);
+    flood(pid, || entered.descendants().into_iter().for_each(|process| send(process, libc::SIGUSR1)), 40);
     running.wait_for_debug_line("Received signal 40.");
     procfs::wait_until("all are reaped", || procfs::children(pid).is_empty());
     running.signal(libc::SIGTERM);
     let outcome = running.outcome();
     outcome.expect_code(0);
-    let stderr = outcome.stderr();
-    let (before, after) = stderr.split_once("Received signal 40.").expect("signal 40");
-    let reaped = |text: &str| text.matches("A child with PID ").count();
-    assert!(reaped(before) < 200 && reaped(after) > 0, "{} before, {} after", reaped(before), reaped(after));
+    expect_to_come_amid_deaths(&outcome, 40);
 }
 
 #[test]

@@ -31,6 +31,11 @@ pub fn parent(pid: Pid) -> Option<Pid> {
     stat(pid)?.get(1)?.parse().ok().map(Pid::from_raw)
 }
 
+/// How many children of a process have ended, and wait to be reaped?
+pub fn zombies(parent: Pid) -> usize {
+    children(parent).into_iter().filter(|&child| state(child) == Some('Z')).count()
+}
+
 /// The child that a process has had for the longest time. Numbers don't tell: they begin anew at some point.
 pub fn oldest_child(parent: Pid) -> Option<Pid> {
     const START_TIME: usize = 22 - 3;
