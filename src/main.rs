@@ -58,8 +58,8 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
 
     let environment = Environment::new(environment);
     let (config, command) = match asked(words, &environment) {
-        Ok(asked) => asked,
-        Err(status) => return status,
+        Asked::Life(config, command) => (config, command),
+        Asked::Done(status) => return status,
     };
     logging::init(config.verbosity);
     config.notes.iter().copied().for_each(logging::say);
@@ -116,36 +116,43 @@ fn exit(status: ExitStatus) {
     std::process::exit(status.code().into());
 }
 
-/// What is asked for: how to run which command, or how to run none. Whatever else is asked for is done here; `Err` has its status,
-/// a good one or a bad one.
+/// What is asked for.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, which is taken apart at once")]
+enum Asked {
+    /// A life, with this command or, where none is run, until it is asked to end.
+    Life(Config, Option<Vec<Word>>),
+    /// Something else, which is done, or was refused.
+    Done(ExitStatus),
+}
+
 #[inline(never)] // It leaves the stack before the command starts.
-fn asked(words: &[Word], environment: &Environment) -> Result<(Config, Option<Vec<Word>>), ExitStatus> {
+fn asked(words: &[Word], environment: &Environment) -> Asked {
     let (options, command) = match cli::parse(words, |name| environment.get(name)) {
         Ok(Invocation::Run(options, command)) => (options, Some(command)),
         Ok(Invocation::Pause(options)) => (options, None),
         Ok(Invocation::Explain(question)) => {
             // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
             sys::signals::unblock_all();
-            return Err(explain::explain(&question));
+            return Asked::Done(explain::explain(&question));
         }
         Ok(Invocation::Print(text, stream)) => {
             match stream {
                 Stream::Stdout => sys::fds::write_to_stdout(text.as_bytes()),
                 Stream::Stderr => sys::fds::write_to_stderr([text.as_bytes()]),
             }
-            return Err(ExitStatus::SUCCESS);
+            return Asked::Done(ExitStatus::SUCCESS);
         }
         Err(UsageError(text)) => {
             sys::fds::write_to_stderr([&text]);
-            return Err(ExitStatus::FAILURE);
+            return Asked::Done(ExitStatus::FAILURE);
         }
     };
     match Config::new(options, environment) {
-        Ok(config) => Ok((config, command)),
+        Ok(config) => Asked::Life(config, command),
         Err(text) => {
             let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
             sys::fds::write_to_stderr([&text]);
-            Err(ExitStatus::FAILURE)
+            Asked::Done(ExitStatus::FAILURE)
         }
     }
 }
