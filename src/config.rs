@@ -109,6 +109,7 @@ impl Config {
                 kill_after: kill_after.unwrap_or(Limit::Never),
                 delays: Delays::new(&delays),
                 exit_map: ExitMap::new(exit_rules),
+                keeps_terminal: false,
             },
             forward_source,
             rewrites_source,

@@ -1,202 +1,229 @@
-//! How does a signal get to those who are to get it?
+//! Sends signals to the command, its group or all descendants.
 //!
-//! The policy says whom to signal; here it is done. A process or a group is one kill(2), descendants are a `walk`. Who has got
-//! what is noted in a `Ledger`, which decides who is left.
-//!
-//! What is rare and has buffers is kept out of line: else they would be in the frame of the loop that runs for all of our life,
-//! and their pages in memory for as long.
+//! The policy says what to send, and this module sends it. A process or a group is one kill(2). Descendants are looked up in
+//! /proc and signalled one by one (`walk`). Nothing that can block is read before a signal is sent: see `process` and `pipes`.
 
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgrp, getpid};
 
-use crate::descendants::{Depth, Descendant, Tree};
-use crate::ledger::{Helpers, Ledger};
+use crate::descendants::{Depth, Tree};
 use crate::logging::{self, Fate, Line};
-use crate::plumbing;
-use crate::policy::{Noted, Recipient};
-use crate::process::{self, CommandLine, Moment, Process, State};
+use crate::pipes::Ends;
+use crate::policy::{Care, Recipient, Scope};
+use crate::process::{self, Process, State};
 use crate::signal::Signum;
-use crate::sys::signals;
-use crate::sys::{capabilities, children};
+use crate::signalled::Signalled;
+use crate::sys::{capabilities, children, fds, signals};
 
+mod deferred;
 mod walk;
 
-use walk::{Walk, target_of};
+use deferred::Deferred;
+use walk::{Reach, target_of};
 
-/// What is to be known for signalling.
+/// What signalling depends on.
 #[derive(Clone)]
 pub(crate) struct Delivery {
-    /// The command's process, as long as it hasn't been reaped: whoever has its number then is another.
-    main: Option<Pid>,
-    /// Children from before our exec, which may be a part of our own plumbing.
+    /// The command's PID until it is reaped; the PID may be reused afterwards.
+    command: Option<Pid>,
+    /// Children from before our exec that have not been reaped.
     older_children: Vec<Pid>,
-    /// Who has got the drain's signal.
-    told: Ledger,
-    /// Has it been sent at all? All that is known where there is no /proc.
-    is_told_without_proc: bool,
-    /// Who was named as killed.
-    killed: Ledger,
-    /// Has it been said that /proc hides some?
-    is_hiding_said: bool,
+    /// Processes that have received the drain's signal.
+    signalled: Signalled,
+    /// The group that has received the drain's signal while its members could not be read.
+    signalled_group: Option<Pid>,
+    /// Children that a round of the drain has seen.
+    seen_roots: Signalled,
+    deferred: Deferred,
+    /// Children that read what we print. Their end of file comes when we close our end.
+    our_readers: Vec<Pid>,
+    /// When we closed our end, after all others had ended.
+    released_at: Option<Instant>,
+    /// Processes that were named as killed.
+    killed: Signalled,
+    has_said_hidden: bool,
+    has_said_failed: bool,
 }
 
 impl Delivery {
-    /// Prepares for signals to the command that runs as `main`.
-    pub(crate) fn new(main: Pid, older_children: Vec<Pid>) -> Self {
+    /// Prepares for signals to `command`.
+    pub(crate) fn new(command: Pid, older_children: Vec<Pid>) -> Self {
         Self {
-            main: Some(main),
+            command: Some(command),
             older_children,
-            told: Ledger::default(),
-            is_told_without_proc: false,
-            killed: Ledger::default(),
-            is_hiding_said: false,
+            signalled: Signalled::default(),
+            signalled_group: None,
+            seen_roots: Signalled::default(),
+            deferred: Deferred::default(),
+            our_readers: Vec::new(),
+            released_at: None,
+            killed: Signalled::default(),
+            has_said_hidden: false,
+            has_said_failed: false,
         }
     }
 
-    /// Takes note that a child was reaped, so that its number may be another's.
+    /// Forgets a child that was reaped, since its PID may be reused.
     pub(crate) fn forget(&mut self, pid: Pid) {
-        self.main = self.main.filter(|&main| main != pid);
+        self.command = self.command.filter(|&command| command != pid);
         self.older_children.retain(|&child| child != pid);
+        self.our_readers.retain(|&child| child != pid);
+        self.signalled.remove(pid);
+        self.seen_roots.remove(pid);
     }
 
-    /// Forgets the children that were reaped without our taking note of it.
-    pub(crate) fn forget_who_is_no_child(&mut self) {
-        self.older_children.retain(|&child| Process::read(child).is_some_and(|process| process.parent == getpid()));
+    /// Forgets the children that were reaped without [`Self::forget`].
+    pub(crate) fn forget_reaped(&mut self) {
+        let children = process::children().unwrap_or_default();
+        self.older_children.retain(|child| children.contains(child));
+        self.our_readers.retain(|child| children.contains(child));
     }
 
-    /// Is there any descendant left but our plumbing? Where there is none of that, wait(2) knows.
-    pub(crate) fn is_anybody_left(&mut self) -> bool {
-        self.older_children.is_empty() || self.family(Depth::All).is_none_or(|family| living(&family).next().is_some())
+    /// Whether a signal waits for the end of a pipe reader's input or of a parent.
+    pub(crate) fn has_deferred(&self) -> bool {
+        !self.deferred.is_empty()
     }
 
-    /// Our descendants. `None` where they can't be told.
-    fn family(&mut self, depth: Depth) -> Option<Vec<Descendant>> {
-        self.family_in(&Tree::new(process::snapshot()?), depth)
+    /// All processes. Says it once if /proc hides some, or if the look failed.
+    ///
+    /// # Errors
+    /// As [`process::snapshot`].
+    fn look(&mut self) -> nix::Result<Tree> {
+        let result = process::snapshot();
+        let all = self.account_for(result)?;
+        self.say_hidden(&all);
+        self.signalled.retain_in(&all);
+        self.killed.retain_in(&all);
+        Ok(Tree::new(all))
     }
 
-    fn family_in(&mut self, tree: &Tree, depth: Depth) -> Option<Vec<Descendant>> {
-        let hides = tree.processes().iter().any(|process| process.state == State::Hidden);
-        if hides && !mem::replace(&mut self.is_hiding_said, true) {
+    fn say_hidden(&mut self, processes: &[Process]) {
+        let hides = processes.iter().any(|process| process.state == State::Hidden);
+        if hides && !mem::replace(&mut self.has_said_hidden, true) {
             logging::say(Line::Hidden);
         }
-        let is_plumbing = |pid| self.older_children.contains(&pid) && plumbing::has(pid);
-        tree.descendants(getpid(), is_plumbing, depth, process::is_an_init)
     }
 
-    /// Forwards a signal, and says so.
-    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, noted: Noted) {
-        let is_recipient = |process: &Process| recipient.has(process);
-        let (pid, result) = match recipient {
-            Recipient::Process(pid) => {
-                (pid, self.account_for(signum, noted, is_recipient, || signals::send_to_process(pid, signum)))
-            }
-            Recipient::Group(group) => {
-                (group, self.account_for(signum, noted, is_recipient, || signals::send_to_group(group, signum)))
-            }
-            Recipient::RestOfGroup(group) => {
-                (group, self.account_for(signum, noted, is_recipient, || signals::send_to_rest_of_group(group, signum)))
-            }
-            Recipient::Tree => return self.forward_by_walk(signum, Walk::Forward, noted),
-            Recipient::TreeOutsideOurGroup => return self.forward_by_walk(signum, Walk::ForwardOutsideOurGroup, noted),
-            Recipient::Untold => return self.forward_by_walk(signum, Walk::Drain(Helpers::Spared), noted),
-            Recipient::Nobody => return logging::say(Line::Forwarded(signum)),
-        };
-        match (result, recipient) {
-            // ESRCH: it has ended; the news of it is on its way. At the end it may well be that nobody is left, or nobody whom
-            // we may signal.
-            (Ok(()) | Err(Errno::ESRCH), _) | (Err(_), Recipient::RestOfGroup(_)) => {
-                logging::say(Line::Forwarded(signum));
-            }
-            // EPERM: the command runs as another user and we lack CAP_KILL.
-            (Err(errno), _) => return logging::say(Line::NotDelivered { signum, pid, errno }),
+    /// Says it once if a look failed. A missing /proc was reported at the start.
+    fn account_for<T>(&mut self, result: nix::Result<T>) -> nix::Result<T> {
+        if let Err(errno) = &result
+            && *errno != Errno::ENOENT
+            && !mem::replace(&mut self.has_said_failed, true)
+        {
+            logging::say(Line::NoLook(*errno));
         }
-        if let Recipient::Group(group) = recipient {
-            tell_who_was_left_out(signum, group);
-        }
-    }
-
-    #[inline(never)]
-    fn forward_by_walk(&mut self, signum: Signum, walk: Walk, noted: Noted) {
-        self.walk(signum, walk, noted);
-        logging::say(Line::Forwarded(signum));
-    }
-
-    /// Sends a signal by one call, and accounts for those who get it.
-    fn account_for(
-        &mut self,
-        signum: Signum,
-        noted: Noted,
-        is_recipient: impl Fn(&Process) -> bool,
-        send: impl FnOnce() -> nix::Result<()>,
-    ) -> nix::Result<()> {
-        say_who_gets(signum, &is_recipient);
-        if noted == Noted::No {
-            return send();
-        }
-        self.is_told_without_proc = true;
-        let before = Before::now(&is_recipient);
-        let (result, at) = at_a_moment(send);
-        self.note_recipients(at, before, is_recipient);
         result
     }
 
-    /// Notes who has got the drain's signal, which was sent at that time.
-    #[inline(never)]
-    fn note_recipients(&mut self, at: Moment, before: Option<Before>, is_recipient: impl Fn(&Process) -> bool) {
-        let after = process::snapshot();
-        if let Some(after) = &after {
-            self.told.forget_who_is_gone(after);
-        }
-        let (Some(before), Some(after)) = (before, after.map(Tree::new)) else { return };
-        for process in before.tree.processes().iter().filter(|process| is_recipient(process)) {
-            self.told.note(process, at);
-            if before.inits.contains(&process.pid) {
-                self.note_reached(process, at, &before.tree);
+    /// Forwards a signal, and says so.
+    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) {
+        let reach = match recipient {
+            Recipient::Process(pid) => return self.forward_to_process(signum, pid),
+            Recipient::Group(group) => return self.forward_to_group(signum, group, care),
+            Recipient::RestOfGroup(group) => {
+                self.say_recipients(signum, |process| process.group == group);
+                // At the end it may well be that no member is left, or none that we may signal.
+                let _ = signals::send_to_rest_of_group(group, signum);
+                return logging::say(Line::Forwarded(signum));
             }
+            Recipient::Nobody => return logging::say(Line::Forwarded(signum)),
+            Recipient::Tree => Reach::Everyone,
+            Recipient::TreeOutsideOurGroup => Reach::OutsideOurGroup,
+            Recipient::Unsignalled(scope) => Reach::Drain(scope),
+        };
+        self.walk(signum, reach, care);
+        self.release_our_readers();
+        logging::say(Line::Forwarded(signum));
+    }
+
+    fn forward_to_process(&mut self, signum: Signum, pid: Pid) {
+        self.say_recipients(signum, |process| process.pid == pid);
+        say_outcome(signum, pid, signals::send_to_process(pid, signum));
+    }
+
+    fn forward_to_group(&mut self, signum: Signum, group: Pid, care: Care) {
+        let members = if care == Care::NONE && !logging::traces() { Err(Errno::ENOENT) } else { self.members(group) };
+        if care.spares_readers
+            && let Ok((members, tree)) = &members
+            && self.has_reader(members, tree)
+        {
+            self.walk(signum, Reach::Group(group), care);
+            return logging::say(Line::Forwarded(signum));
         }
-        for process in after.processes().iter().filter(|process| is_recipient(process) && !at.is_before(process)) {
-            if !before.tree.has(process) {
-                self.note_told(process, at, &after);
+        let result = signals::send_to_group(group, signum);
+        let is_reached = result.is_ok();
+        match &members {
+            Ok((members, _)) => {
+                if care.records {
+                    members.iter().for_each(|process| self.signalled.insert(process));
+                }
+                say_each(signum, members);
             }
+            Err(_) if care.records => self.signalled_group = Some(group),
+            Err(_) => {}
+        }
+        say_outcome(signum, group, result);
+        if is_reached {
+            say_excluded(signum, group);
         }
     }
 
-    /// Notes that those in our own process group have got the drain's signal from the kernel.
-    pub(crate) fn note_our_group(&mut self) {
-        let ours = getpgrp();
-        let is_recipient = |process: &Process| process.group == ours;
-        self.note_recipients(Moment::now(), Before::now(is_recipient), is_recipient);
+    /// The members of a process group, and all processes.
+    fn members(&mut self, group: Pid) -> nix::Result<(Vec<Process>, Tree)> {
+        let tree = self.look()?;
+        let mut members = process::list_with_capacity(tree.processes().len())?;
+        let is_member = |process: &&Process| process.group == group && process.state != State::Zombie;
+        members.extend(tree.processes().iter().filter(is_member));
+        Ok((members, tree))
     }
 
-    /// Sends the drain's signal to those who haven't got it, and lets those of them go on that are stopped.
-    pub(crate) fn remind(&mut self, signum: Signum, helpers: Helpers) {
-        self.walk(signum, Walk::Drain(helpers), Noted::Yes);
+    /// Records that the members of our own process group have the drain's signal from the kernel.
+    pub(crate) fn record_our_group(&mut self) {
+        if let Ok((members, _)) = self.members(getpgrp()) {
+            members.iter().for_each(|process| self.signalled.insert(process));
+        }
+    }
+
+    /// Sends the drain's signal to processes that have not received it, and deferred signals that are due.
+    pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) {
+        if let Some((signum, scope)) = drain {
+            self.walk(signum, Reach::Drain(scope), Care { records: true, spares_readers: signum.asks_to_end() });
+        } else {
+            self.find_our_readers();
+        }
+        self.send_deferred();
+        self.release_our_readers();
     }
 
     /// Kills every descendant, and names each.
     pub(crate) fn kill_all(&mut self) {
-        self.walk(Signum::KILL, Walk::Deadline, Noted::No);
+        self.walk(Signum::KILL, Reach::Deadline, Care::NONE);
     }
 
-    /// Notes that a process has got the drain's signal, and with it those whom it passes it on to if it is an init.
-    fn note_told(&mut self, process: &Process, at: Moment, tree: &Tree) {
-        self.told.note(process, at);
-        if passes_on(process, tree) {
-            self.note_reached(process, at, tree);
+    /// Closes our end of the pipes that our readers read, if they are the only children that are left after the command. They
+    /// get their end of file, as those of any other writer that has exited.
+    fn release_our_readers(&mut self) {
+        if self.command.is_some() || self.released_at.is_some() || self.our_readers.is_empty() {
+            return;
+        }
+        let is_other = |&child: &Pid| {
+            !self.our_readers.contains(&child) && Process::read_child(child).is_ok_and(|process| process.state != State::Zombie)
+        };
+        if process::children().is_ok_and(|children| !children.iter().any(is_other)) {
+            let ours = Ends::ours();
+            for (descriptor, pipe) in [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().zip(ours.outputs) {
+                if pipe.is_some() {
+                    fds::replace_by_null(descriptor);
+                }
+            }
+            self.released_at = Some(Instant::now());
         }
     }
 
-    /// Notes that those have got it whom this init has passed it on to.
-    fn note_reached(&mut self, init: &Process, at: Moment, tree: &Tree) {
-        let reached = tree.reached_by_init(init.pid).filter(|reached| !at.is_before(reached));
-        reached.for_each(|reached| self.told.note(reached, at));
-    }
-
-    /// Lets those go on that are stopped, by SIGCONT. It fails only where there is nobody to reach.
-    #[inline(never)]
+    /// Continues stopped recipients by SIGCONT. That fails only if there is nobody to reach.
     pub(crate) fn wake(&mut self, recipient: Recipient) {
         match recipient {
             Recipient::Process(pid) if children::is_stopped(pid) => {
@@ -206,110 +233,84 @@ impl Delivery {
                 let _ = signals::send_to_group(leader, Signum::CONT);
             }
             Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {}
-            Recipient::Tree | Recipient::TreeOutsideOurGroup | Recipient::Untold => {
-                match self.family(Depth::DownToInits) {
-                    Some(family) => {
-                        for process in living(&family).filter(|process| process.state == State::Stopped) {
-                            let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
-                        }
+            // A drain wakes each process as it signals it.
+            Recipient::Unsignalled(_) => {}
+            Recipient::Tree | Recipient::TreeOutsideOurGroup => match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
+                Ok(family) => {
+                    for process in living(&family).filter(|process| process.state == State::Stopped) {
+                        let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
                     }
-                    None if self.main.is_some_and(children::is_stopped) => {
-                        self.without_proc(Signum::CONT, Walk::Forward, Noted::No);
-                    }
-                    None => {}
                 }
-            }
+                Err(_) if self.command.is_some_and(children::is_stopped) => {
+                    self.send_without_look(Signum::CONT, Reach::Everyone, Care::NONE);
+                }
+                Err(_) => {}
+            },
         }
     }
 
-    /// Waits a moment for our plumbing, if there is any.
-    pub(crate) fn await_plumbing(&self) {
-        if !self.older_children.is_empty() {
-            plumbing::await_its_end();
-        }
-    }
-
-    /// Says what is still running, at the highest verbosity.
-    #[inline(never)]
-    pub(crate) fn say_who_is_left(&mut self) {
+    /// Says which processes are still running, at the highest verbosity.
+    pub(crate) fn say_remaining(&mut self) {
         if logging::traces() {
-            for process in self.family(Depth::All).iter().flat_map(|family| living(family)) {
-                logging::say_of(process.pid, &CommandLine::of(process.pid), Fate::LeftBehind);
+            let family = self.look().and_then(|tree| family(&tree, Depth::All)).unwrap_or_default();
+            for process in living(&family) {
+                logging::say_of(process.pid, &process.name, Fate::LeftBehind);
             }
         }
     }
-}
 
-/// Nobody answers a signal by starting a process within this time, from the signal to the new process.
-const FASTER_THAN_ANY_ANSWER: Duration = Duration::from_micros(50);
-
-/// Sends a signal, and tells a moment that parts those who were there from those who came later. What begins while it is sent is
-/// one that the signal was meant for, too; but where we were kept from looking for long, it may just as well be an answer.
-fn at_a_moment<R>(send: impl FnOnce() -> R) -> (R, Moment) {
-    let before = Moment::now();
-    let begin = Instant::now();
-    let result = send();
-    let after = Moment::now();
-    (result, if begin.elapsed() < FASTER_THAN_ANY_ANSWER { after } else { before })
-}
-
-/// How things stand shortly before a signal is sent: afterwards an init that has passed it on may have ended, and others may have
-/// joined the group.
-struct Before {
-    tree: Tree,
-    /// The inits among the recipients.
-    inits: Vec<Pid>,
-}
-
-impl Before {
-    fn now(is_recipient: impl Fn(&Process) -> bool) -> Option<Self> {
-        let tree = Tree::new(process::snapshot()?);
-        let mut inits = Vec::new();
-        for init in tree.processes().iter().filter(|process| is_recipient(process) && passes_on(process, &tree)) {
-            inits.try_reserve(1).ok()?;
-            inits.push(init.pid);
-        }
-        Some(Self { tree, inits })
-    }
-}
-
-/// Is it an init of ours that has somebody to pass a signal on to?
-fn passes_on(process: &Process, tree: &Tree) -> bool {
-    !tree.children(process.pid).is_empty() && process::is_an_init(process.pid)
-}
-
-fn living(family: &[Descendant]) -> impl Iterator<Item = &Process> {
-    family.iter().map(|descendant| &descendant.process).filter(|process| process.state != State::Zombie)
-}
-
-/// Says, at the highest verbosity, who is about to get a signal: afterwards it may have ended, and with it what it was
-/// called.
-#[inline(never)]
-fn say_who_gets(signum: Signum, is_recipient: &impl Fn(&Process) -> bool) {
-    if logging::traces() {
-        let is_there = |process: &&Process| is_recipient(process) && process.state != State::Zombie;
-        for process in process::snapshot().iter().flatten().filter(is_there) {
-            logging::say_of(process.pid, &CommandLine::of(process.pid), Fate::Gets(signum));
+    /// Says, at the highest verbosity, which processes are about to get a signal.
+    fn say_recipients(&mut self, signum: Signum, is_recipient: impl Fn(&Process) -> bool) {
+        if logging::traces()
+            && let Ok(tree) = self.look()
+        {
+            say_each(signum, tree.processes().iter().filter(|process| is_recipient(process)));
         }
     }
 }
 
-/// Tells which members of a group the kernel didn't let us signal, now that it has let us signal one (kill(2) succeeds
-/// with the first). For signals that don't ask to end it is the command's process alone that is looked at, since they
-/// may come by the thousand.
-#[inline(never)]
-fn tell_who_was_left_out(signum: Signum, group: Pid) {
+/// Says, at the highest verbosity, which processes get a signal.
+fn say_each<'a>(signum: Signum, processes: impl IntoIterator<Item = &'a Process>) {
+    for process in processes.into_iter().filter(|process| process.state != State::Zombie) {
+        logging::say_of(process.pid, &process.name, Fate::Gets(signum));
+    }
+}
+
+fn say_outcome(signum: Signum, pid: Pid, result: nix::Result<()>) {
+    match result {
+        // ESRCH: it has ended, and its SIGCHLD is on its way.
+        Ok(()) | Err(Errno::ESRCH) => logging::say(Line::Forwarded(signum)),
+        // EPERM: it runs as another user, and we lack CAP_KILL.
+        Err(errno) => logging::say(Line::NotDelivered { signum, pid, errno }),
+    }
+}
+
+/// Our descendants.
+///
+/// # Errors
+/// ENOMEM.
+fn family(tree: &Tree, depth: Depth) -> nix::Result<Vec<Process>> {
+    tree.descendants(getpid(), |_| false, depth, process::is_nested_init).ok_or(Errno::ENOMEM)
+}
+
+fn living(family: &[Process]) -> impl Iterator<Item = &Process> {
+    family.iter().filter(|process| process.state != State::Zombie)
+}
+
+/// Says which members of a group the kernel did not let us signal, now that it has let us signal one (kill(2) succeeds with the
+/// first). For signals that do not ask to end only the command is checked, since they may come by the thousand.
+fn say_excluded(signum: Signum, group: Pid) {
     if capabilities::may_signal_everybody() {
         return;
     }
-    let tell = |pid| {
+    let check = |pid| {
         if let Err(errno @ Errno::EPERM) = signals::try_process(pid) {
             logging::say(Line::NotDelivered { signum, pid, errno });
         }
     };
-    // The command's process, which leads the group, also where /proc doesn't show it (hidepid).
-    tell(group);
+    // The command leads the group. It is checked also if /proc does not show it (hidepid).
+    check(group);
     if signum.asks_to_end() {
-        process::members_of_group(group).filter(|&pid| pid != group).for_each(tell);
+        process::members_of_group(group).filter(|&pid| pid != group).for_each(check);
     }
 }

@@ -16,14 +16,6 @@ pub(crate) enum Depth {
     All,
 }
 
-/// A descendant of ours.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Descendant {
-    pub(crate) process: Process,
-    /// Where in the list its parent stands; `None` where we are that.
-    pub(crate) parent: Option<usize>,
-}
-
 /// All processes of a moment.
 pub(crate) struct Tree {
     by_parent: Vec<Process>,
@@ -40,11 +32,6 @@ impl Tree {
         &self.by_parent
     }
 
-    /// Was this process there, whatever its parent?
-    pub(crate) fn has(&self, process: &Process) -> bool {
-        self.by_parent.iter().any(|other| (other.pid, other.started) == (process.pid, process.started))
-    }
-
     pub(crate) fn children(&self, parent: Pid) -> &[Process] {
         let begin = self.by_parent.partition_point(|process| process.parent < parent);
         let end = self.by_parent.partition_point(|process| process.parent <= parent);
@@ -58,47 +45,38 @@ impl Tree {
         root: Pid,
         is_stranger: impl Fn(Pid) -> bool,
         depth: Depth,
-        is_an_init: impl Fn(Pid) -> bool,
-    ) -> Option<Vec<Descendant>> {
-        let mut found: Vec<Descendant> = Vec::new();
+        is_an_init: impl Fn(&Process) -> bool,
+    ) -> Option<Vec<Process>> {
+        let mut found: Vec<Process> = Vec::new();
         // No more are found than there are.
         found.try_reserve(self.by_parent.len()).ok()?;
-        let mut parent = (root, None);
-        let mut next = 0;
+        let mut parent: Option<Process> = None;
+        let mut next: usize = 0;
         loop {
-            let (pid, index) = parent;
+            let pid = parent.map_or(root, |parent| parent.pid);
             let children = self.children(pid);
-            let are_left_to_it =
-                depth == Depth::DownToInits && index.is_some() && !children.is_empty() && is_an_init(pid);
-            if !are_left_to_it {
+            let forwards_itself = |parent: Process| depth == Depth::DownToInits && is_an_init(&parent);
+            if children.is_empty() || !parent.is_some_and(forwards_itself) {
                 let ours = children.iter().filter(|child| child.pid != root && !is_stranger(child.pid));
-                // A snapshot that was taken while numbers were given anew could lead in a circle.
+                // A snapshot that was taken while PIDs were reused could lead in a circle.
                 let free = self.by_parent.len().saturating_sub(found.len());
-                found.extend(ours.take(free).map(|&process| Descendant { process, parent: index }));
+                found.extend(ours.take(free));
             }
-            let Some(descendant) = found.get(next) else { return Some(found) };
-            parent = (descendant.process.pid, Some(next));
+            let Some(&process) = found.get(next) else { return Some(found) };
+            parent = Some(process);
             next = next.saturating_add(1);
         }
-    }
-
-    /// Those whom an init signals that forwards as we do, unless told otherwise: its command, and the group that this leads if
-    /// it leads one. Its other children are orphans that it has adopted, or were there before the command.
-    pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
-        let command = Process::oldest(self.children(init).iter()).map(|child| child.pid);
-        self.by_parent.iter().filter(move |process| command == Some(process.pid) || command == Some(process.group))
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::process::State;
 
     /// A process that is alive.
     pub(crate) fn process(pid: i32, parent: i32, session: i32) -> Process {
         let [pid, parent, session] = [pid, parent, session].map(Pid::from_raw);
-        Process { pid, parent, group: session, session, started: 1, state: State::Alive }
+        Process { group: session, session, started: 1, ..Process::for_test(pid, parent) }
     }
 
     fn pids<'a>(found: impl IntoIterator<Item = &'a Process>) -> Vec<i32> {
@@ -108,12 +86,12 @@ pub(crate) mod tests {
     fn find(all: &[Process], strangers: &[i32], depth: Depth, init: i32) -> Vec<i32> {
         let tree = Tree::new(all.to_vec());
         let is_stranger = |pid: Pid| strangers.contains(&pid.as_raw());
-        let found = tree.descendants(Pid::from_raw(1), is_stranger, depth, |pid| pid.as_raw() == init).unwrap();
-        for Descendant { process, parent } in &found {
-            let parent = parent.map_or(Pid::from_raw(1), |index| found[index].process.pid);
-            assert_eq!(process.parent, parent, "{process:?}");
+        let found = tree.descendants(Pid::from_raw(1), is_stranger, depth, |process| process.pid.as_raw() == init).unwrap();
+        for (index, process) in found.iter().enumerate() {
+            let is_before = found[..index].iter().any(|other| other.pid == process.parent);
+            assert!(process.parent.as_raw() == 1 || is_before, "{process:?}");
         }
-        pids(found.iter().map(|descendant| &descendant.process))
+        pids(&found)
     }
 
     /// 1 - 7 - 8 - 9, 1 - 10, and 20 from outside with its child.
@@ -151,18 +129,5 @@ pub(crate) mod tests {
     fn a_circle_has_an_end() {
         let circle = [process(1, 8, 1), process(7, 1, 1), process(8, 7, 1), process(7, 8, 1)];
         assert!(find(&circle, &[], Depth::All, 0).len() <= circle.len());
-    }
-
-    #[test]
-    fn an_init_reaches_its_command_and_the_group_that_this_leads() {
-        let adopted = Process { started: 2, ..process(11, 7, 11) };
-        let job = Process { group: Pid::from_raw(12), ..process(12, 8, 8) };
-        let tree =
-            Tree::new(vec![process(7, 1, 7), process(8, 7, 8), process(9, 8, 8), process(10, 9, 10), adopted, job]);
-        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8, 9]);
-        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(10))), []);
-        // With -c, the command is in the init's own group.
-        let tree = Tree::new(vec![process(7, 1, 7), process(8, 7, 7), process(9, 8, 7), adopted]);
-        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8]);
     }
 }

@@ -16,7 +16,7 @@ use log::{Level, LevelFilter};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::process::CommandLine;
+use crate::process;
 use crate::signal::{Name, Signum};
 use crate::status::ExitStatus;
 use crate::strerror::Strerror;
@@ -61,6 +61,8 @@ pub(crate) enum Line {
     NoSubreaper(Errno),
     NoParentDeathSignal(Errno),
     NoProc,
+    /// The look for descendants failed.
+    NoLook(Errno),
     Hidden,
     Sender { signum: Signum, pid: Pid, uid: u32 },
     FromKernel(Signum),
@@ -88,6 +90,7 @@ impl Line {
             Self::NotDelivered { .. }
             | Self::NoParentDeathSignal(_)
             | Self::NoProc
+            | Self::NoLook(_)
             | Self::Hidden
             | Self::Reaped(_) => Level::Warn,
             Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
@@ -156,6 +159,9 @@ impl fmt::Display for Line {
                 write!(out, "Unable to ask for a signal at the parent's death ({}).", Numbered(errno))
             }
             Self::NoProc => out.write_str("Unable to find descendants: /proc does not show this PID namespace."),
+            Self::NoLook(errno) => {
+                write!(out, "Unable to look for descendants ({}); only the command's group is signalled.", Numbered(errno))
+            }
             Self::Hidden => {
                 out.write_str("Unable to find all descendants: /proc hides other users' processes (hidepid).")
             }
@@ -264,12 +270,12 @@ pub(crate) fn traces() -> bool {
 }
 
 /// Says what happens to a process.
-pub(crate) fn say_of(pid: Pid, command: &CommandLine, fate: Fate) {
+pub(crate) fn say_of(pid: Pid, name: &process::Name, fate: Fate) {
     let text = match fate {
-        Fate::Killed => Text::of(format_args!("{PREFIX}Killing PID {pid} ({command}), which has not ended in time.\n")),
+        Fate::Killed => Text::of(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n")),
         Fate::Gets(_) | Fate::LeftBehind if !traces() => return,
-        Fate::Gets(signum) => Text::of(format_args!("{PREFIX}{} goes to PID {pid} ({command}).\n", Name(signum))),
-        Fate::LeftBehind => Text::of(format_args!("{PREFIX}Still running: PID {pid} ({command}).\n")),
+        Fate::Gets(signum) => Text::of(format_args!("{PREFIX}{} goes to PID {pid} ({name}).\n", Name(signum))),
+        Fate::LeftBehind => Text::of(format_args!("{PREFIX}Still running: PID {pid} ({name}).\n")),
     };
     write_to_stderr([text.bytes()]);
 }

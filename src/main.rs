@@ -18,15 +18,15 @@ mod duration;
 mod environment;
 mod explain;
 mod getopt;
-mod ledger;
 mod logging;
 mod panics;
-mod plumbing;
+mod pipes;
 mod policy;
 mod process;
 mod rewrite;
 mod search;
 mod signal;
+mod signalled;
 mod spawn;
 mod split_string;
 mod status;
@@ -57,7 +57,7 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     let parent = nix::unistd::getppid();
 
     let environment = Environment::new(environment);
-    let (config, command) = match asked(words, &environment) {
+    let (mut config, command) = match asked(words, &environment) {
         Asked::Life(config, command) => (config, command),
         Asked::Done(status) => return status,
     };
@@ -80,7 +80,10 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         panics::survive_without_command(exit);
         return supervisor::pause();
     };
-    let older_children = if config.settings.needs_descendants() { plumbing::older_children() } else { Vec::new() };
+    let older_children = if config.settings.needs_descendants() { supervisor::prepare_for_descendants() } else { Vec::new() };
+    if config.settings.may_outlive_command() && config.settings.place() == Place::OwnSession {
+        config.settings.keeps_terminal = terminal::keep();
+    }
     let (init, place) = (config.settings.called_as, config.settings.place());
     let (hand_over, mut earlier) = match place {
         Place::OwnSession => terminal::give_up(),
@@ -132,6 +135,7 @@ fn asked(words: &[Word], environment: &Environment) -> Asked {
         Ok(Invocation::Pause(options)) => (options, None),
         Ok(Invocation::Explain(question)) => {
             // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
+            process::shows_masks();
             sys::signals::unblock_all();
             return Asked::Done(explain::explain(&question));
         }

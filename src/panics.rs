@@ -63,7 +63,7 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(
         }
         let end = end.filter(|_| !policy.waits_for_the_last()).map(|status| Event::Ended { pid: main, status });
         let earlier = end.into_iter().chain([children_may_have_ended]).collect();
-        delivery.forget_who_is_no_child();
+        delivery.forget_reaped();
         exit(supervisor::supervise(&mut policy, &mut delivery, main, earlier));
     }));
 }

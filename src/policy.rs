@@ -17,12 +17,11 @@
 
 use std::cell::OnceCell;
 use std::mem;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
 use crate::called_as::Place;
-use crate::ledger::Helpers;
 use crate::logging::Line;
 use crate::rewrite::Outcome;
 use crate::signal::Signum;
@@ -37,7 +36,7 @@ mod terms;
 pub(crate) use held::Delays;
 use held::{Held, HeldSignals};
 pub(crate) use settings::Settings;
-pub(crate) use terms::{Action, Clock, Event, Forward, Noted, Recipient, Via};
+pub(crate) use terms::{Action, Care, Clock, Event, Forward, Recipient, Scope, Via};
 
 /// No event leads to more actions than this, unless signals are held.
 pub(crate) const MOST_ACTIONS: usize = 12;
@@ -48,10 +47,14 @@ pub(crate) const MOST_ACTIONS: usize = 12;
 pub(crate) struct State {
     /// How the command has ended.
     ended: Option<ExitStatus>,
-    /// Has the drain begun, and if so, what about helpers?
-    draining: Option<Helpers>,
-    /// When helpers have had their time.
-    helpers_until: Option<Instant>,
+    /// The descendants that the drain signals, once it has begun.
+    draining: Option<Scope>,
+    /// When the drain signals every remaining descendant.
+    fallback_at: Option<Instant>,
+    /// When the next round is, if one is needed.
+    round_at: Option<Instant>,
+    /// When the last round was, or rounds began.
+    last_round: Option<Instant>,
     /// When whatever is left gets SIGKILL.
     kill_at: Option<Instant>,
     /// Has the clock of `--kill-after` been started?
@@ -66,7 +69,9 @@ impl State {
         Self {
             ended: None,
             draining: None,
-            helpers_until: None,
+            fallback_at: None,
+            round_at: None,
+            last_round: None,
             kill_at: None,
             asked_to_end: false,
             kills: 0,
@@ -141,7 +146,8 @@ impl Policy {
 
     /// When to come back with [`Event::Due`], if nothing else happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.state.held.next(), self.state.helpers_until, self.state.kill_at].into_iter().flatten().min()
+        let State { fallback_at, round_at, kill_at, .. } = self.state;
+        [self.state.held.next(), fallback_at, round_at, kill_at].into_iter().flatten().min()
     }
 
     /// Adds to `actions` what is to be done about an event: [`Self::most_actions`] at most, so that there is no need for
@@ -169,14 +175,12 @@ impl Policy {
             Event::Trapped { pid, signum } => {
                 actions.push(Action::Release(pid, signum.and_then(Signum::without_a_tracer)));
             }
-            // Whoever has ended may have left orphans behind, who are nobody's helpers any more.
-            Event::Collected => self.remind(actions),
+            Event::Collected => self.on_reaped(clock),
             // Nobody is left whose end could still come: where that of the command was missed, there is nothing to wait
             // for either.
             Event::Alone => {
                 let status = self.state.ended.unwrap_or(ExitStatus::FAILURE);
                 actions.push(Action::Say(Line::Goodbye(status)));
-                actions.push(Action::AwaitPlumbing);
                 actions.push(self.end(status));
             }
             Event::Due => self.on_time(clock, actions),
@@ -218,6 +222,7 @@ impl Policy {
         if self.lingers() {
             actions.push(Action::Reap(self.main));
             actions.push(Action::Say(Line::Lingering));
+            self.expect_round(clock, Duration::ZERO);
         } else if let Some(limit) = self.settings.drain {
             self.start_drain(clock, limit, actions);
             actions.push(Action::Reap(self.main));
@@ -259,6 +264,9 @@ impl Policy {
     fn on_signal(&mut self, clock: Clock<'_>, signum: Signum, via: Via, actions: &mut Vec<Action>) {
         if signum == Signum::CHLD {
             actions.push(Action::CollectChildren);
+            if self.settings.keeps_terminal && self.state.ended.is_none() {
+                actions.push(Action::ContinueIfSuspended(self.main));
+            }
         } else if let Some(duration) = self.settings.delays.get(signum)
             // When the command has ended there is nothing left to wait for.
             && (self.state.ended.is_none() || self.lingers())
@@ -308,18 +316,19 @@ impl Policy {
             Outcome::Becomes(to) => {
                 // What it has got from the terminal already isn't sent: it would take a second Ctrl-C for another.
                 let has_it = to == signum && via == Via::SharedGroup && signum.comes_from_a_key();
-                if has_it && self.noted(to) == Noted::Yes {
+                let care = self.care(to);
+                if has_it && care.records {
                     actions.push(Action::NoteOurGroup);
                 }
                 if !has_it {
-                    actions.push(Action::Forward(to, recipient, self.noted(to)));
+                    actions.push(Action::Forward(to, recipient, care));
                 } else if recipient == Recipient::Tree {
-                    actions.push(Action::Forward(to, Recipient::TreeOutsideOurGroup, self.noted(to)));
+                    actions.push(Action::Forward(to, Recipient::TreeOutsideOurGroup, care));
                 }
                 // A stopped process acts on nothing but SIGKILL and SIGCONT, so it would never end.
                 let asks_to_end = signum.asks_to_end() || to.asks_to_end();
                 match recipient {
-                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree | Recipient::Untold
+                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree
                         if asks_to_end && !to.stops() =>
                     {
                         actions.push(Action::WakeIfStopped(recipient));
@@ -329,22 +338,23 @@ impl Policy {
                     | Recipient::RestOfGroup(_)
                     | Recipient::Tree
                     | Recipient::TreeOutsideOurGroup
-                    | Recipient::Untold
+                    | Recipient::Unsignalled(_)
                     | Recipient::Nobody => {}
                 }
-                if (signum.shuts_down() || to.shuts_down()) && recipient != Recipient::Untold {
+                if (signum.shuts_down() || to.shuts_down()) && !matches!(recipient, Recipient::Unsignalled(_)) {
                     self.on_shutdown(clock, actions);
                 }
             }
         }
     }
 
-    /// Nobody is to get the drain's signal a second time.
-    fn noted(&self, signum: Signum) -> Noted {
-        if self.settings.drain.is_some() && self.outcome(Signum::TERM) == Outcome::Becomes(signum) {
-            Noted::Yes
-        } else {
-            Noted::No
+    /// How carefully a signal is sent.
+    fn care(&self, signum: Signum) -> Care {
+        let drains = self.settings.drain.is_some();
+        let reaches_others = drains || self.lingers() || self.settings.forward == Forward::Tree;
+        Care {
+            records: drains && self.outcome(Signum::TERM) == Outcome::Becomes(signum),
+            spares_readers: reaches_others && signum.asks_to_end(),
         }
     }
 }

@@ -7,11 +7,13 @@
 use std::time::Instant;
 use std::vec;
 
+use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::delivery::Delivery;
 use crate::logging::{self, Line};
 use crate::panics;
+use crate::process;
 use crate::policy::{self, Action, Event, Policy, Recipient, Via};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
@@ -33,10 +35,16 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
         for action in actions.drain(..) {
             match action {
                 Action::Say(line) => logging::say(line),
-                Action::Forward(signum, recipient, noted) => delivery.forward(signum, recipient, noted),
-                Action::NoteOurGroup => delivery.note_our_group(),
+                Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
+                Action::NoteOurGroup => delivery.record_our_group(),
                 Action::WakeIfStopped(recipient) => delivery.wake(recipient),
-                Action::Remind(signum, helpers) => delivery.remind(signum, helpers),
+                Action::ContinueIfSuspended(command) => {
+                    if children::stop_of(command) == Some(Signum::TSTP) {
+                        // It fails only if nobody is left.
+                        let _ = signals::send_to_group(command, Signum::CONT);
+                    }
+                }
+                Action::Round(drain) => delivery.round(drain),
                 Action::KillAll => delivery.kill_all(),
                 Action::CollectChildren => events.collect(policy),
                 Action::Reap(pid) => {
@@ -47,12 +55,14 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                 }
                 Action::Release(pid, signum) => children::release(pid, signum),
                 Action::StopOurselves => signals::stop_ourselves(),
-                Action::AwaitPlumbing => delivery.await_plumbing(),
                 Action::Exit(status) => {
-                    delivery.say_who_is_left();
+                    delivery.say_remaining();
                     return status;
                 }
             }
+        }
+        if delivery.has_deferred() {
+            policy.expect_rounds(&Instant::now);
         }
     }
 }
@@ -95,6 +105,16 @@ pub(crate) fn adopt_orphans() {
     {
         logging::say(Line::NoSubreaper(errno));
     }
+}
+
+/// Makes other inits of ours recognise us, and returns the children from before our exec, among which may be a reader of what we
+/// print. Says it if /proc does not show them.
+pub(crate) fn prepare_for_descendants() -> Vec<Pid> {
+    parent::take_our_name();
+    process::children().unwrap_or_else(|errno| {
+        logging::say(if errno == Errno::ENOENT { Line::NoProc } else { Line::NoLook(errno) });
+        Vec::new()
+    })
 }
 
 /// So many children are collected before a signal gets its turn: whoever makes processes faster than they can be reaped
@@ -143,7 +163,7 @@ impl Events {
                 Some(
                     Recipient::Tree
                     | Recipient::TreeOutsideOurGroup
-                    | Recipient::Untold
+                    | Recipient::Unsignalled(_)
                     | Recipient::Group(_)
                     | Recipient::Process(_),
                 ) => false,
@@ -177,8 +197,7 @@ impl Events {
                 }
                 Err(nothing) => {
                     self.collected = None;
-                    let alone = nothing == Nothing::Left || policy.waits_for_the_last() && !delivery.is_anybody_left();
-                    return if alone { Event::Alone } else { Event::Collected };
+                    return if nothing == Nothing::Left { Event::Alone } else { Event::Collected };
                 }
             }
         }
@@ -247,13 +266,12 @@ mod tests {
     use std::fs::File;
 
     use nix::errno::Errno;
-    use nix::unistd::{dup, dup2_stderr, getpgrp, getpid};
+    use nix::unistd::{dup, dup2_stderr};
 
     use super::*;
     use crate::logging::Verbosity;
     use crate::policy::tests::policy;
     use crate::policy::{Forward, MOST_ACTIONS};
-    use crate::process;
     use crate::sys::{allocations, capabilities};
 
     #[test]
@@ -281,7 +299,6 @@ mod tests {
                 actions.clear();
             }
             lines.iter().copied().for_each(logging::say);
-            assert!(process::members_of_group(getpgrp()).any(|pid| pid == getpid()));
             capabilities::may_signal_everybody();
         });
         dup2_stderr(stderr).expect("dup2");

@@ -10,6 +10,8 @@
 
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
+use nix::unistd::setsid;
+
 use crate::called_as::CalledAs;
 use crate::logging::{self, Line};
 use crate::policy::{Event, Via};
@@ -52,6 +54,20 @@ impl HandOver {
             logging::say_without_logger(Line::Received(signum));
             logging::say_without_logger(Line::HandOffIgnored(signum));
         }
+    }
+}
+
+/// Makes us the leader of our terminal's session, if we are not yet and can be. Returns whether we are. Then the end of the
+/// command ends no session, and nobody gets a SIGHUP for it.
+pub(crate) fn keep() -> bool {
+    let stdin_is_terminal = tty::is_terminal(libc::STDIN_FILENO);
+    match (tty::we_lead_our_session(), tty::we_have_one()) {
+        (true, true) => true,
+        // The session's leader above us has it.
+        (false, true) => false,
+        (true, false) => stdin_is_terminal && tty::take(libc::STDIN_FILENO).is_ok(),
+        // It fails for the leader of a process group (setsid(2)).
+        (false, false) => stdin_is_terminal && setsid().is_ok() && tty::take(libc::STDIN_FILENO).is_ok(),
     }
 }
 

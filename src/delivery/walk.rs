@@ -1,136 +1,183 @@
-//! How are all descendants signalled?
+//! Signals descendants one by one, until no new one appears.
 //!
-//! They are looked up in /proc and signalled one by one, each through a pidfd so that it is no other process by then, and again
-//! until no new one turns up.
+//! Each is signalled through a pidfd, so that it is no other process by then. A child of ours keeps its PID until we reap it.
 
 use nix::errno::Errno;
-use nix::unistd::{getpgid, getpgrp};
+use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
-use super::{Delivery, at_a_moment};
-use crate::descendants::{Depth, Tree};
-use crate::ledger::{Helpers, Ledger};
+use super::{Delivery, family, living};
+use crate::descendants::Depth;
 use crate::logging::{self, Fate, Line};
-use crate::policy::Noted;
-use crate::process::{self, CommandLine, Moment, Process, State};
+use crate::policy::{Care, Scope};
+use crate::process::{self, Process, State, list_with_capacity};
 use crate::signal::Signum;
+use crate::signalled::Signalled;
 use crate::sys::signals::{self, Target};
 
-/// Passes over the descendants that are made at most, each of which finds a new one: whoever forks without end can't keep
-/// us here for ever.
+/// The most passes over the descendants. A program that forks without end must not keep us here for ever.
 const MOST_PASSES: usize = 32;
 
-/// Why all descendants are gone through.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Walk {
-    /// A signal is forwarded to everybody.
-    Forward,
-    /// The same, but those in our own process group have got it from the kernel.
-    ForwardOutsideOurGroup,
-    /// The drain's signal goes to those who haven't got it.
-    Drain(Helpers),
-    /// Time has run out.
+/// The descendants that a walk signals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// All, except for those below another init of ours, which forwards the signal itself.
+    Everyone,
+    /// The same without the members of our own process group, which have the signal from the kernel.
+    OutsideOurGroup,
+    /// The members of this process group.
+    Group(Pid),
+    /// Those that have not received the drain's signal.
+    Drain(Scope),
+    /// All, since time has run out.
     Deadline,
 }
 
-impl Walk {
-    fn depth(self) -> Depth {
+impl Reach {
+    fn includes(self, process: &Process) -> bool {
         match self {
-            Self::Forward | Self::ForwardOutsideOurGroup | Self::Drain(_) => Depth::DownToInits,
-            Self::Deadline => Depth::All,
+            Self::Everyone | Self::Deadline | Self::Drain(Scope::Everyone) => true,
+            Self::OutsideOurGroup => process.group != getpgrp(),
+            Self::Group(group) => process.group == group,
+            Self::Drain(Scope::Roots) => process.parent == getpid(),
         }
     }
 
-    fn helpers(self) -> Helpers {
-        match self {
-            Self::Forward | Self::ForwardOutsideOurGroup => Helpers::Spared,
-            Self::Drain(helpers) => helpers,
-            Self::Deadline => Helpers::Due,
-        }
+    fn is_drain(self) -> bool {
+        matches!(self, Self::Drain(_))
     }
 }
 
 impl Delivery {
-    /// Signals descendants, until no new one turns up.
-    pub(super) fn walk(&mut self, signum: Signum, walk: Walk, noted: Noted) {
-        let mut done = Ledger::default();
-        for _ in 0..MOST_PASSES {
-            let Some(all) = process::snapshot() else { return self.without_proc(signum, walk, noted) };
-            self.told.forget_who_is_gone(&all);
-            let tree = Tree::new(all);
-            // There is no memory for them.
-            let Some(family) = self.family_in(&tree, walk.depth()) else {
-                return self.without_proc(signum, walk, noted);
+    /// Signals the descendants within reach, until no new one appears.
+    pub(super) fn walk(&mut self, signum: Signum, reach: Reach, care: Care) {
+        let mut done = Signalled::default();
+        for pass in 0..MOST_PASSES {
+            let due = match self.due(signum, reach, care, &done) {
+                Ok(due) => due,
+                // What an earlier pass has sent must not be sent again.
+                Err(_) if pass > 0 => return,
+                Err(_) => return self.send_without_look(signum, reach, care),
             };
-            let mut due = match walk {
-                Walk::Forward | Walk::ForwardOutsideOurGroup | Walk::Deadline => done.due(&family, walk.helpers()),
-                Walk::Drain(helpers) => self.told.due(&family, helpers),
-            };
-            if walk == Walk::ForwardOutsideOurGroup {
-                due.retain(|process| process.group != getpgrp());
-            }
             if due.is_empty() {
                 return;
             }
             for process in due {
-                let at = self.signal(&process, signum, walk);
-                done.note(&process, at);
-                if noted == Noted::Yes {
-                    self.note_told(&process, at, &tree);
+                self.signal(&process, signum, reach);
+                done.insert(&process);
+                if care.records {
+                    self.signalled.insert(&process);
                 }
             }
         }
     }
 
-    /// Signals one of them, and tells when.
-    fn signal(&mut self, process: &Process, signum: Signum, walk: Walk) -> Moment {
-        // What it was called is gone when it is killed.
-        let command = (walk == Walk::Deadline || logging::traces()).then(|| CommandLine::of(process.pid));
-        let target = target_of(process);
-        let (sent, at) = at_a_moment(|| {
-            let target = target?;
-            target.send(signum)?;
-            match walk {
-                Walk::Drain(_) if process.state == State::Stopped => target.send(Signum::CONT),
-                Walk::Drain(_) | Walk::Forward | Walk::ForwardOutsideOurGroup | Walk::Deadline => Ok(()),
+    /// The processes to signal in one pass. Those that have to wait are put aside.
+    fn due(&mut self, signum: Signum, reach: Reach, care: Care, done: &Signalled) -> nix::Result<Vec<Process>> {
+        let mut tree = None;
+        let family = match reach {
+            Reach::Drain(Scope::Roots) => self.new_roots()?,
+            Reach::Deadline => family(tree.insert(self.look()?), Depth::All)?,
+            Reach::Everyone | Reach::OutsideOurGroup | Reach::Group(_) | Reach::Drain(Scope::Everyone) => {
+                family(tree.insert(self.look()?), Depth::DownToInits)?
             }
-        });
-        // A killed one is found again until it has ended, and one that can't be killed until we give it up.
-        let is_news = walk != Walk::Deadline || !self.killed.has(process);
-        if walk == Walk::Deadline {
-            self.killed.note(process, at);
+        };
+        let mut due = list_with_capacity(family.len())?;
+        for process in living(&family).filter(|process| reach.includes(process)) {
+            let has_it = if reach.is_drain() { self.has_drain_signal(process) } else { done.contains(process) };
+            if has_it {
+                // A stopped process acts on nothing until it is continued.
+                if reach.is_drain() && process.state == State::Stopped {
+                    let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
+                }
+            } else if reach != Reach::Deadline && done.contains_pid(process.parent) {
+                // Its parent may have started it in answer to the signal, so it is left to its parent until that exits. A drain
+                // finds it then.
+                if !care.records {
+                    self.deferred.add_newborn(process, signum);
+                }
+            } else {
+                due.push(*process);
+            }
         }
-        match (sent, command) {
-            // ESRCH: it has ended meanwhile.
-            (Err(Errno::ESRCH), _) | (Ok(()), None) => {}
-            (Err(_) | Ok(()), _) if !is_news => {}
-            (Err(errno), _) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
-            (Ok(()), Some(command)) if walk == Walk::Deadline => logging::say_of(process.pid, &command, Fate::Killed),
-            (Ok(()), Some(command)) => logging::say_of(process.pid, &command, Fate::Gets(signum)),
+        if care.spares_readers {
+            self.put_readers_aside(&mut due, signum, care, tree);
         }
-        at
+        Ok(due)
     }
 
-    /// The nearest thing to all descendants that can be reached where /proc doesn't show them.
-    pub(super) fn without_proc(&mut self, signum: Signum, walk: Walk, noted: Noted) {
-        let is_told = self.is_told_without_proc && matches!(walk, Walk::Drain(_));
-        self.is_told_without_proc |= noted == Noted::Yes;
-        // The number of the group is its own as long as its leader isn't reaped.
-        if let Some(main) = self.main.filter(|_| !is_told) {
-            // It fails only where there is nobody to reach.
-            let _ = if getpgid(Some(main)) == Ok(main) {
-                signals::send_to_group(main, signum)
-            } else {
-                signals::send_to_process(main, signum)
-            };
+    /// Children of ours that no earlier round has seen. Each is read once.
+    fn new_roots(&mut self) -> nix::Result<Vec<Process>> {
+        let children = process::children();
+        let children = self.account_for(children)?;
+        let mut roots = list_with_capacity(children.len())?;
+        for child in children {
+            if !self.seen_roots.contains_pid(child) {
+                let process = Process::read_child(child);
+                roots.push(self.account_for(process)?);
+            }
+        }
+        for root in &roots {
+            self.say_hidden(std::slice::from_ref(root));
+            self.seen_roots.insert(root);
+        }
+        Ok(roots)
+    }
+
+    /// Whether a process has received the drain's signal, or will receive it as a pipe reader.
+    fn has_drain_signal(&self, process: &Process) -> bool {
+        self.signalled.contains(process) || self.signalled_group == Some(process.group)
+    }
+
+    /// Signals one process, and names it if it is killed or at the highest verbosity.
+    fn signal(&mut self, process: &Process, signum: Signum, reach: Reach) {
+        let sent = target_of(process).and_then(|target| {
+            target.send(signum)?;
+            if reach.is_drain() && process.state == State::Stopped { target.send(Signum::CONT) } else { Ok(()) }
+        });
+        let is_deadline = reach == Reach::Deadline;
+        // A killed process is found again until it has ended, and one that cannot be killed until it is given up.
+        let is_news = !is_deadline || !self.killed.contains(process);
+        if is_deadline {
+            self.killed.insert(process);
+        }
+        match sent {
+            // ESRCH: it has ended meanwhile.
+            Err(Errno::ESRCH) => {}
+            _ if !is_news => {}
+            Err(errno) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
+            Ok(()) if is_deadline => logging::say_of(process.pid, &process.name, Fate::Killed),
+            Ok(()) => logging::say_of(process.pid, &process.name, Fate::Gets(signum)),
+        }
+    }
+
+    /// The fallback if descendants cannot be found: signals the command's process group.
+    pub(super) fn send_without_look(&mut self, signum: Signum, reach: Reach, care: Care) {
+        // Nobody gets the drain's signal twice. Later rounds look again.
+        if reach.is_drain() && (self.signalled_group.is_some() || !self.signalled.is_empty()) {
+            return;
+        }
+        // The PID is the command's until it is reaped, and so is the number of its group.
+        let Some(command) = self.command else { return };
+        // It fails only if there is nobody to reach.
+        if getpgid(Some(command)) == Ok(command) {
+            let _ = signals::send_to_group(command, signum);
+            if care.records {
+                self.signalled_group = Some(command);
+            }
+        } else {
+            let _ = signals::send_to_process(command, signum);
         }
     }
 }
 
 /// A process, and no other that has its PID by now.
+///
+/// # Errors
+/// ESRCH if it has ended.
 pub(super) fn target_of(process: &Process) -> nix::Result<Target> {
+    if process.parent == getpid() {
+        return Ok(Target::Pid(process.pid));
+    }
     let target = Target::open(process.pid)?;
-    // Of a hidden one we know that it is our child still.
-    let is_it =
-        process.state == State::Hidden || Process::read(process.pid).is_some_and(|now| now.started == process.started);
-    if is_it { Ok(target) } else { Err(Errno::ESRCH) }
+    if process.is_still_there() { Ok(target) } else { Err(Errno::ESRCH) }
 }

@@ -10,8 +10,8 @@ use nix::unistd::{Gid, Pid, getegid, getgroups, getpid};
 
 use super::facts::Facts;
 use super::inits::command_line;
-use crate::descendants::{Depth, Descendant, Tree};
-use crate::plumbing;
+use crate::descendants::{Depth, Tree};
+use crate::pipes::{self, Ends};
 use crate::process::{self, Process, State};
 use crate::sys::capabilities;
 use crate::value::Switch;
@@ -139,8 +139,8 @@ impl Evidence {
     }
 
     /// The descendants of an init, as far down as it forwards signals itself.
-    pub(crate) fn family(&self, tree: &Tree, init: Pid) -> Vec<Descendant> {
-        let is_an_init = |pid| self.facts(pid).is_some_and(Facts::counts_as_ours);
+    pub(crate) fn family(&self, tree: &Tree, init: Pid) -> Vec<Process> {
+        let is_an_init = |process: &Process| self.facts(process.pid).is_some_and(Facts::counts_as_ours);
         tree.descendants(init, |pid| self.is_plumbing(pid), Depth::DownToInits, is_an_init).unwrap_or_default()
     }
 
@@ -182,7 +182,8 @@ impl Evidence {
         let Some(main) = self.main_of(self.init).and_then(|main| self.facts(main)) else { return Vec::new() };
         let is_older = |child: &&Process| child.is_older_than(&main.process);
         let older = self.tree.children(self.init).iter().filter(is_older).map(|child| child.pid);
-        older.filter(|&child| needs_descendants && plumbing::is_of(self.init, child)).collect()
+        let Ok(Ends { outputs, .. }) = Ends::read(self.init) else { return Vec::new() };
+        older.filter(|&child| needs_descendants && pipes::may_read(child, outputs)).collect()
     }
 }
 
@@ -191,7 +192,7 @@ const MOST_LOOKS: usize = 10;
 
 /// All processes, the init with its descendants, and these with whoever else is of concern.
 fn concerned(init: Pid) -> Option<(Vec<Process>, BTreeSet<Pid>, BTreeSet<Pid>)> {
-    let mut all = process::snapshot()?;
+    let mut all = process::snapshot().ok()?;
     all.retain(|process| process.pid != getpid());
     let group = all.iter().find(|process| process.pid == init)?.group;
     let tree = Tree::new(all.clone());

@@ -11,6 +11,7 @@ use crate::policy::Forward;
 use crate::process::{self, Process, State};
 use crate::signal::Signum;
 use crate::sys::arguments::Word;
+use crate::sys::procfs;
 use crate::value::Switch;
 
 /// A process, and what is known of it.
@@ -37,14 +38,14 @@ impl Facts {
         let facts = Self {
             process,
             handling: Handling::read(pid),
-            rules: may_be_an_init.then(|| Rules::of(pid)),
-            counts_as_ours: may_be_an_init && process::is_an_init(pid),
-            may_have_reaped: process::may_have_reaped(pid),
+            rules: may_be_an_init.then(|| Rules::of(&process)),
+            counts_as_ours: may_be_an_init && process::is_nested_init(&process),
+            may_have_reaped: may_have_reaped(pid),
             in_orphaned_group: is_orphaned(process.group, tree),
             command: command_line(pid).unwrap_or_else(|| name(pid)),
         };
         // What was read is of this process only if it is still there.
-        Process::read(pid).is_some_and(|now| now.started == process.started).then_some(facts)
+        process.is_still_there().then_some(facts)
     }
 
     /// What it does with a signal.
@@ -133,6 +134,8 @@ impl Facts {
     /// Does it put its command where this child is: at the head of a session, or of a group?
     pub(super) fn starts_as(&self, child: &Process) -> bool {
         match (self.ours().map(|ours| ours.config.settings.place()), self.known()) {
+            // With a terminal that the init keeps it leads a group only.
+            (Some(Place::OwnSession), _) if self.outlives_its_command() => child.group == child.pid,
             (Some(Place::OwnSession), _) => child.session == child.pid,
             (Some(Place::OwnGroup), _) | (None, Some(_)) => child.group == child.pid,
             (Some(Place::OurGroup), _) | (None, None) => true,
@@ -145,6 +148,19 @@ impl Facts {
             Some(Rules::Unreadable(_) | Rules::Ours(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => None,
         }
     }
+}
+
+/// Whether a process may have reaped a child. The children that it has reaped leave their page faults behind; a program that ran
+/// in the process before may have reaped some.
+fn may_have_reaped(pid: Pid) -> bool {
+    let mut buffer = [0; 1024];
+    let mut faults = || {
+        let text = procfs::read_of(pid, "stat", &mut buffer).ok()?;
+        let end = text.iter().rposition(|&byte| byte == b')')?;
+        // The field cminflt, the 11th, where the state is the third.
+        str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().nth(9)?.parse::<u64>().ok()
+    };
+    faults().is_none_or(|faults| faults > 0)
 }
 
 /// Is this group an orphaned one, as far as we see (setpgid(2))?

@@ -14,7 +14,7 @@ use crate::cli::{self, Invocation, UsageError};
 use crate::config::Config;
 use crate::environment::Environment;
 use crate::policy::Forward;
-use crate::process;
+use crate::process::{self, Process};
 use crate::signal::Signum;
 use crate::sys::arguments::Word;
 use crate::sys::procfs::{self, Path};
@@ -115,8 +115,9 @@ const SHELLS: [&[u8]; 8] = [b"sh", b"bash", b"dash", b"ash", b"ksh", b"mksh", b"
 
 impl Rules {
     /// Finds out.
-    pub(crate) fn of(pid: Pid) -> Self {
-        if process::is_an_init(pid) {
+    pub(crate) fn of(process: &Process) -> Self {
+        let pid = process.pid;
+        if process::is_nested_init(process) {
             return Self::of_ours(pid);
         }
         let name = program(pid);
@@ -174,13 +175,16 @@ fn is_of_the_original(entry: &Word) -> bool {
     entry.starts_with(b"DUMB_INIT_SETSID=") || entry.starts_with(b"DUMB_INIT_DEBUG=1")
 }
 
+/// Text that no file of the original contains, nor that of any other init.
+const VARIABLE: &[u8] = b"DUMB_INIT_DRAIN";
+
 /// Which edition it is, by what its file has in it.
 fn edition(pid: Pid) -> Edition {
     let Some(exe) = Path::of(pid, "exe") else { return Edition::Unknown };
     if procfs::file_behind(&exe).is_some_and(|file| Some(file) == procfs::our_file()) {
         return Edition::Ours;
     }
-    match process::has_our_options(&exe) {
+    match procfs::contains(&exe, VARIABLE) {
         Some(true) => Edition::Ours,
         Some(false) => Edition::Original,
         None => Edition::Unknown,

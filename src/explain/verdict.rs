@@ -157,7 +157,7 @@ impl Verdict {
 
 fn family_of(tree: &Tree, pid: Pid) -> Vec<Pid> {
     let family = tree.descendants(pid, |_| false, Depth::All, |_| false).unwrap_or_default();
-    family.iter().map(|descendant| descendant.process.pid).collect()
+    family.iter().map(|descendant| descendant.pid).collect()
 }
 
 /// Does the init wait for all of these? Or else for its command, which is an init that does, or is all that there is.

@@ -23,19 +23,27 @@ pub(crate) struct Settings {
     pub(crate) kill_after: Limit,
     pub(crate) delays: Delays,
     pub(crate) exit_map: ExitMap,
+    /// Whether we stay the leader of our terminal's session. If the command led it, the kernel would send SIGHUP to the processes
+    /// that a drain waits for as soon as the command exits (setsid(2), NOTES).
+    pub(crate) keeps_terminal: bool,
 }
 
 impl Settings {
     /// Where the command's process is put.
     pub(crate) fn place(&self) -> Place {
-        self.called_as.place(self.forward)
+        match self.called_as.place(self.forward) {
+            Place::OwnSession if self.keeps_terminal => Place::OwnGroup,
+            place => place,
+        }
+    }
+
+    /// Whether the init may stay after the end of the command.
+    pub(crate) fn may_outlive_command(&self) -> bool {
+        self.drain.is_some() || self.linger == Switch::On
     }
 
     /// Does any of it reach beyond the command's process and its group?
     pub(crate) fn needs_descendants(&self) -> bool {
-        self.drain.is_some()
-            || self.linger == Switch::On
-            || self.forward == Forward::Tree
-            || self.kill_after != Limit::Never
+        self.may_outlive_command() || self.forward == Forward::Tree || self.kill_after != Limit::Never
     }
 }

@@ -1,12 +1,9 @@
-//! When does everybody have to be gone?
-//!
-//! `--drain` and `--kill-after`: who is asked to end and when, and what becomes of those who don't.
+//! The shutdown: `--drain`, `--kill-after`, and the rounds in which remaining processes are looked for.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Action, Clock, Policy, Recipient, Via};
+use super::{Action, Clock, Policy, Recipient, Scope, Via};
 use crate::duration::Limit;
-use crate::ledger::Helpers;
 use crate::rewrite::Outcome;
 use crate::signal::Signum;
 
@@ -15,29 +12,67 @@ use crate::signal::Signum;
 pub(super) const KILL_AGAIN: u8 = 20;
 pub(super) const KILL_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// Helpers may take half of the time until the deadline, but no longer than this, until they are asked to end, too.
-const PATIENCE_WITH_HELPERS: Duration = Duration::from_secs(30);
+/// After half of the time until the deadline, but at the latest after this time, a drain signals every remaining descendant.
+const PATIENCE_WITH_PARENTS: Duration = Duration::from_secs(30);
+
+/// The time between two rounds, so that their cost does not grow with the number of deaths.
+pub(super) const ROUND_GAP: Duration = Duration::from_millis(25);
+/// The same for rounds over all descendants, which cost more.
+pub(super) const FULL_ROUND_GAP: Duration = Duration::from_millis(250);
+/// A parent that is no child of ours exits without a SIGCHLD for us, so a round comes at the latest after this time.
+pub(super) const POLL: Duration = Duration::from_millis(500);
 
 impl Policy {
-    /// Asks everybody to end who hasn't been asked yet.
+    /// Signals the roots: descendants whose parent we are.
     pub(super) fn start_drain(&mut self, clock: Clock<'_>, limit: Limit, actions: &mut Vec<Action>) {
         if self.state.draining.is_some() {
             return;
         }
-        self.state.draining = Some(Helpers::Spared);
+        self.state.draining = Some(Scope::Roots);
         self.state.kills = 0;
         if self.outcome(Signum::TERM) != Outcome::Dropped {
-            self.state.helpers_until = clock().checked_add(PATIENCE_WITH_HELPERS);
+            self.state.fallback_at = clock().checked_add(PATIENCE_WITH_PARENTS);
         }
         self.kill_at(clock, limit);
-        self.forward(clock, Signum::TERM, Via::Direct, Recipient::Untold, actions);
+        self.forward(clock, Signum::TERM, Via::Direct, Recipient::Unsignalled(Scope::Roots), actions);
+        self.expect_round(clock, POLL);
     }
 
-    /// Asks those who have turned up since the drain began.
-    pub(super) fn remind(&self, actions: &mut Vec<Action>) {
-        if let (Some(helpers), Outcome::Becomes(to)) = (self.state.draining, self.outcome(Signum::TERM)) {
-            actions.push(Action::Remind(to, helpers));
+    /// Schedules a round after `delay`, unless one is due before.
+    pub(super) fn expect_round(&mut self, clock: Clock<'_>, delay: Duration) {
+        let now = clock();
+        let at = now.checked_add(delay);
+        self.state.round_at = [self.state.round_at, at].into_iter().flatten().min();
+        self.state.last_round = self.state.last_round.or(Some(now));
+    }
+
+    /// Schedules rounds, because a signal waits for the end of a process.
+    pub(crate) fn expect_rounds(&mut self, clock: Clock<'_>) {
+        if self.state.round_at.is_none() {
+            self.expect_round(clock, POLL);
         }
+    }
+
+    /// Children have been reaped, so that others may have become our children, or a pipe may have lost its last writer.
+    pub(super) fn on_reaped(&mut self, clock: Clock<'_>) {
+        let Some(last) = self.state.last_round.filter(|_| self.state.round_at.is_some()) else { return };
+        let gap = if self.state.draining == Some(Scope::Everyone) { FULL_ROUND_GAP } else { ROUND_GAP };
+        let elapsed = clock().saturating_duration_since(last);
+        self.expect_round(clock, gap.saturating_sub(elapsed).max(Duration::from_millis(1)));
+    }
+
+    fn round(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
+        self.state.last_round = Some(clock());
+        // Without a drain the next one is scheduled if it is needed.
+        self.state.round_at = None;
+        let drain = match (self.state.draining, self.outcome(Signum::TERM)) {
+            (Some(scope), Outcome::Becomes(to)) => Some((to, scope)),
+            (Some(_), Outcome::Dropped) | (None, _) => None,
+        };
+        if self.state.draining.is_some() || self.state.ended.is_some() {
+            self.expect_round(clock, POLL);
+        }
+        actions.push(Action::Round(drain));
     }
 
     /// Sets the deadline, unless it is earlier already.
@@ -48,25 +83,30 @@ impl Policy {
             Limit::After(duration) => clock().checked_add(duration),
         };
         self.state.kill_at = [self.state.kill_at, at].into_iter().flatten().min();
-        // Nobody is to be killed who wasn't asked before.
-        if let (Some(until), Some(kill_at)) = (self.state.helpers_until, self.state.kill_at) {
+        // Every process has received the signal before it is killed.
+        if let (Some(fallback_at), Some(kill_at)) = (self.state.fallback_at, self.state.kill_at) {
             let now = clock();
             let half = kill_at.saturating_duration_since(now).checked_div(2).unwrap_or_default();
-            self.state.helpers_until = now.checked_add(half).map(|half| half.min(until));
+            self.state.fallback_at = now.checked_add(half).map(|half| half.min(fallback_at));
         }
     }
 
     pub(super) fn on_time(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
         self.let_go(clock, actions);
         let now = clock();
-        if self.state.helpers_until.is_some_and(|until| until <= now) {
-            self.state.helpers_until = None;
-            self.state.draining = Some(Helpers::Due);
-            self.remind(actions);
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if is_due(self.state.fallback_at) {
+            self.state.fallback_at = None;
+            self.state.draining = Some(Scope::Everyone);
+            self.round(clock, actions);
+        } else if is_due(self.state.round_at) {
+            self.round(clock, actions);
         }
         if self.state.kill_at.is_none_or(|at| at > now) {
             return;
         }
+        // Everybody has had the signal by now.
+        (self.state.round_at, self.state.fallback_at) = (None, None);
         if self.state.kills < KILL_AGAIN {
             self.state.kills = self.state.kills.saturating_add(1);
             self.state.kill_at = now.checked_add(KILL_AGAIN_AFTER);

@@ -6,7 +6,6 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
-use crate::ledger::Helpers;
 use crate::logging::Line;
 use crate::process::Process;
 use crate::signal::Signum;
@@ -60,7 +59,7 @@ pub(crate) enum Event {
     Ended { pid: Pid, status: ExitStatus },
     /// A child that we trace unasked is stopped, about to act on this signal.
     Trapped { pid: Pid, signum: Option<Signum> },
-    /// There is nothing more to be told of any child for now.
+    /// All children that have ended are reaped.
     Collected,
     /// No descendant is left.
     Alone,
@@ -83,14 +82,17 @@ pub(crate) enum Action {
     /// Say this.
     Say(Line),
     /// Forward this signal, and say so.
-    Forward(Signum, Recipient, Noted),
+    Forward(Signum, Recipient, Care),
     /// Note that those in our own process group have got the drain's signal from the kernel.
     NoteOurGroup,
     /// Let the recipient go on, by a SIGCONT, if the command's process is stopped; where the recipient is no process or
     /// group, each of those that are.
     WakeIfStopped(Recipient),
-    /// Send the drain's signal to those who haven't got it, without a word, and let those of them go on that are stopped.
-    Remind(Signum, Helpers),
+    /// Continue the command's group if SIGTSTP has stopped the command: nobody else would. In a session of its own it would not have
+    /// stopped (setpgid(2), orphaned process groups).
+    ContinueIfSuspended(Pid),
+    /// Look again: send the drain's signal, if there is one, to processes that have not received it, and deferred signals.
+    Round(Option<(Signum, Scope)>),
     /// Kill every descendant, and name each.
     KillAll,
     /// Come back with an event for each child of which there is something to tell, one after the other.
@@ -101,8 +103,6 @@ pub(crate) enum Action {
     Release(Pid, Option<Signum>),
     /// Stop until SIGCONT.
     StopOurselves,
-    /// Wait a moment for those of our children that are only our plumbing, if there are any.
-    AwaitPlumbing,
     /// End the program, reporting this.
     Exit(ExitStatus),
 }
@@ -120,8 +120,8 @@ pub(crate) enum Recipient {
     Tree,
     /// Every descendant but those in our own process group, who have got it from the kernel as we have.
     TreeOutsideOurGroup,
-    /// Every descendant that hasn't got the drain's signal yet.
-    Untold,
+    /// The descendants in this scope that have not received the drain's signal.
+    Unsignalled(Scope),
     /// It was one process, and that has ended.
     Nobody,
 }
@@ -132,15 +132,28 @@ impl Recipient {
         match self {
             Self::Process(pid) => process.pid == pid,
             Self::Group(leader) | Self::RestOfGroup(leader) => process.group == leader,
-            Self::Tree | Self::TreeOutsideOurGroup | Self::Untold | Self::Nobody => false,
+            Self::Tree | Self::TreeOutsideOurGroup | Self::Unsignalled(_) | Self::Nobody => false,
         }
     }
 }
 
-/// Is it noted who gets a signal?
+/// The descendants that a drain signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Noted {
-    /// It is the one that a drain sends, and nobody is to get it twice.
-    Yes,
-    No,
+pub(crate) enum Scope {
+    /// Our children. All others are their parents' business until those exit.
+    Roots,
+    Everyone,
+}
+
+/// How carefully a signal is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Care {
+    /// Whether its recipients are recorded, since a drain sends the same signal and nobody is to get it twice.
+    pub(crate) records: bool,
+    /// Whether a pipe reader gets it only after its writers have exited.
+    pub(crate) spares_readers: bool,
+}
+
+impl Care {
+    pub(crate) const NONE: Self = Self { records: false, spares_readers: false };
 }

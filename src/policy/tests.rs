@@ -31,6 +31,7 @@ fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
         kill_after: Limit::Never,
         delays: Delays::new(&[]),
         exit_map: ExitMap::default(),
+        keeps_terminal: false,
     }
 }
 
@@ -130,10 +131,11 @@ fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
     ] {
         let mut actions = decide(&mut policy(forward, &["15:2"]), Event::Ended { pid: MAIN, status });
         actions.retain(|action| *action != Action::WakeIfStopped(Recipient::Tree));
+        let care = Care { records: false, spares_readers: forward == Forward::Tree };
         let expected = [
             Action::Say(Line::ChildEnded { pid: MAIN, status }),
             Action::Say(Line::Translating { from: Signum::TERM, to: Some(Signum::INT) }),
-            Action::Forward(Signum::INT, rest, Noted::No),
+            Action::Forward(Signum::INT, rest, care),
             Action::Reap(MAIN),
             Action::Say(Line::Goodbye(status)),
             Action::Exit(status),

@@ -119,6 +119,15 @@ pub(crate) fn is_stopped(pid: Pid) -> bool {
     }
 }
 
+/// The signal by which a child is stopped. `None` if it is not, or is no child of ours any more.
+pub(crate) fn stop_of(pid: Pid) -> Option<Signum> {
+    let options = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
+    let info = wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), options).ok()?;
+    // SAFETY: waitid(2) fills in the status.
+    let status = unsafe { info.si_status() };
+    if info.si_code == libc::CLD_STOPPED { Signum::new(status) } else { None }
+}
+
 /// Removes a child that has ended. Its PID is free from here on.
 pub(crate) fn reap(pid: Pid) {
     // It fails where looking has reaped it already.

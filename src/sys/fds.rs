@@ -123,11 +123,15 @@ fn close_one_by_one() {
     }
 }
 
-/// Closes stdin, stdout and stderr, at the end: nothing can be said from here on.
-pub(crate) fn close_standard_ones() {
-    for fd in [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO] {
-        // SAFETY: nothing holds them as its own; a later write fails, which changes nothing.
-        unsafe { libc::close(fd) };
+/// Replaces a standard descriptor by /dev/null, so that the other side of its pipe sees its end. Without /dev/null it is closed.
+pub(crate) fn replace_by_null(descriptor: RawFd) {
+    let is_replaced = open(c"/dev/null").is_ok_and(|null| {
+        // SAFETY: both are numbers of open descriptors of ours; nothing holds the replaced one as its own.
+        unsafe { libc::dup2(null.as_raw_fd(), descriptor) >= 0 }
+    });
+    if !is_replaced {
+        // SAFETY: nothing holds it as its own; a later write fails, which changes nothing.
+        unsafe { libc::close(descriptor) };
     }
 }
 

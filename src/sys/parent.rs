@@ -1,11 +1,22 @@
 //! What are we to those above and below us (prctl(2))?
 
+use std::ffi::CStr;
+
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::signals;
+use crate::process::OUR_NAME;
 use crate::signal::Signum;
+
+/// Makes our name the one by which an init of ours is recognised, also in a `#!` line or under an emulator, where the kernel
+/// names us after the script or the emulator. A refusal changes nothing else.
+pub(crate) fn take_our_name() {
+    let mut name = [0; 16];
+    name.iter_mut().zip(OUR_NAME.bytes()).for_each(|(to, from)| *to = from);
+    let _ = CStr::from_bytes_until_nul(&name).map(prctl::set_name);
+}
 
 /// Makes orphaned descendants our children, as they are PID 1's.
 ///

@@ -1,14 +1,13 @@
-//! How is /proc read?
-//!
-//! Without memory from the heap, since there may be none when PID 1 has to know.
+//! Reads /proc. Needs no heap memory except for lists.
 
 use std::ffi::{CStr, c_int};
 use std::fs::File;
 use std::io::{self, Read, Write as _};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd};
 
 use nix::errno::Errno;
+use nix::sys::stat::{Mode, lstat};
 use nix::unistd::{Pid, getpid};
 
 /// Room for some sixty entries of /proc at a time.
@@ -33,26 +32,25 @@ impl Path {
     }
 }
 
-/// Reads as much of `/proc/PID/NAME` as there is room for. `None` where the process is gone, or hides it.
-pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    read(Path::of(pid, name)?.as_c_str(), buffer)
+/// Reads as much of `/proc/PID/NAME` as there is room for.
+///
+/// # Errors
+/// open(2), read(2): ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
+pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str(), 0)?;
+    let count = fill(&mut file, buffer)?;
+    buffer.get(..count).ok_or(Errno::EIO)
 }
 
-/// Reads as much of a file as there is room for.
-pub(crate) fn read<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
-    let count = fill(&mut open(path)?, buffer)?;
-    buffer.get(..count)
-}
-
-fn open(path: &CStr) -> Option<File> {
+fn open(path: &CStr, flags: c_int) -> nix::Result<File> {
     // SAFETY: the path is a C string; without O_CREAT there is no further argument.
-    let fd = Errno::result(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) }).ok()?;
+    let fd = Errno::result(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | flags) })?;
     // SAFETY: open(2) has just returned it; nothing else knows it.
-    Some(unsafe { File::from_raw_fd(fd) })
+    Ok(unsafe { File::from_raw_fd(fd) })
 }
 
 /// Reads until the buffer is full, or the file is at its end.
-fn fill(file: &mut File, buffer: &mut [u8]) -> Option<usize> {
+fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     let mut filled: usize = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
         match file.read(free) {
@@ -60,35 +58,48 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> Option<usize> {
             Ok(count) => filled = filled.saturating_add(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // ESRCH: it has ended while it was read.
-            Err(_) => return None,
+            Err(error) => return Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
         }
     }
-    Some(filled)
+    Ok(filled)
 }
 
-/// Reads all of a file, which may be long. `None` also where there is no memory for it.
-pub(crate) fn read_whole(path: &CStr) -> Option<Vec<u8>> {
-    let mut file = open(path)?;
-    let mut whole = Vec::new();
-    let mut buffer = [0; 1024];
+/// The PIDs of our children, zombies included, from the list that the kernel keeps of them (proc_tid_children(5)). It may lack
+/// some if children end meanwhile.
+///
+/// # Errors
+/// ENOENT if the kernel has no such list (CONFIG_PROC_CHILDREN); open(2), read(2); ENOMEM.
+pub(crate) fn children() -> nix::Result<Vec<Pid>> {
+    let mut file = open(c"/proc/thread-self/children", 0)?;
+    let mut children = Vec::new();
+    let mut buffer = [0; 4096];
+    // The beginning of a number whose rest is read next.
+    let mut number: Option<i32> = None;
     loop {
         let count = fill(&mut file, &mut buffer)?;
-        whole.try_reserve(count).ok()?;
-        whole.extend_from_slice(buffer.get(..count)?);
+        for &byte in buffer.get(..count).unwrap_or_default() {
+            if byte.is_ascii_digit() {
+                let digit = i32::from(byte.wrapping_sub(b'0'));
+                number = Some(number.unwrap_or(0).saturating_mul(10).saturating_add(digit));
+            } else if let Some(pid) = number.take() {
+                children.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                children.push(Pid::from_raw(pid));
+            }
+        }
         if count < buffer.len() {
-            return Some(whole);
+            return Ok(children);
         }
     }
 }
 
 /// Has a file this text in it, which is a short one? `None` where it can't be read.
 pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
-    let mut file = open(path.as_c_str())?;
+    let mut file = open(path.as_c_str(), 0).ok()?;
     let mut buffer = [0; 4096];
     // So much is kept of what was read before, since the text may begin there.
     let kept = text.len().saturating_sub(1);
     loop {
-        let count = fill(&mut file, buffer.get_mut(kept..)?)?;
+        let count = fill(&mut file, buffer.get_mut(kept..)?).ok()?;
         let end = kept.saturating_add(count);
         if buffer.get(..end)?.windows(text.len()).any(|part| part == text) {
             return Some(true);
@@ -100,15 +111,27 @@ pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
     }
 }
 
-/// Where a link leads, as far as there is room for it.
-pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+/// The text of a link, as far as there is room for it. The link is not followed.
+///
+/// # Errors
+/// readlink(2).
+pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     read_link(path.as_c_str(), buffer)
 }
 
-fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     // SAFETY: the path is a C string; writes as many bytes into the buffer as it has room for.
-    let length = unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
-    buffer.get(..usize::try_from(length).ok()?)
+    let length = Errno::result(unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })?;
+    buffer.get(..usize::try_from(length).unwrap_or(0)).ok_or(Errno::EIO)
+}
+
+/// Whether a descriptor was opened for writing, as the mode of its link in /proc/PID/fd says. The link is not followed.
+///
+/// # Errors
+/// lstat(2).
+pub(crate) fn is_writable(link: &Path) -> nix::Result<bool> {
+    let mode = lstat(link.as_c_str())?.st_mode;
+    Ok(Mode::from_bits_truncate(mode).contains(Mode::S_IWUSR))
 }
 
 /// A file, whatever leads to it: its device and its number there.
@@ -125,12 +148,6 @@ pub(crate) fn file_behind(path: &Path) -> Option<FileId> {
     stat(path.as_c_str()).map(|stat| FileId(stat.st_dev, stat.st_ino))
 }
 
-/// The same, if it is a pipe, be it with a name or without (fifo(7), pipe(7)).
-pub(crate) fn pipe_behind(path: &Path) -> Option<FileId> {
-    let stat = stat(path.as_c_str()).filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFIFO)?;
-    Some(FileId(stat.st_dev, stat.st_ino))
-}
-
 fn stat(path: &CStr) -> Option<libc::stat> {
     let mut stat = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the path is a C string; writes a stat.
@@ -139,59 +156,56 @@ fn stat(path: &CStr) -> Option<libc::stat> {
     Some(unsafe { stat.assume_init() })
 }
 
-/// The PIDs that /proc shows. `None` where there is no /proc, or that of another PID namespace: its numbers are others'.
-pub(crate) fn pids() -> Option<impl Iterator<Item = Pid>> {
+/// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor is enough to list
+/// processes and to read them.
+///
+/// # Errors
+/// ENOENT if there is no /proc, or that of another PID namespace, whose numbers mean other processes; open(2), getdents64(2),
+/// ENOMEM.
+pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
     let mut target = [0; 32];
-    let number = read_link(c"/proc/self", &mut target)?;
-    let is_ours = str::from_utf8(number).ok()?.parse() == Ok(getpid().as_raw());
-    if is_ours { Pids::open() } else { None }
-}
-
-struct Pids {
-    directory: OwnedFd,
-    buffer: [u8; BUFFER_BYTES],
-    filled: usize,
-    at: usize,
-}
-
-impl Pids {
-    fn open() -> Option<Self> {
-        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        // SAFETY: the path is a C string; without O_CREAT there is no further argument.
-        let fd = Errno::result(unsafe { libc::open(c"/proc".as_ptr(), flags) }).ok()?;
-        // SAFETY: open(2) has just returned it; nothing else knows it.
-        let directory = unsafe { OwnedFd::from_raw_fd(fd) };
-        Some(Self { directory, buffer: [0; BUFFER_BYTES], filled: 0, at: 0 })
+    let ours = read_link(c"/proc/self", &mut target)?;
+    if parse(ours) != Some(getpid().as_raw()) {
+        return Err(Errno::ENOENT);
     }
+    numbers_in(c"/proc", Pid::from_raw)
+}
 
-    /// Reads further entries. False at the end.
-    fn fill(&mut self) -> bool {
-        let fd: c_int = self.directory.as_raw_fd();
+/// The numbers of a process's open descriptors.
+///
+/// # Errors
+/// As [`read_of`].
+pub(crate) fn descriptors(pid: Pid) -> nix::Result<Vec<c_int>> {
+    numbers_in(Path::of(pid, "fd").ok_or(Errno::ENAMETOOLONG)?.as_c_str(), |number| number)
+}
+
+fn parse(number: &[u8]) -> Option<i32> {
+    str::from_utf8(number).ok()?.parse().ok()
+}
+
+/// The entries of a directory whose names are numbers (getdents64(2)).
+fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
+    let directory = open(path, libc::O_DIRECTORY)?;
+    let fd: c_int = directory.as_raw_fd();
+    let mut buffer = [0u8; BUFFER_BYTES];
+    let mut numbers = Vec::new();
+    loop {
         // SAFETY: writes as many bytes into the buffer as it has room for.
-        let count = unsafe { libc::syscall(libc::SYS_getdents64, fd, self.buffer.as_mut_ptr(), BUFFER_BYTES) };
-        self.filled = usize::try_from(count).unwrap_or(0);
-        self.at = 0;
-        self.filled > 0
-    }
-}
-
-impl Iterator for Pids {
-    type Item = Pid;
-
-    fn next(&mut self) -> Option<Pid> {
-        loop {
-            if self.at >= self.filled && !self.fill() {
-                return None;
+        let count = Errno::result(unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES) });
+        let mut entries = match count {
+            Ok(0) => return Ok(numbers),
+            Ok(count) => buffer.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default(),
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+        };
+        while let Some(length) = entries.get(LENGTH_AT..).and_then(|rest| rest.first_chunk().copied()).map(u16::from_ne_bytes) {
+            let name = entries.get(NAME_AT..).and_then(|rest| rest.split(|&byte| byte == 0).next());
+            if let Some(number) = name.and_then(parse) {
+                numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+                numbers.push(make(number));
             }
-            let entry = self.buffer.get(self.at..self.filled)?;
-            let length = entry.get(LENGTH_AT..)?.first_chunk().copied().map(u16::from_ne_bytes)?;
-            let name = entry.get(NAME_AT..)?.split(|&byte| byte == 0).next()?;
-            let pid = str::from_utf8(name).ok().and_then(|name| name.parse().ok());
             // An entry without a length would be read for ever.
-            self.at = self.at.saturating_add(usize::from(length).max(NAME_AT));
-            if let Some(pid) = pid {
-                return Some(Pid::from_raw(pid));
-            }
+            entries = entries.get(usize::from(length).max(NAME_AT)..).unwrap_or_default();
         }
     }
 }
@@ -201,22 +215,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_process_is_seen_once() {
-        let seen: Vec<Pid> = pids().into_iter().flatten().collect();
-        let once: std::collections::HashSet<&Pid> = seen.iter().collect();
-        assert_eq!(seen.len(), once.len());
+    fn each_process_is_listed_once() {
+        let listed = pids().unwrap();
+        let once: std::collections::HashSet<&Pid> = listed.iter().collect();
+        assert_eq!(listed.len(), once.len());
         assert!(once.contains(&Pid::from_raw(1)) && once.contains(&getpid()));
     }
 
     #[test]
-    fn a_file_is_read_as_far_as_there_is_room() {
+    fn our_children_are_listed() {
+        let mut children_of_ours: Vec<_> =
+            (0..2).map(|_| std::process::Command::new("sleep").arg("60").spawn().unwrap()).collect();
+        let listed = children().unwrap();
+        for child in &mut children_of_ours {
+            assert!(listed.contains(&Pid::from_raw(child.id().cast_signed())));
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_is_searched_and_a_link_read() {
         let mut buffer = [0; 8];
-        assert_eq!(read(c"/proc/version", &mut buffer), Some(&b"Linux ve"[..]));
+        assert_eq!(read_of(getpid(), "comm", &mut buffer).unwrap().len(), 8);
         let text = b"a text that only this file has in it, in this place";
         let ours = Path::of(getpid(), "exe").unwrap();
         assert_eq!(contains(&ours, text), Some(true));
         assert_eq!(contains(&ours, &text.map(|byte| byte ^ 0x5a)), Some(false));
         assert_eq!(contains(&Path::of(getpid(), "no such file").unwrap(), text), None);
-        assert_eq!(read(c"/proc/no such file", &mut buffer), None);
+        assert_eq!(read_of(getpid(), "no such file", &mut buffer), Err(Errno::ENOENT));
+    }
+
+    #[test]
+    fn the_ends_of_a_pipe_are_told_apart() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let end = |fd: c_int| is_writable(&Path::of(getpid(), &format!("fd/{fd}")).unwrap());
+        assert_eq!((end(reader.as_raw_fd()), end(writer.as_raw_fd())), (Ok(false), Ok(true)));
     }
 }

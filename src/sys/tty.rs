@@ -1,9 +1,13 @@
 //! How is a controlling terminal given up and taken (`tty_ioctl(4)`)?
 
+use std::io;
 use std::os::fd::RawFd;
 
 use nix::errno::Errno;
+use nix::sys::termios::tcgetsid;
 use nix::unistd::{getpgrp, getpid, getsid};
+
+use super::fds;
 
 mod raw {
     nix::ioctl_none_bad!(give_up, libc::TIOCNOTTY);
@@ -43,6 +47,11 @@ pub(crate) fn take_foreground(fd: RawFd) -> nix::Result<()> {
 /// Does this process lead its session?
 pub(crate) fn we_lead_our_session() -> bool {
     getsid(None) == Ok(getpid())
+}
+
+/// Whether our session has a controlling terminal (tty(4)).
+pub(crate) fn we_have_one() -> bool {
+    fds::open(c"/dev/tty").is_ok() || tcgetsid(io::stdin()).is_ok_and(|session| getsid(None) == Ok(session))
 }
 
 /// How many columns a terminal has. `None` where it is no terminal, or doesn't tell (`tty_ioctl(4)`).

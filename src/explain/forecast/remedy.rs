@@ -49,6 +49,7 @@ impl Remedy {
             kill_after: Limit::Never,
             delays: Delays::new(&[]),
             exit_map: ExitMap::default(),
+            keeps_terminal: false,
         }
     }
 }

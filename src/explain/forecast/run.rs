@@ -9,11 +9,11 @@ use super::super::facts::Facts;
 use super::super::inits::Rules;
 use super::{Arrival, Conduct, Deadline, End, Forecast, Message, Passed, Position, Rest, Scenario, To, When};
 use crate::descendants::Depth;
-use crate::ledger::{Helpers, Ledger};
 use crate::logging::Line;
-use crate::policy::{Action, Event, Noted, Policy, Recipient, Settings, Via};
-use crate::process::{Moment, Process, State};
+use crate::policy::{Action, Care, Event, Policy, Recipient, Scope, Settings, Via};
+use crate::process::{Process, State};
 use crate::signal::Signum;
+use crate::signalled::Signalled;
 use crate::status::ExitStatus;
 
 /// No process has this PID.
@@ -63,7 +63,7 @@ impl Run<'_, '_> {
         if held.is_some() {
             policy.decide(&|| forwarded_at, Event::Due, &mut actions);
         }
-        let mut told = Ledger::default();
+        let mut told = Signalled::default();
         let sent = self.act(&actions, message.asks_to_end, &mut told);
         let conduct = match sent.signum {
             Some(signum) => Conduct::Forwards(signum),
@@ -85,7 +85,7 @@ impl Run<'_, '_> {
     }
 
     /// What follows when the command has ended, if it does by the signal.
-    fn at_the_end(&mut self, policy: &mut Policy, ended: Event, end: End, kills: Deadline, told: &mut Ledger) -> End {
+    fn at_the_end(&mut self, policy: &mut Policy, ended: Event, end: End, kills: Deadline, told: &mut Signalled) -> End {
         let now = self.scenario.now;
         let before = policy.kills_at();
         let mut actions = Vec::new();
@@ -119,16 +119,17 @@ impl Run<'_, '_> {
     fn is_anybody_left(&self) -> bool {
         let family = self.scenario.tree.descendants(self.to.init, |_| false, Depth::All, |_| false).unwrap_or_default();
         let stays = |process: &Process| process.state != State::Zombie && !self.forecast.gone.contains(&process.pid);
-        family.iter().any(|descendant| stays(&descendant.process))
+        family.iter().any(stays)
     }
 
     /// A drain goes on to whoever is left behind by those that end meanwhile.
-    fn remind(&mut self, policy: &mut Policy, now: Instant, told: &mut Ledger) {
+    fn remind(&mut self, policy: &mut Policy, now: Instant, told: &mut Signalled) {
         let at_first = self.to.when;
         self.to.when = When::AfterMain;
         for _ in 0..MOST_REMINDERS {
             let mut actions = Vec::new();
-            policy.decide(&|| now, Event::Collected, &mut actions);
+            let later = policy.deadline().unwrap_or(now).max(now);
+            policy.decide(&|| later, Event::Due, &mut actions);
             let before = self.forecast.arrivals.len();
             self.act(&actions, true, told);
             if self.forecast.arrivals.len() == before {
@@ -139,7 +140,7 @@ impl Run<'_, '_> {
     }
 
     /// Notes what these actions send.
-    fn act(&mut self, actions: &[Action], asks_to_end: bool, told: &mut Ledger) -> Sent {
+    fn act(&mut self, actions: &[Action], asks_to_end: bool, told: &mut Signalled) -> Sent {
         // Who is stopped acts on what it gets only if it goes on, which comes right after it.
         for action in actions {
             if let Action::WakeIfStopped(recipient) = action {
@@ -148,49 +149,39 @@ impl Run<'_, '_> {
         }
         let mut sent = Sent { signum: None, end: End::Never };
         for action in actions {
-            let (signum, recipient, noted) = match *action {
-                Action::Forward(signum, recipient, noted) => (signum, recipient, noted),
-                Action::Remind(signum, _) => {
-                    let recipients = self.recipients(Recipient::Untold, told);
-                    self.wake_those(&recipients);
-                    (signum, Recipient::Untold, Noted::Yes)
+            let (signum, recipient, care) = match *action {
+                Action::Forward(signum, recipient, care) => (signum, recipient, care),
+                Action::Round(Some((signum, scope))) => {
+                    (signum, Recipient::Unsignalled(scope), Care { records: true, spares_readers: true })
                 }
                 Action::Say(_)
                 | Action::NoteOurGroup
+                | Action::ContinueIfSuspended(_)
                 | Action::WakeIfStopped(_)
                 | Action::StopOurselves
                 | Action::KillAll
                 | Action::CollectChildren
                 | Action::Reap(_)
                 | Action::Release(..)
-                | Action::AwaitPlumbing
+                | Action::Round(None)
                 | Action::Exit(_) => continue,
             };
             let message = Message { signum, asks_to_end: asks_to_end || signum.shuts_down() };
             let recipients = self.recipients(recipient, told);
+            if let Recipient::Unsignalled(_) = recipient {
+                self.wake_those(&recipients);
+            }
             self.forecast.walks |= recipient == Recipient::Tree;
             sent.signum = Some(signum);
             sent.end = sent.end.max(self.send(message, &recipients));
-            if noted == Noted::Yes {
-                for process in &recipients {
-                    self.note(process, told);
-                }
+            if care.records {
+                recipients.iter().for_each(|process| told.insert(process));
             }
         }
         sent
     }
 
-    /// Notes who has got the drain's signal as the running init does.
-    fn note(&self, process: &Process, told: &mut Ledger) {
-        // Nobody begins later.
-        let at_last = Moment { ticks: u64::MAX, youngest: None };
-        told.note(process, at_last);
-        if self.scenario.evidence.facts(process.pid).is_some_and(Facts::counts_as_ours) {
-            self.scenario.tree.reached_by_init(process.pid).for_each(|reached| told.note(reached, at_last));
-        }
-    }
-
-    fn recipients(&self, recipient: Recipient, told: &Ledger) -> Vec<Process> {
+    fn recipients(&self, recipient: Recipient, told: &Signalled) -> Vec<Process> {
         let evidence = self.scenario.evidence;
         let adopted = (self.to.when == When::AfterMain)
             .then(|| aftermath::without(self.scenario.tree, &self.forecast.gone, |pid| evidence.adopts(pid)));
@@ -202,12 +193,16 @@ impl Run<'_, '_> {
             }
             // A last word, which may come before those have ended that leave others behind.
             Recipient::Tree | Recipient::TreeOutsideOurGroup => {
-                let mut all =
-                    Ledger::default().due(&evidence.family(self.scenario.tree, self.to.init), Helpers::Spared);
+                let mut all = living(evidence.family(self.scenario.tree, self.to.init));
                 all.retain(|process| self.to.when == When::AtOnce || !self.forecast.gone.contains(&process.pid));
                 all
             }
-            Recipient::Untold => told.due(&family(), Helpers::Spared),
+            Recipient::Unsignalled(scope) => {
+                let mut all = living(family());
+                let is_root = |process: &Process| process.parent == self.to.init || scope == Scope::Everyone;
+                all.retain(|process| is_root(process) && !told.contains(process));
+                all
+            }
         }
     }
 
@@ -217,13 +212,13 @@ impl Run<'_, '_> {
         let is_stopped = |pid: Pid| evidence.facts(pid).is_some_and(Facts::is_stopped);
         let all = match recipient {
             Recipient::Process(_) | Recipient::Group(_) if !self.main.is_some_and(is_stopped) => Vec::new(),
-            Recipient::Untold => self.recipients(Recipient::Tree, &Ledger::default()),
+            Recipient::Unsignalled(_) => Vec::new(),
             Recipient::Process(_)
             | Recipient::Group(_)
             | Recipient::RestOfGroup(_)
             | Recipient::Tree
             | Recipient::TreeOutsideOurGroup
-            | Recipient::Nobody => self.recipients(recipient, &Ledger::default()),
+            | Recipient::Nobody => self.recipients(recipient, &Signalled::default()),
         };
         self.wake_those(&all);
     }
@@ -246,7 +241,7 @@ impl Run<'_, '_> {
 
     /// Sends a signal by one call of kill(2), as other inits do.
     pub(super) fn send_directly(&mut self, message: Message, recipient: Recipient) -> End {
-        let recipients = self.recipients(recipient, &Ledger::default());
+        let recipients = self.recipients(recipient, &Signalled::default());
         self.send(message, &recipients)
     }
 
@@ -291,4 +286,8 @@ impl Run<'_, '_> {
         }
         end
     }
+}
+
+fn living(family: Vec<Process>) -> Vec<Process> {
+    family.into_iter().filter(|process| process.state != State::Zombie).collect()
 }

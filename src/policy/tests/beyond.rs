@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::duration::{Delay, Limit};
-use crate::policy::shutdown::{KILL_AGAIN, KILL_AGAIN_AFTER};
+use crate::policy::shutdown::{FULL_ROUND_GAP, KILL_AGAIN, KILL_AGAIN_AFTER, POLL, ROUND_GAP};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -37,35 +37,52 @@ fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
         assert_eq!(forwarded(&actions), [(Signum::TERM, recipient(forward))]);
         assert_eq!(policy.deadline(), None);
         let actions = decide_at(&mut policy, start, ended(MAIN));
-        assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Untold)]);
+        assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Unsignalled(Scope::Roots))]);
         assert!(actions.contains(&Action::Reap(MAIN)));
-        assert_eq!(policy.deadline(), Some(start + SECOND / 2));
+        assert_eq!(policy.state.fallback_at, Some(start + SECOND / 2));
         // A signal that comes now goes to everybody who is left.
         assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), [(Signum::HUP, Recipient::Tree)]);
         decide_at(&mut policy, start, ended(OTHER));
-        let reminder = [Action::Remind(Signum::TERM, Helpers::Spared)];
-        assert_eq!(decide_at(&mut policy, start, Event::Collected), reminder);
+        assert_eq!(decide_at(&mut policy, start, Event::Collected), []);
+        let due = policy.deadline().expect("a round");
+        assert_eq!(due, start + ROUND_GAP);
+        let round = [Action::Round(Some((Signum::TERM, Scope::Roots)))];
+        assert_eq!(decide_at(&mut policy, due, Event::Due), round);
         assert_eq!(exit(&decide_at(&mut policy, start, Event::Alone)), Some(143));
     }
 }
 
-#[test]
-fn what_a_drain_leaves_is_killed_again_and_again_and_then_given_up() {
-    let start = Instant::now();
-    let mut policy = Policy::new(draining(Limit::After(SECOND)), MAIN);
-    decide_at(&mut policy, start, ended(MAIN));
-    decide_at(&mut policy, start + SECOND / 2, Event::Due);
-    for round in 0..KILL_AGAIN {
-        let due = policy.deadline().expect("a deadline");
-        assert_eq!(due, start + SECOND + KILL_AGAIN_AFTER * u32::from(round));
-        assert_eq!(decide_at(&mut policy, due, Event::Due), [Action::KillAll]);
+/// Lets everything happen that is due until `end`, and returns the actions with their times.
+fn until(policy: &mut Policy, end: Instant) -> Vec<(Instant, Action)> {
+    let mut all = Vec::new();
+    while let Some(due) = policy.deadline().filter(|&due| due <= end) {
+        all.extend(decide_at(policy, due, Event::Due).into_iter().map(|action| (due, action)));
     }
-    let due = policy.deadline().expect("a deadline");
-    assert_eq!(exit(&decide_at(&mut policy, due, Event::Due)), Some(143));
+    all
+}
+
+fn rounds(actions: &[(Instant, Action)], scope: Scope) -> Vec<Instant> {
+    let is_round = |action: &Action| *action == Action::Round(Some((Signum::TERM, scope)));
+    actions.iter().filter(|(_, action)| is_round(action)).map(|(at, _)| *at).collect()
 }
 
 #[test]
-fn helpers_have_half_of_the_time_or_half_a_minute_and_then_there_is_no_deadline_but_the_last() {
+fn a_drain_kills_the_rest_repeatedly_and_then_gives_up() {
+    let start = Instant::now();
+    let mut policy = Policy::new(draining(Limit::After(SECOND)), MAIN);
+    decide_at(&mut policy, start, ended(MAIN));
+    let actions = until(&mut policy, start + SECOND * 60);
+    let kills: Vec<Instant> =
+        actions.iter().filter(|(_, action)| *action == Action::KillAll).map(|(at, _)| *at).collect();
+    let expected: Vec<Instant> =
+        (0..KILL_AGAIN).map(|round| start + SECOND + KILL_AGAIN_AFTER * u32::from(round)).collect();
+    assert_eq!(kills, expected);
+    let last = actions.last().expect("actions");
+    assert_eq!((last.0, exit(&[last.1])), (expected[expected.len() - 1] + KILL_AGAIN_AFTER, Some(143)));
+}
+
+#[test]
+fn roots_have_half_of_the_time_or_30_s_alone() {
     let start = Instant::now();
     for (limit, patience) in [
         (Limit::After(SECOND), SECOND / 2),
@@ -74,15 +91,34 @@ fn helpers_have_half_of_the_time_or_half_a_minute_and_then_there_is_no_deadline_
         (Limit::After(Duration::MAX), SECOND * 30),
     ] {
         let mut policy = Policy::new(draining(limit), MAIN);
-        // Nobody is reminded of what hasn't begun.
+        // No rounds before the drain.
         assert_eq!(decide_at(&mut policy, start, Event::Collected), []);
+        assert_eq!(policy.deadline(), None);
         decide_at(&mut policy, start, ended(MAIN));
-        assert_eq!(policy.deadline(), Some(start + patience));
-        let reminder = [Action::Remind(Signum::TERM, Helpers::Due)];
-        assert_eq!(decide_at(&mut policy, start + patience, Event::Due), reminder);
-        assert_eq!(decide_at(&mut policy, start + patience, Event::Collected), reminder);
-        let end = if let Limit::After(duration) = limit { start.checked_add(duration) } else { None };
-        assert_eq!(policy.deadline(), end);
+        let actions = until(&mut policy, start + patience + POLL);
+        assert_eq!(rounds(&actions, Scope::Everyone).first(), Some(&(start + patience)), "{limit:?}");
+        let roots = rounds(&actions, Scope::Roots);
+        assert!(roots.iter().all(|at| *at < start + patience), "{limit:?}");
+        // A parent that is no child of ours exits unnoticed.
+        assert!(roots.windows(2).all(|pair| pair[1] - pair[0] <= POLL), "{limit:?}");
+    }
+}
+
+#[test]
+fn rounds_are_bounded_in_rate_however_many_children_end() {
+    let start = Instant::now();
+    let mut policy = Policy::new(draining(Limit::After(SECOND * 10)), MAIN);
+    decide_at(&mut policy, start, ended(MAIN));
+    let mut actions = Vec::new();
+    for millisecond in 0..7000 {
+        let now = start + Duration::from_millis(millisecond);
+        actions.extend(until(&mut policy, now));
+        decide_at(&mut policy, now, ended(OTHER));
+        assert_eq!(decide_at(&mut policy, now, Event::Collected), []);
+    }
+    for (scope, gap) in [(Scope::Roots, ROUND_GAP), (Scope::Everyone, FULL_ROUND_GAP)] {
+        let rounds = rounds(&actions, scope);
+        assert!(rounds.len() > 5 && rounds.windows(2).all(|pair| pair[1] - pair[0] >= gap), "{rounds:?}");
     }
 }
 
@@ -91,33 +127,34 @@ fn the_drains_signal_is_rewritten_as_any_other() {
     for (rewrite, to) in [("15:3", Some(Signum::QUIT)), ("15:0", None)] {
         let settings = Settings { drain: Some(Limit::Never), ..settings(Forward::Group, &[rewrite]) };
         let mut policy = Policy::new(settings, MAIN);
-        let expected: Vec<(Signum, Recipient)> = to.map(|to| (to, Recipient::Untold)).into_iter().collect();
+        let expected: Vec<(Signum, Recipient)> = to.map(|to| (to, Recipient::Unsignalled(Scope::Roots))).into_iter().collect();
         assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
-        let reminder: Vec<Action> = to.map(|to| Action::Remind(to, Helpers::Spared)).into_iter().collect();
-        assert_eq!(decide(&mut policy, Event::Collected), reminder);
-        assert_eq!(policy.deadline().is_some(), to.is_some());
+        let due = policy.deadline().expect("a round");
+        let round = [Action::Round(to.map(|to| (to, Scope::Roots)))];
+        assert_eq!(decide_at(&mut policy, due, Event::Due), round);
+        assert_eq!(policy.state.fallback_at.is_some(), to.is_some());
     }
 }
 
 #[test]
-fn it_is_noted_who_gets_what_a_drain_sends_and_nothing_else() {
+fn only_the_recipients_of_the_drains_signal_are_recorded() {
     for (drain, rewrite, signum, expected) in [
-        (true, "1:1", Signum::TERM, Noted::Yes),
-        (true, "1:1", Signum::INT, Noted::No),
-        (false, "1:1", Signum::TERM, Noted::No),
-        (true, "15:3", Signum::TERM, Noted::Yes),
-        (true, "15:3", Signum::QUIT, Noted::Yes),
-        (true, "2:15", Signum::INT, Noted::Yes),
-        (true, "15:0", Signum::INT, Noted::No),
+        (true, "1:1", Signum::TERM, true),
+        (true, "1:1", Signum::INT, false),
+        (false, "1:1", Signum::TERM, false),
+        (true, "15:3", Signum::TERM, true),
+        (true, "15:3", Signum::QUIT, true),
+        (true, "2:15", Signum::INT, true),
+        (true, "15:0", Signum::INT, false),
     ] {
         let drain = drain.then_some(Limit::Never);
         let mut policy = Policy::new(Settings { drain, ..settings(Forward::Group, &[rewrite]) }, MAIN);
         let actions = decide(&mut policy, direct(signum));
-        let noted = actions.iter().find_map(|action| match action {
-            Action::Forward(_, _, noted) => Some(*noted),
+        let records = actions.iter().find_map(|action| match action {
+            Action::Forward(_, _, care) => Some(care.records),
             _ => None,
         });
-        assert_eq!(noted, Some(expected), "{drain:?} {rewrite} {signum}");
+        assert_eq!(records, Some(expected), "{drain:?} {rewrite} {signum}");
     }
 }
 
@@ -131,7 +168,7 @@ fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
     assert_eq!(forwarded(&actions), []);
     assert!(actions.contains(&Action::Reap(MAIN)));
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
-    assert_eq!(policy.deadline(), None);
+    assert_eq!(policy.state.kill_at, None);
     assert_eq!(exit(&decide(&mut policy, Event::Alone)), Some(7));
 }
 
@@ -147,7 +184,7 @@ fn a_drain_of_who_lingers_begins_with_a_signal_that_shuts_down() {
             }
             decide_at(&mut policy, start, direct(signum));
             let expected = [2, 3, 15].contains(&signum.raw()).then_some(start + SECOND / 2);
-            assert_eq!(policy.deadline(), expected, "{signum}");
+            assert_eq!(policy.state.fallback_at, expected, "{signum}");
         }
     }
 }
@@ -189,7 +226,7 @@ fn the_earlier_of_two_deadlines_counts() {
         decide_at(&mut policy, start + SECOND, ended(MAIN));
         let killed = loop {
             let due = policy.deadline().expect("a deadline");
-            if decide_at(&mut policy, due, Event::Due) == [Action::KillAll] {
+            if decide_at(&mut policy, due, Event::Due).contains(&Action::KillAll) {
                 break due;
             }
         };
@@ -227,7 +264,7 @@ fn the_end_of_the_command_lets_a_held_signal_go() {
     for (settings, expected) in [
         // The group's rest is sent one at the end anyway.
         (settings(Forward::Group, &[]), term(Recipient::RestOfGroup(MAIN))),
-        (draining(Limit::Never), [term(Recipient::Tree), term(Recipient::Untold)].concat()),
+        (draining(Limit::Never), [term(Recipient::Tree), term(Recipient::Unsignalled(Scope::Roots))].concat()),
         (Settings { linger: Switch::On, ..settings(Forward::Group, &[]) }, term(Recipient::Tree)),
     ] {
         let mut policy = delaying(settings);

@@ -192,7 +192,7 @@ impl World {
         if !holds {
             let expected = Vec::from_iter(self.expected(signum, via));
             // A drain that begins here sends one more.
-            let drained = sent.iter().filter(|(_, recipient)| *recipient == Recipient::Untold).count();
+            let drained = sent.iter().filter(|(_, recipient)| matches!(recipient, Recipient::Unsignalled(_))).count();
             assert_eq!(sent[..sent.len() - drained], expected, "{signum} {via:?}: {actions:?}");
             assert!(drained <= usize::from(self.beyond.drain.is_some()), "{actions:?}");
         }
@@ -235,7 +235,6 @@ impl World {
             assert_eq!(self.exit, None, "{action:?} after the exit");
             match action {
                 Action::Say(_) | Action::StopOurselves => {}
-                Action::AwaitPlumbing => assert!(self.children.is_empty()),
                 Action::Forward(_, recipient, _) | Action::WakeIfStopped(recipient) => match recipient {
                     Recipient::Process(pid) | Recipient::Group(pid) => {
                         assert!(matches!(self.children.get(&pid), Some(Child::Runs | Child::Trapped(_))));
@@ -245,9 +244,14 @@ impl World {
                         assert!(matches!(self.children.get(&pid), Some(Child::Ended(_))));
                         assert!(!self.reaped.contains(&pid), "{pid} was reaped");
                     }
-                    Recipient::Nobody | Recipient::Tree | Recipient::TreeOutsideOurGroup | Recipient::Untold => {}
+                    Recipient::Nobody
+                    | Recipient::Tree
+                    | Recipient::TreeOutsideOurGroup
+                    | Recipient::Unsignalled(_) => {}
                 },
-                Action::Remind(..) | Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
+                Action::ContinueIfSuspended(_) => panic!("{action:?} without a terminal"),
+                Action::Round(drain) => assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none())),
+                Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
                 Action::KillAll => {
                     assert!(self.beyond.drain.is_some() || self.beyond.kill_after.is_some());
                     self.kills += 1;

@@ -1,0 +1,224 @@
+//! Keeps signals for processes that must not have them yet.
+//!
+//! A pipe reader gets a signal after its writers, if it does not exit by end of file. A process that was started while a walk
+//! signalled its parent gets it if that parent exits soon.
+
+use std::time::{Duration, Instant};
+
+use nix::unistd::{Pid, getpid};
+
+use super::walk::target_of;
+use super::{Delivery, family, living};
+use crate::descendants::{Depth, Tree};
+use crate::logging::{self, Fate};
+use crate::pipes::{self, Ends, Input, Pipe, Pipeline};
+use crate::policy::Care;
+use crate::process::{Process, State, Unseen, list_with_capacity};
+use crate::signal::Signum;
+
+/// How long a reader may take to exit by end of file, and how long a newborn process may wait for its parent's exit.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a signal waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wait {
+    /// The end of its input. A writer that was seen, and the time since when there is none.
+    Input { writer: Option<Pid>, ended: Option<Instant> },
+    /// The end of what we print.
+    OurOutput,
+    /// The end of its parent, until then.
+    Parent(Pid, Instant),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    process: Process,
+    signum: Signum,
+    wait: Wait,
+}
+
+/// The signals that are kept.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Deferred(Vec<Entry>);
+
+impl Deferred {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add_newborn(&mut self, process: &Process, signum: Signum) {
+        let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+        self.add(process, signum, Wait::Parent(process.parent, until));
+    }
+
+    /// Adds a signal, unless it is there already or there is no memory for it.
+    fn add(&mut self, process: &Process, signum: Signum, wait: Wait) {
+        let is_same = |entry: &Entry| {
+            (entry.process.pid, entry.process.started, entry.signum) == (process.pid, process.started, signum)
+        };
+        if !self.0.iter().any(is_same) && self.0.try_reserve(1).is_ok() {
+            self.0.push(Entry { process: *process, signum, wait });
+        }
+    }
+}
+
+impl Delivery {
+    /// Removes pipe readers from `due`, and keeps the signal for them. The command is none: nothing else ends it. If processes
+    /// cannot be looked at, all are treated alike.
+    pub(super) fn put_readers_aside(&mut self, due: &mut Vec<Process>, signum: Signum, care: Care, tree: Option<Tree>) {
+        let Some(readers) = self.readers(due, tree.as_ref()) else { return };
+        for (process, wait) in &readers {
+            self.deferred.add(process, signum, *wait);
+            if care.records {
+                self.signalled.insert(process);
+            }
+        }
+        due.retain(|process| !readers.iter().any(|(reader, _)| reader.pid == process.pid));
+    }
+
+    /// Whether there is a pipe reader among some processes.
+    pub(super) fn has_reader(&mut self, processes: &[Process], tree: &Tree) -> bool {
+        self.readers(processes, Some(tree)).is_some()
+    }
+
+    /// The pipe readers among some processes, if there are any, and what they wait for.
+    fn readers(&mut self, processes: &[Process], tree: Option<&Tree>) -> Option<Vec<(Process, Wait)>> {
+        let ours = Ends::ours();
+        let mut readers = Vec::new();
+        let mut pipeline: Option<Pipeline> = None;
+        let command = self.command;
+        for process in processes.iter().filter(|process| Some(process.pid) != command) {
+            let wait = if self.is_our_reader(process.pid, ours.outputs) {
+                Some(Wait::OurOutput)
+            } else if pipes::input_of(process.pid).is_ok_and(|input| input.is_some() && input != ours.input)
+                || (process.has_not_executed && pipes::reads_any(process.pid, ours.input))
+            {
+                if pipeline.is_none() {
+                    pipeline = match tree {
+                        Some(tree) => pipeline_of(tree, ours.input),
+                        None => pipeline_of(&self.look().ok()?, ours.input),
+                    };
+                }
+                let pipeline = pipeline.as_ref()?;
+                let mut input = pipeline.input(process.pid);
+                if process.has_not_executed {
+                    input = input.or_else(|| pipeline.input_before_exec(process.pid));
+                }
+                input.map(Wait::of)
+            } else {
+                None
+            };
+            if let Some(wait) = wait {
+                readers.try_reserve(1).ok()?;
+                readers.push((*process, wait));
+            }
+        }
+        (!readers.is_empty()).then_some(readers)
+    }
+
+    /// Whether a child reads what we print, so that its input ends only when we close our end. A child from before our exec counts
+    /// also if it does not show what it reads, as a logger of another user's.
+    fn is_our_reader(&mut self, child: Pid, outputs: [Option<Pipe>; 2]) -> bool {
+        if self.our_readers.contains(&child) {
+            return true;
+        }
+        let is_ours = |input: Option<Pipe>| input.is_some() && outputs.contains(&input);
+        let is_reader = outputs.iter().any(Option::is_some)
+            && (pipes::input_of(child).is_ok_and(is_ours)
+                || (self.older_children.contains(&child) && pipes::may_read(child, outputs)));
+        if is_reader && self.our_readers.try_reserve(1).is_ok() {
+            self.our_readers.push(child);
+        }
+        is_reader
+    }
+
+    /// Finds the children that read what we print, if no walk looks for them.
+    pub(super) fn find_our_readers(&mut self) {
+        let outputs = Ends::ours().outputs;
+        if outputs.iter().any(Option::is_some) {
+            for child in crate::process::children().unwrap_or_default() {
+                self.is_our_reader(child, outputs);
+            }
+        }
+    }
+
+    /// Sends the signals that have waited long enough.
+    pub(super) fn send_deferred(&mut self) {
+        if self.deferred.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let mut entries = std::mem::take(&mut self.deferred.0);
+        let mut pipeline = None;
+        entries.retain_mut(|entry| {
+            let Ok(process) = Process::read(entry.process.pid) else { return false };
+            if process.started != entry.process.started || process.state == State::Zombie {
+                return false;
+            }
+            let is_due = match &mut entry.wait {
+                Wait::Parent(parent, until) if process.parent == *parent => return now < *until,
+                Wait::Parent(..) => true,
+                Wait::OurOutput => self.released_at.is_some_and(|at| now.saturating_duration_since(at) >= PATIENCE),
+                Wait::Input { writer, ended } => {
+                    let input = pipes::input_of(process.pid).ok().flatten();
+                    let is_fed = input.zip(*writer).is_some_and(|(input, writer)| pipes::still_writes(writer, input));
+                    if is_fed {
+                        return true;
+                    }
+                    let pipeline =
+                        pipeline.get_or_insert_with(|| pipeline_of(&self.look().ok()?, Ends::ours().input));
+                    let input = |pipeline: &Pipeline| match pipeline.input(process.pid) {
+                        None if process.has_not_executed => pipeline.input_before_exec(process.pid),
+                        input => input,
+                    };
+                    match pipeline.as_ref().map(input) {
+                        // No look: the next round tries again.
+                        None => return true,
+                        Some(Some(Input::FedBy(other))) => {
+                            (*writer, *ended) = (Some(other), None);
+                            return true;
+                        }
+                        Some(Some(Input::FedByHidden)) => return true,
+                        Some(Some(Input::Ending)) => {
+                            now.saturating_duration_since(*ended.get_or_insert(now)) >= PATIENCE
+                        }
+                        Some(None) => true,
+                    }
+                }
+            };
+            if is_due && target_of(&process).and_then(|target| target.send(entry.signum)).is_ok() {
+                logging::say_of(process.pid, &process.name, Fate::Gets(entry.signum));
+            }
+            !is_due
+        });
+        self.deferred.0 = entries;
+    }
+}
+
+impl Wait {
+    fn of(input: Input) -> Self {
+        match input {
+            Input::FedBy(writer) if writer == getpid() => Self::OurOutput,
+            Input::FedBy(writer) => Self::Input { writer: Some(writer), ended: None },
+            Input::FedByHidden => Self::Input { writer: None, ended: None },
+            Input::Ending => Self::Input { writer: None, ended: Some(Instant::now()) },
+        }
+    }
+}
+
+/// The pipes between us and all our descendants. `None` if there is no memory for them, or a look failed.
+fn pipeline_of(tree: &Tree, our_input: Option<Pipe>) -> Option<Pipeline> {
+    let family = family(tree, Depth::All).ok()?;
+    let mut ends = list_with_capacity(family.len().saturating_add(1)).ok()?;
+    ends.push(Ends { input: None, ..Ends::ours() });
+    let mut has_hidden = false;
+    for process in living(&family) {
+        match Ends::read(process.pid) {
+            Ok(read) => ends.push(read),
+            Err(Unseen::Hidden) => has_hidden = true,
+            Err(Unseen::Gone) => {}
+            Err(Unseen::Failed(_)) => return None,
+        }
+    }
+    Pipeline::new(ends, our_input, has_hidden).ok()
+}

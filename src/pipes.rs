@@ -1,0 +1,354 @@
+//! Finds the pipe readers among the descendants, which are signalled after their writers.
+//!
+//! If `app | tee log` gets SIGTERM, `tee` exits at once, and `app` loses what it prints while it shuts down, or is killed by
+//! SIGPIPE. So a process that reads what a living one prints is left to read until its input ends. Pipes are recognised by the
+//! text of the links /proc/PID/fd/0 to 2, which are not followed.
+
+use std::cell::OnceCell;
+use std::collections::hash_map::DefaultHasher;
+use std::ffi::c_int;
+use std::fmt::Write as _;
+use std::hash::Hasher;
+
+use nix::unistd::{Pid, getpid};
+
+use crate::process::{Unseen, list_with_capacity};
+use crate::sys::procfs::{self, Path};
+
+/// A pipe or FIFO, by its inode or by a hash of its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Pipe {
+    Inode(u64),
+    Path(u64),
+}
+
+/// The pipes that a process reads and writes by its standard descriptors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ends {
+    pub(crate) pid: Pid,
+    pub(crate) input: Option<Pipe>,
+    pub(crate) outputs: [Option<Pipe>; 2],
+}
+
+impl Ends {
+    /// Reads those of a process.
+    ///
+    /// # Errors
+    /// [`Unseen`]. Hidden if it is another user's and we lack CAP_SYS_PTRACE.
+    pub(crate) fn read(pid: Pid) -> Result<Self, Unseen> {
+        let output = |fd| end(pid, fd, Direction::Write);
+        Ok(Self { pid, input: input_of(pid)?, outputs: [output(libc::STDOUT_FILENO)?, output(libc::STDERR_FILENO)?] })
+    }
+
+    /// Our own. None if /proc does not show them.
+    pub(crate) fn ours() -> Self {
+        let pid = getpid();
+        Self::read(pid).unwrap_or(Self { pid, input: None, outputs: [None; 2] })
+    }
+
+    fn writes(&self, pipe: Pipe) -> bool {
+        self.outputs.contains(&Some(pipe))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Read,
+    Write,
+}
+
+/// The pipe that a process has as standard input.
+///
+/// # Errors
+/// As [`Ends::read`].
+pub(crate) fn input_of(pid: Pid) -> Result<Option<Pipe>, Unseen> {
+    end(pid, libc::STDIN_FILENO, Direction::Read)
+}
+
+/// The pipe behind a descriptor, if it is one that is open in this direction. A closed descriptor is no pipe.
+fn end(pid: Pid, descriptor: c_int, direction: Direction) -> Result<Option<Pipe>, Unseen> {
+    let Some(link) = link(pid, descriptor) else { return Ok(None) };
+    let mut buffer = [0; 512];
+    let text = match procfs::link_target(&link, &mut buffer).map_err(Unseen::from) {
+        Ok(text) => text,
+        // A hidden process's descriptors look closed to others if /proc is mounted with hidepid.
+        Err(Unseen::Gone) => return Ok(None),
+        Err(unseen) => return Err(unseen),
+    };
+    let Some(pipe) = named(text) else { return Ok(None) };
+    let is_writable = match procfs::is_writable(&link).map_err(Unseen::from) {
+        Ok(is_writable) => is_writable,
+        Err(Unseen::Gone) => return Ok(None),
+        Err(unseen) => return Err(unseen),
+    };
+    Ok(Some(pipe).filter(|_| is_writable == (direction == Direction::Write)))
+}
+
+fn link(pid: Pid, descriptor: c_int) -> Option<Path> {
+    let mut name = String16::default();
+    write!(name, "fd/{descriptor}").ok()?;
+    Path::of(pid, name.text())
+}
+
+/// A short text on the stack.
+#[derive(Default)]
+struct String16 {
+    bytes: [u8; 16],
+    len: usize,
+}
+
+impl String16 {
+    fn text(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Write for String16 {
+    fn write_str(&mut self, part: &str) -> std::fmt::Result {
+        let end = self.len.saturating_add(part.len());
+        self.bytes.get_mut(self.len..end).ok_or(std::fmt::Error)?.copy_from_slice(part.as_bytes());
+        self.len = end;
+        Ok(())
+    }
+}
+
+/// The pipe that the text of a link names: `pipe:[INODE]`, or the path of a file that may be a FIFO. Devices are none.
+fn named(text: &[u8]) -> Option<Pipe> {
+    if let Some(inode) = text.strip_prefix(b"pipe:[").and_then(|rest| rest.strip_suffix(b"]")) {
+        return str::from_utf8(inode).ok()?.parse().ok().map(Pipe::Inode);
+    }
+    let is_device = text.starts_with(b"/dev/") && !text.starts_with(b"/dev/shm/");
+    if !text.starts_with(b"/") || is_device {
+        return None;
+    }
+    let mut hasher = DefaultHasher::new();
+    hasher.write(text);
+    Some(Pipe::Path(hasher.finish()))
+}
+
+/// Whether a process reads one of these pipes by any descriptor. A shell that prepares a process substitution has it under
+/// another number first. Yes also if it hides its descriptors.
+pub(crate) fn may_read(pid: Pid, pipes: [Option<Pipe>; 2]) -> bool {
+    if pipes.iter().all(Option::is_none) {
+        return false;
+    }
+    let is_one = |pipe: Option<Pipe>| pipe.is_some() && pipes.contains(&pipe);
+    // A directory that may be listed may have links that may not be read.
+    match procfs::descriptors(pid).map_err(Unseen::from) {
+        Ok(descriptors) => {
+            descriptors.into_iter().any(|descriptor| end(pid, descriptor, Direction::Read).map_or_else(is_hidden, is_one))
+        }
+        Err(unseen) => is_hidden(unseen),
+    }
+}
+
+fn is_hidden(unseen: Unseen) -> bool {
+    unseen == Unseen::Hidden
+}
+
+/// Whether a process still has a pipe as standard output or standard error.
+pub(crate) fn still_writes(pid: Pid, pipe: Pipe) -> bool {
+    Ends::read(pid).is_ok_and(|ends| ends.writes(pipe))
+}
+
+/// The pipes that a process has open in this direction, by whatever number. None if it hides them.
+fn open_pipes(pid: Pid, direction: Direction) -> impl Iterator<Item = Pipe> {
+    let descriptors = procfs::descriptors(pid).unwrap_or_default();
+    descriptors.into_iter().filter_map(move |descriptor| end(pid, descriptor, direction).ok().flatten())
+}
+
+/// Whether a process reads a pipe by any number.
+pub(crate) fn reads_any(pid: Pid, except: Option<Pipe>) -> bool {
+    open_pipes(pid, Direction::Read).any(|pipe| Some(pipe) != except)
+}
+
+/// How a pipe reader gets on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// This process writes to its input and lives.
+    FedBy(Pid),
+    /// Its writer cannot be seen.
+    FedByHidden,
+    /// No living process writes to it: the end of file is on its way.
+    Ending,
+}
+
+/// The ends of all living processes at one moment.
+pub(crate) struct Pipeline {
+    ends: Vec<Ends>,
+    /// PIDs that write to a pipe, in the order of the pipes.
+    writers: Vec<(Pipe, Pid)>,
+    /// Pipes that a process both reads and writes on, so that they form a cycle.
+    cycle: Vec<(Pipe, Pipe)>,
+    /// What we read: it comes from outside, so that we do not see who writes it.
+    our_input: Option<Pipe>,
+    /// Whether a living process hides its ends.
+    has_hidden: bool,
+    /// Pipes that are open for writing, by whatever number, and the processes that have them, in the order of the pipes.
+    /// Collected when they are first asked for.
+    holders: OnceCell<Vec<(Pipe, Pid)>>,
+}
+
+impl Pipeline {
+    /// # Errors
+    /// ENOMEM.
+    pub(crate) fn new(mut ends: Vec<Ends>, our_input: Option<Pipe>, has_hidden: bool) -> nix::Result<Self> {
+        ends.sort_unstable_by_key(|ends| ends.pid);
+        let mut writers = list_with_capacity(ends.len().saturating_mul(2))?;
+        let mut edges = list_with_capacity(writers.capacity())?;
+        for end in &ends {
+            let outputs = end.outputs.into_iter().flatten();
+            writers.extend(outputs.clone().map(|pipe| (pipe, end.pid)));
+            edges.extend(outputs.filter_map(|output| Some((end.input?, output))));
+        }
+        writers.sort_unstable();
+        let cycle = only_cycles(edges);
+        Ok(Self { ends, writers, cycle, our_input, has_hidden, holders: OnceCell::new() })
+    }
+
+    /// The state of a process's input if it is a pipe reader.
+    pub(crate) fn input(&self, pid: Pid) -> Option<Input> {
+        let index = self.ends.binary_search_by_key(&pid, |ends| ends.pid).ok()?;
+        let ends = self.ends.get(index)?;
+        let pipe = ends.input.filter(|&pipe| Some(pipe) != self.our_input)?;
+        if self.cycle.iter().any(|&(input, output)| input == pipe && ends.writes(output)) {
+            return None;
+        }
+        self.state_of(pipe, pid, true)
+    }
+
+    /// The same for a process that has not executed a program yet: the shell's child that is about to become the reader may have
+    /// the pipe under any number, and still hold the end for writing.
+    pub(crate) fn input_before_exec(&self, pid: Pid) -> Option<Input> {
+        let mut pipes = open_pipes(pid, Direction::Read).filter(|&pipe| Some(pipe) != self.our_input);
+        pipes.find_map(|pipe| self.state_of(pipe, pid, false))
+    }
+
+    /// The state of a pipe that `reader` reads. None if a process writes to it by another number than 1 or 2, as one does whose
+    /// child's input it writes; the reader itself counts only if `may_hold`.
+    fn state_of(&self, pipe: Pipe, reader: Pid, may_hold: bool) -> Option<Input> {
+        match processes_with(&self.writers, pipe).find(|&writer| writer != reader) {
+            Some(writer) => Some(Input::FedBy(writer)),
+            None if self.has_hidden => Some(Input::FedByHidden),
+            None => {
+                let mut holders = processes_with(self.holders.get_or_init(|| self.find_holders()), pipe);
+                if holders.any(|holder| may_hold || holder != reader) { None } else { Some(Input::Ending) }
+            }
+        }
+    }
+
+    fn find_holders(&self) -> Vec<(Pipe, Pid)> {
+        let mut holders = Vec::new();
+        for pid in self.ends.iter().map(|ends| ends.pid) {
+            for pipe in open_pipes(pid, Direction::Write) {
+                if holders.try_reserve(1).is_ok() {
+                    holders.push((pipe, pid));
+                }
+            }
+        }
+        holders.sort_unstable();
+        holders
+    }
+}
+
+/// The processes beside a pipe in a list that is in the order of the pipes.
+fn processes_with(list: &[(Pipe, Pid)], pipe: Pipe) -> impl Iterator<Item = Pid> {
+    let begin = list.partition_point(|&(other, _)| other < pipe);
+    list.iter().skip(begin).take_while(move |&&(other, _)| other == pipe).map(|&(_, pid)| pid)
+}
+
+/// Removes the edges that lie on no cycle: those that come from nowhere, and those that lead nowhere.
+fn only_cycles(mut edges: Vec<(Pipe, Pipe)>) -> Vec<(Pipe, Pipe)> {
+    loop {
+        let before = edges.len();
+        for _ in 0..2 {
+            // Each edge of a cycle follows another one, in both directions.
+            let mut heads: Vec<Pipe> = Vec::new();
+            if heads.try_reserve(edges.len()).is_err() {
+                return Vec::new();
+            }
+            heads.extend(edges.iter().map(|&(_, head)| head));
+            heads.sort_unstable();
+            edges.retain(|(tail, _)| heads.binary_search(tail).is_ok());
+            edges.iter_mut().for_each(|(tail, head)| std::mem::swap(tail, head));
+        }
+        if edges.len() == before {
+            return edges;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    fn ends(pid: i32, input: u64, output: u64, errors: u64) -> Ends {
+        let pipe = |number: u64| (number > 0).then_some(Pipe::Inode(number));
+        Ends { pid: Pid::from_raw(pid), input: pipe(input), outputs: [pipe(output), pipe(errors)] }
+    }
+
+    /// The readers and their writers, which exist only here: PIDs above the highest that there are.
+    fn readers(all: &[Ends], our_input: Option<Pipe>) -> Vec<(i32, Input)> {
+        let pipeline = Pipeline::new(all.to_vec(), our_input, false).unwrap();
+        let input = |ends: &Ends| Some((ends.pid.as_raw(), pipeline.input(ends.pid)?));
+        all.iter().filter_map(input).collect()
+    }
+
+    const A: i32 = i32::MAX - 3;
+    const B: i32 = i32::MAX - 2;
+    const C: i32 = i32::MAX - 1;
+
+    #[test]
+    fn a_pipeline_ends_in_order() {
+        let fed_by = |pid| Input::FedBy(Pid::from_raw(pid));
+        let all = [ends(A, 0, 1, 9), ends(B, 1, 2, 9), ends(C, 2, 9, 9)];
+        assert_eq!(readers(&all, None), [(B, fed_by(A)), (C, fed_by(B))]);
+        assert_eq!(readers(&all[1..], None), [(B, Input::Ending), (C, fed_by(B))]);
+        // By standard error too.
+        assert_eq!(readers(&[ends(A, 0, 9, 1), all[1]], None), [(B, fed_by(A))]);
+    }
+
+    #[test]
+    fn a_cycle_has_no_readers_and_what_it_feeds_is_one() {
+        let all = [ends(A, 1, 2, 3), ends(B, 2, 1, 9), ends(C, 3, 9, 9)];
+        assert_eq!(readers(&all, None), [(C, Input::FedBy(Pid::from_raw(A)))]);
+        // A process that reads what it writes itself.
+        assert_eq!(readers(&[ends(A, 1, 1, 9), ends(B, 0, 1, 9)], None), []);
+    }
+
+    #[test]
+    fn what_comes_from_outside_makes_no_reader() {
+        assert_eq!(readers(&[ends(A, 1, 9, 9), ends(B, 1, 9, 9)], Some(Pipe::Inode(1))), []);
+    }
+
+    #[test]
+    fn the_writer_of_a_reader_may_be_hidden() {
+        let pipeline = Pipeline::new(vec![ends(A, 1, 9, 9)], None, true).unwrap();
+        assert_eq!(pipeline.input(Pid::from_raw(A)), Some(Input::FedByHidden));
+    }
+
+    #[test]
+    fn pipes_are_recognised_by_the_text_of_their_links() {
+        assert_eq!(named(b"pipe:[4711]"), Some(Pipe::Inode(4711)));
+        for text in ["/dev/null", "/dev/pts/0", "socket:[7]", "anon_inode:[eventfd]", "pipe:[x]"] {
+            assert_eq!(named(text.as_bytes()), None, "{text}");
+        }
+        assert!(named(b"/tmp/fifo").is_some() && named(b"/tmp/fifo") != named(b"/tmp/other"));
+    }
+
+    #[test]
+    fn the_ends_of_a_pipe_are_told_apart() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let of = |fd, direction| end(getpid(), fd, direction).unwrap();
+        let read = of(reader.as_raw_fd(), Direction::Read);
+        assert!(read.is_some() && read == of(writer.as_raw_fd(), Direction::Write));
+        assert_eq!(of(reader.as_raw_fd(), Direction::Write), None);
+        assert!(may_read(getpid(), [read, None]) && reads_any(getpid(), None));
+        let is_held = || open_pipes(getpid(), Direction::Write).any(|pipe| Some(pipe) == read);
+        assert!(is_held());
+        drop(writer);
+        assert!(!is_held());
+    }
+}
