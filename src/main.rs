@@ -135,7 +135,6 @@ fn asked(words: &[Word], environment: &Environment) -> Asked {
         Ok(Invocation::Pause(options)) => (options, None),
         Ok(Invocation::Explain(question)) => {
             // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
-            process::shows_masks();
             sys::signals::unblock_all();
             return Asked::Done(explain::explain(&question));
         }

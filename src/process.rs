@@ -5,7 +5,6 @@
 
 use std::cmp::Ordering;
 use std::fmt::{self, Write as _};
-use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpid, getsid};
@@ -26,8 +25,8 @@ pub(crate) struct Process {
     pub(crate) name: Name,
     /// Whether it was forked and has not executed a program yet, as a shell that prepares a redirection.
     pub(crate) has_not_executed: bool,
-    /// Whether it blocks every standard signal, as only an init does. `false` if the kernel does not show signal masks.
-    pub(crate) blocks_all: bool,
+    /// Whether it catches standard signals other than an init does: none, those of a terminal's keys (`-c`), or all.
+    pub(crate) catches_some: bool,
 }
 
 /// The state of a process.
@@ -85,8 +84,11 @@ impl fmt::Display for Name {
     }
 }
 
-/// The standard signals that a process can block, as a mask in which signal n is bit n - 1.
+/// The standard signals that a process can catch, as a mask in which signal n is bit n - 1.
 const ALL_STANDARD: u64 = 0x7fff_ffff & !(1 << (libc::SIGKILL - 1)) & !(1 << (libc::SIGSTOP - 1));
+
+/// SIGINT, SIGQUIT and SIGTSTP in the same form.
+const KEYS: u64 = (1 << (libc::SIGINT - 1)) | (1 << (libc::SIGQUIT - 1)) | (1 << (libc::SIGTSTP - 1));
 
 /// A bit of the flags in /proc/PID/stat (PF_FORKNOEXEC, linux/sched.h).
 const FORKED_WITHOUT_EXEC: u64 = 0x40;
@@ -104,7 +106,7 @@ impl Process {
             state: State::Hidden,
             name: Name::default(),
             has_not_executed: false,
-            blocks_all: false,
+            catches_some: false,
         }
     }
 
@@ -146,7 +148,7 @@ impl Process {
         let flags: u64 = fields.nth(2).and_then(|flags| flags.parse().ok()).unwrap_or(0);
         let threads = fields.nth(10)?;
         let started = fields.nth(1)?.parse().ok()?;
-        let blocked: u64 = fields.nth(9).and_then(|mask| mask.parse().ok()).unwrap_or(0);
+        let caught: u64 = fields.nth(11).and_then(|mask| mask.parse().ok()).unwrap_or(0);
         Some(Self {
             pid,
             parent: Pid::from_raw(parent),
@@ -161,7 +163,7 @@ impl Process {
             },
             name: Name::new(text.get(begin..end)?),
             has_not_executed: flags & FORKED_WITHOUT_EXEC != 0,
-            blocks_all: blocked == ALL_STANDARD,
+            catches_some: ![0, KEYS, ALL_STANDARD].contains(&caught),
         })
     }
 
@@ -255,39 +257,32 @@ pub(crate) fn members_of_group(group: Pid) -> impl Iterator<Item = Pid> {
     procfs::pids().unwrap_or_default().into_iter().filter(move |&pid| getpgid(Some(pid)) == Ok(group))
 }
 
-/// The name under which an init of ours is recognised. `sys::parent::take_our_name` sets it.
-pub(crate) const OUR_NAME: &str = "dumb-init";
+/// The name of our file.
+const OUR_NAME: &[u8] = b"dumb-init";
 
-/// Whether this is an init of ours, which forwards signals to its own descendants.
+/// The name (`comm`) that an init of ours gives itself if it is responsible for its descendants: no program has it by accident.
+/// It is seen without opening a file, under emulators (qemu-user) and in gVisor too.
+pub(crate) const MARK: &str = "dumb-init[init]";
+
+/// Whether this is an init of ours or the original, which forwards signals to its own descendants.
 ///
-/// It has our name, as its `comm` or as the last part of its executable's path, or runs the file that we run; and it blocks
-/// every standard signal, which no other program does by accident. Without signal masks in /proc (gVisor) or with those of an
-/// emulator (qemu-user), `comm` has to be our name, and the file's name or path ours. No file is opened for that.
+/// It has our mark; or it runs a file of our name, works in `/`, and catches either no standard signal or all of them. If its
+/// file is hidden, its name decides. Neither its file nor its directory is opened for that.
 pub(crate) fn is_nested_init(process: &Process) -> bool {
-    let has_our_comm = process.name.bytes() == OUR_NAME.as_bytes();
-    let mut buffer = [0; 1024];
-    let mut has_our_file = || {
-        let Some(exe) = Path::of(process.pid, "exe") else { return false };
-        let Ok(target) = procfs::link_target(&exe, &mut buffer) else { return false };
-        let target = target.strip_suffix(b" (deleted)").unwrap_or(target);
-        last_part(target) == OUR_NAME.as_bytes() || is_our_path(target)
-    };
-    if shows_masks() {
-        process.blocks_all && (has_our_comm || has_our_file())
-    } else {
-        has_our_comm && has_our_file()
+    if process.name.bytes() == MARK.as_bytes() {
+        return true;
     }
-}
-
-fn is_our_path(path: &[u8]) -> bool {
     let mut buffer = [0; 1024];
-    Path::of(getpid(), "exe").is_some_and(|exe| procfs::link_target(&exe, &mut buffer).is_ok_and(|ours| ours == path))
-}
-
-/// Whether /proc shows signal masks: ours is full for all of our life. The first call has to come while it is.
-pub(crate) fn shows_masks() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| Process::read(getpid()).is_ok_and(|ours| ours.blocks_all))
+    let mut has_link = |name, is_it: fn(&[u8]) -> bool| {
+        let path = Path::of(process.pid, name).ok_or(Errno::ENAMETOOLONG)?;
+        procfs::link_target(&path, &mut buffer).map(is_it)
+    };
+    let is_our_file = |path: &[u8]| last_part(path.strip_suffix(b" (deleted)").unwrap_or(path)) == OUR_NAME;
+    match has_link("exe", is_our_file).map_err(Unseen::from) {
+        Ok(has_our_file) => has_our_file && !process.catches_some && has_link("cwd", |path| path == b"/") == Ok(true),
+        Err(Unseen::Hidden) => process.name.bytes() == OUR_NAME,
+        Err(Unseen::Gone | Unseen::Failed(_)) => false,
+    }
 }
 
 /// Writes bytes as text on one line: control characters and what is no text become `?`.
@@ -311,11 +306,11 @@ mod tests {
 
     #[test]
     fn stat_is_parsed_whatever_the_name() {
-        let text = b"7 (a) Z 1 (\xff\n) S 3 4 5 0 -1 4194624 1 2 3 4 5 6 7 8 20 0 2 0 4711 1 2 3 4 5 6 7 8 0 2147221247 0 0";
+        let text = b"7 (a) Z 1 (\xff\n) S 3 4 5 0 -1 4194624 1 2 3 4 5 6 7 8 20 0 2 0 4711 1 2 3 4 5 6 7 8 0 0 0 16384 0";
         let process = Process::parse(Pid::from_raw(7), text).unwrap();
         let numbers = [process.parent, process.group, process.session].map(Pid::as_raw);
         assert_eq!((numbers, process.started, process.state), ([3, 4, 5], 4711, State::Alive));
-        assert_eq!((process.name.to_string().as_str(), process.blocks_all), ("a) Z 1 (??", true));
+        assert_eq!((process.name.to_string().as_str(), process.catches_some), ("a) Z 1 (??", true));
         assert!(process.has_not_executed);
         let zombie = b"7 (x) Z 3 4 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711";
         assert_eq!(Process::parse(Pid::from_raw(7), zombie).unwrap().state, State::Zombie);

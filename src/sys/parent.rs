@@ -7,14 +7,13 @@ use nix::sys::prctl;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::signals;
-use crate::process::OUR_NAME;
+use crate::process::MARK;
 use crate::signal::Signum;
 
-/// Makes our name the one by which an init of ours is recognised, also in a `#!` line or under an emulator, where the kernel
-/// names us after the script or the emulator. A refusal changes nothing else.
-pub(crate) fn take_our_name() {
+/// Gives us the name by which other inits of ours recognise us. A refusal changes nothing else.
+pub(crate) fn take_mark() {
     let mut name = [0; 16];
-    name.iter_mut().zip(OUR_NAME.bytes()).for_each(|(to, from)| *to = from);
+    name.iter_mut().zip(MARK.bytes()).for_each(|(to, from)| *to = from);
     let _ = CStr::from_bytes_until_nul(&name).map(prctl::set_name);
 }
 
