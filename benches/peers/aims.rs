@@ -1,5 +1,6 @@
 //! What was aimed at, and what came out of it.
 
+use crate::drain;
 use crate::inits::OURS;
 use crate::measures::{IDLE, LATENCY, MEMORY, Measured, ORPHANS, REAPING, SIZE, STARTUP};
 use crate::table::{figure, lines};
@@ -40,6 +41,8 @@ pub fn markdown(names: &[&str], measured: &[Measured]) -> String {
             }
             MEMORY => add("Private_Dirty, KiB".into(), median, 20.0),
             SIZE => add("size of the file, kB".into(), median, 512.0),
+            drain::CPU => add(one.title.clone() + ", µs", median, drain::MOST_CPU),
+            drain::TIME => add(one.title.clone() + ", s", median, drain::MOST_TIME),
             IDLE => add("wake-ups when idle".into(), median, 0.0),
             LATENCY => {
                 if let Some(best) = best_peer(one) {

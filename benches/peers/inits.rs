@@ -32,6 +32,12 @@ impl Init {
     pub fn is_ours(&self) -> bool {
         self.name.starts_with("this")
     }
+
+    /// Whether it has `--drain`. No peer has.
+    pub fn has_drain(&self) -> bool {
+        let output = Command::new(&self.path).args(["--drain", "1s", "--", "true"]).output();
+        output.is_ok_and(|output| output.status.success())
+    }
 }
 
 /// This init's two builds, the peers that are installed, and what `BENCH_INITS` adds. Who is missing is told, and

@@ -10,6 +10,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
 
 mod aims;
+mod drain;
 mod inits;
 mod measures;
 mod plot;

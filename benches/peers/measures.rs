@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::Request;
+use crate::drain::{self, drain};
 use crate::inits::{Baseline, Init, environment};
 use crate::roles;
 use crate::started::{Started, send};
@@ -36,7 +37,7 @@ pub const REAPING: &str = "reaping";
 const REAPING_ALONE: &str = "reaping alone";
 pub const IDLE: &str = "idle";
 pub const END: &str = "end";
-pub const NAMES: [&str; 7] = [STARTUP, MEMORY, SIZE, LATENCY, REAPING, IDLE, END];
+pub const NAMES: [&str; 8] = [STARTUP, MEMORY, SIZE, LATENCY, REAPING, IDLE, END, drain::CPU];
 
 /// How many orphans are reaped.
 pub const ORPHANS: [usize; 3] = [1_000, 5_000, 20_000];
@@ -71,6 +72,7 @@ pub fn all(request: &Request, inits: &[Init], baseline: &Baseline) -> Vec<Measur
     sched_setaffinity(Pid::from_raw(0), &everywhere).expect("the processors of before");
     take(IDLE, &|| vec![idle(inits, Duration::from_secs(if request.quick { 1 } else { 10 }))]);
     take(END, &|| vec![end(inits, request.rounds(100)), end_of_drain(inits, request.rounds(100))]);
+    take(drain::CPU, &|| drain::COUNTS.iter().flat_map(|&count| drain(inits, count, request.rounds(5))).collect());
     measured
 }
 
@@ -83,7 +85,7 @@ fn last_processor(all: &CpuSet) -> CpuSet {
 }
 
 /// Takes a sample of each of so many, so many times, in another order each time.
-fn in_turns(count: usize, rounds: usize, mut sample: impl FnMut(usize) -> Option<f64>) -> Vec<Option<f64>> {
+pub fn in_turns(count: usize, rounds: usize, mut sample: impl FnMut(usize) -> Option<f64>) -> Vec<Option<f64>> {
     let mut samples = vec![Vec::new(); count];
     let mut order: Vec<usize> = (0..count).collect();
     for _ in 0..rounds {
@@ -100,7 +102,7 @@ fn of_each(inits: &[Init], rounds: usize, mut sample: impl FnMut(&Init) -> Optio
     in_turns(inits.len(), rounds, |index| sample(&inits[index]))
 }
 
-fn median(mut samples: Vec<f64>) -> Option<f64> {
+pub fn median(mut samples: Vec<f64>) -> Option<f64> {
     samples.sort_by(f64::total_cmp);
     samples.get(samples.len() / 2).copied()
 }

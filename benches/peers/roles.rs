@@ -25,6 +25,8 @@ pub const ORPHANS: &str = "orphans";
 pub const ONE_BY_ONE: &str = "one-by-one";
 /// Leaves one orphan in a session of its own, which waits to be killed, and ends.
 pub const LEAVE: &str = "leave";
+/// Has so many children. At SIGTERM it ends at once, and they end evenly spread over one second.
+pub const CROWD: &str = "crowd";
 
 pub fn play(role: &[String]) -> ExitCode {
     match role.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
@@ -33,6 +35,7 @@ pub fn play(role: &[String]) -> ExitCode {
         [ORPHANS, count] => orphans(count.parse().expect("a number")),
         [ONE_BY_ONE, count] => one_by_one(count.parse().expect("a number")),
         [LEAVE] => leave(),
+        [CROWD, count] => crowd(count.parse().expect("a number")),
         _ => panic!("no such role: {role:?}"),
     }
 }
@@ -126,5 +129,21 @@ fn leave() -> ExitCode {
         setsid().expect("setsid");
         hang();
     }
+    ExitCode::SUCCESS
+}
+
+fn crowd(count: u32) -> ExitCode {
+    let signals = SigSet::from(Signal::SIGTERM);
+    signals.thread_block().expect("sigprocmask");
+    for number in 0..count {
+        // SAFETY: this program has one thread.
+        if let ForkResult::Child = unsafe { fork() }.expect("fork") {
+            signals.wait().expect("sigwait");
+            std::thread::sleep(Duration::from_secs(1) * number / count);
+            std::process::exit(0);
+        }
+    }
+    say("ready\n");
+    signals.wait().expect("sigwait");
     ExitCode::SUCCESS
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use crate::inits::{Init, environment};
@@ -80,6 +81,12 @@ impl Started {
     pub fn time_on_processor(&self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/schedstat", self.pid())).expect("CONFIG_SCHED_INFO");
         text.split_whitespace().next().expect("a number").parse().expect("a number")
+    }
+
+    /// Waits for its end, and returns the same. A zombie still has the figure.
+    pub fn time_on_processor_at_end(&self) -> u64 {
+        waitid(Id::Pid(self.pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("the end of the init");
+        self.time_on_processor()
     }
 
     /// Waits until it has had nothing to do for a while.
