@@ -1,9 +1,11 @@
-//! The README's table of the founding case, measured: each set-up three times under Docker.
+//! The README's tables of the multi-process start script, measured beside the peers: under Docker,
+//! and with terminals and pipelines.
 
 use std::io::Write;
 use std::path::Path;
+use std::thread;
 
-use crate::support::{Start, docker, skip};
+use crate::support::{Scratch, Start, can_have_pid_namespaces, docker, init_under_test, probe, skip};
 
 const README: &str = include_str!("../README.md");
 const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
@@ -29,19 +31,19 @@ impl Counts {
     }
 }
 
-/// A row of the table: the set-up's name, and the ranges that it documents.
-fn documented(setup: &str) -> [(usize, usize); 3] {
+/// The ranges that a row of a table documents.
+fn documented<const N: usize>(name: &str) -> [(usize, usize); N] {
     let row = README
         .lines()
-        .find_map(|line| line.replace("**", "").strip_prefix("| ")?.strip_prefix(setup).map(str::to_owned));
-    let row = row.unwrap_or_else(|| panic!("the README's table has no row {setup:?}"));
+        .find_map(|line| line.replace("**", "").strip_prefix("| ")?.strip_prefix(name).map(str::to_owned));
+    let row = row.unwrap_or_else(|| panic!("the README's table has no row {name:?}"));
     let cells: Vec<&str> = row.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect();
     let range = |cell: &str| {
         let mut numbers = cell.split(" to ").map(|number| number.parse().expect(cell));
         let first = numbers.next().expect(cell);
         (first, numbers.next().unwrap_or(first))
     };
-    [range(cells[0]), range(cells[1]), range(cells[2])]
+    std::array::from_fn(|index| range(cells[index]))
 }
 
 #[test]
@@ -101,4 +103,94 @@ fn stopped(image: &str, words: &[&str], variables: &[&str]) -> Counts {
     }
     container.stop_within(4);
     Counts::of(&running.outcome().stdout())
+}
+
+/// The columns of the table of terminals and pipelines: name, program, options.
+///
+/// The first column is the init under test.
+const INITS: [(&str, &str, &[&str]); 5] = [
+    ("**this, with `DUMB_INIT_DRAIN=5s`**", "", &["--"]),
+    ("dumb-init 1.2.5", "/usr/bin/dumb-init", &["--"]),
+    ("tini", "/usr/bin/tini", &["--"]),
+    ("tini -g", "/usr/bin/tini", &["-g", "--"]),
+    ("catatonit", "/usr/bin/catatonit", &["--"]),
+];
+const RUNS: usize = 20;
+
+/// A row of that table: name, and whether a run with this init went well.
+type Scenario = (&'static str, fn(Start) -> bool);
+const SCENARIOS: [Scenario; 3] = [
+    ("on a terminal, the three programs finish", three_programs_finish_on_a_terminal),
+    ("`exec > >(tee log)`, then an error: its line is in the log", the_last_line_is_logged),
+    ("`app` piped into `tee log`: the clean-up line is in the log", the_clean_up_line_is_logged),
+];
+
+#[test]
+#[ignore = "takes a minute and needs the packaged inits; run by name"]
+fn the_shutdown_table_is_as_documented() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    if let Some((_, missing, _)) = INITS[1..].iter().find(|(_, path, _)| !Path::new(path).exists()) {
+        skip(&format!("{missing} is not installed"));
+        return;
+    }
+    let columns = INITS.map(|(name, ..)| format!(" {name} |")).concat();
+    let mut table = format!("| runs of {RUNS} |{columns}\n|---|{}\n", "---|".repeat(INITS.len()));
+    let measured = SCENARIOS.map(|(name, run)| (name, measure(run)));
+    for (name, counts) in measured {
+        table += &[format!("| {name} |"), counts.map(|count| format!(" {count} |")).concat(), "\n".into()].concat();
+    }
+    std::io::stderr().write_all(table.as_bytes()).expect("stderr");
+    for (name, counts) in measured {
+        for (count, (least, most)) in counts.into_iter().zip(documented::<{ INITS.len() }>(name)) {
+            assert!((least..=most).contains(&count), "{name}: {count} is documented as {least} to {most}\n{table}");
+        }
+    }
+}
+
+/// How many runs go well with each init.
+fn measure(run: fn(Start) -> bool) -> [usize; INITS.len()] {
+    let count = |(_, path, options): (_, &str, &[&str])| {
+        let path = if path.is_empty() { init_under_test() } else { path.into() };
+        let start = || Start::program(&path).in_namespace().words(options).variable("DUMB_INIT_DRAIN", "5s");
+        (0..RUNS).filter(|_| run(start())).count()
+    };
+    thread::scope(|scope| {
+        INITS.map(|init| scope.spawn(move || count(init))).map(|thread| thread.join().expect("a count"))
+    })
+}
+
+fn three_programs_finish_on_a_terminal(start: Start) -> bool {
+    let scratch = Scratch::new();
+    // The probe would survive the SIGHUP that the kernel sends when the session leader exits.
+    let program = r#"trap "sleep $1; echo $0 finished; exit" TERM; echo $0 ready; while :; do sleep 0.05; done"#;
+    let programs = PROGRAMS.iter().zip(["0.5", "0.8", "1.5"]);
+    let lines: Vec<String> = programs.map(|(name, time)| format!("sh -c '{program}' {name} {time} &\n")).collect();
+    let script = scratch.file("start.sh", &format!("#!/bin/sh\n{}wait\n", lines.concat()), 0o755);
+    let (running, _terminal) = start.word(script).start_on_terminal();
+    for name in PROGRAMS {
+        running.wait_for_line(&format!("{name} ready"));
+    }
+    running.signal(libc::SIGTERM);
+    Counts::of(&running.outcome().stdout()).finished == PROGRAMS.len()
+}
+
+fn the_last_line_is_logged(start: Start) -> bool {
+    let scratch = Scratch::new();
+    let log = scratch.path().join("log");
+    let text = format!("#!/bin/bash\nexec > >(tee {})\necho FATAL\nexit 1\n", log.display());
+    start.word(scratch.file("start.sh", &text, 0o755)).run().expect_code(1);
+    std::fs::read_to_string(log).is_ok_and(|text| text.contains("FATAL"))
+}
+
+fn the_clean_up_line_is_logged(start: Start) -> bool {
+    let scratch = Scratch::new();
+    let log = scratch.path().join("log");
+    let text = format!("#!/bin/sh\n{} work app 200 | tee {}\n", probe().display(), log.display());
+    let running = start.word(scratch.file("start.sh", &text, 0o755)).start();
+    running.wait_for_line("app ready");
+    running.signal(libc::SIGTERM);
+    running.outcome();
+    std::fs::read_to_string(log).is_ok_and(|text| text.contains("app finished"))
 }
