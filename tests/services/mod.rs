@@ -25,7 +25,7 @@ fn start_behind_script(start: Start, scratch: &Scratch, service: &str) -> Runnin
 }
 
 /// Returns the path of an installed program, or skips the test.
-fn installed(name: &str) -> Option<PathBuf> {
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|directory| directory.join(name)).find(|path| path.exists());
     if found.is_none() {

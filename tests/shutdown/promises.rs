@@ -1,0 +1,119 @@
+//! The promises of a drain on terminals, in pipelines and below supervisors.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use nix::unistd::geteuid;
+
+use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
+use crate::support::{
+    Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test, procfs, send, skip,
+};
+
+/// Programs without a handler for SIGHUP.
+///
+/// The kernel sends SIGHUP to the foreground group if the leader of a terminal's session exits.
+const PROGRAMS: &str = r#"for name in first second third; do
+    sh -c 'trap "sleep 0.3; sleep 0.3; echo $0 finished; exit" TERM; echo $0 ready; while :; do sleep 0.05; done' $name &
+done
+trap 'exit 5' TERM
+while :; do sleep 0.05; done"#;
+
+#[test]
+fn drain_on_terminal_lets_all_programs_finish() {
+    for options in [&["--drain", "60s"][..], &["--linger", "--drain", "60s"]] {
+        in_both_settings(|start| {
+            let (running, _terminal) = start.words(options).words(["sh", "-c", PROGRAMS]).start_on_terminal();
+            wait_for_lines(&running, &["first ready", "second ready", "third ready"]);
+            running.signal(libc::SIGTERM);
+            let outcome = running.outcome();
+            let finished = outcome.stdout().lines().filter(|line| line.trim_end().ends_with(" finished")).count();
+            assert_eq!((finished, outcome.code()), (3, 5), "{outcome}");
+        });
+    }
+}
+
+#[test]
+fn orphan_of_supervisor_is_signalled_within_seconds() {
+    in_both_settings(|start| {
+        let scratch = Scratch::new();
+        // The init adopts the child when the parent exits, but receives no SIGCHLD for that.
+        let parent = "trap 'sleep 0.3; probe daemon work orphan 100; exit' TERM; echo parent ready; while :; do sleep 0.05; done";
+        let parent = scratch.file("parent.sh", &script(parent)[2], 0o644);
+        let supervisor = format!(
+            "sh {} & trap 'kill -TERM $!; exec probe record 10' TERM; while :; do wait; done",
+            parent.display()
+        );
+        let supervisor = scratch.file("supervisor.sh", &script(&supervisor)[2], 0o644);
+        let text = format!("setsid sh {} & exec probe hang", supervisor.display());
+        let running = start.words(["--drain", "20s"]).words(script(&text)).start();
+        wait_for_lines(&running, &["parent ready", "ready"]);
+        running.signal(libc::SIGTERM);
+        running.wait_for_line("orphan ready");
+        let begin = Instant::now();
+        running.wait_for_line("orphan got 15");
+        let time = begin.elapsed();
+        assert!(time < Duration::from_millis(2500), "{time:?}\n{running}");
+        send(find(&running, "10"), libc::SIGUSR1);
+        let outcome = running.outcome();
+        outcome.expect_code(143);
+        expect_lines(&outcome, &[("orphan got 15", 1), ("orphan finished", 1)]);
+    });
+}
+
+#[test]
+fn logger_of_another_user_reads_to_end_of_file() {
+    if init_beyond().is_none() {
+        return;
+    }
+    if !geteuid().is_root() {
+        skip("only root can start a process of another user");
+        return;
+    }
+    let settings = [
+        Some(Start::program("/bin/bash")),
+        can_have_pid_namespaces().then(|| Start::program("/bin/bash").in_namespace()),
+    ];
+    for start in settings.into_iter().flatten() {
+        let scratch = Scratch::new();
+        let log = scratch.file("log", "", 0o666);
+        let log = log.display();
+        // Slower than the command, so that lines are left in the pipe when that exits.
+        let logger =
+            "echo begun >>\"$0\"; while read -r line; do sleep 0.1; echo \"$line\" >>\"$0\"; done; echo end >>\"$0\"";
+        let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+        let command = format!("until grep -q begun {log}; do sleep 0.01; done; printf \"1\\n2\\n3\\n\"; exit 5");
+        let init = init_under_test();
+        let text =
+            format!("exec {} --drain 10s sh -c '{command}' > >(exec {user} sh -c '{logger}' {log})", init.display());
+        // A process without this capability cannot read the descriptors of other users' processes.
+        let mut running = start.condition("without-cap-ptrace").words(["-c", &text]).start();
+        assert_eq!(running.wait().code(), Some(5), "{running}");
+        wait_for_the_end_of_descendants(&running);
+        assert_eq!(fs::read_to_string(log.to_string()).expect("the log"), "begun\n1\n2\n3\nend\n", "{running}");
+    }
+}
+
+#[test]
+fn pipe_reader_that_is_being_set_up_is_spared() {
+    if init_beyond().is_none() || !can_have_pid_namespaces() {
+        return;
+    }
+    // The state of bash's `exec > >(tee log)` for a moment: the child has forked, but has neither
+    // made the pipe its standard input nor executed tee.
+    in_both_settings(|start| {
+        let scratch = Scratch::new();
+        let log = scratch.path().join("log");
+        let text = "exec 9<>\"$0\"/pipe; (exec 8<\"$0\"/pipe 9<&-; sleep 0.2; exec tee \"$0\"/log <&8 8<&-) & \
+                    exec >\"$0\"/pipe; until [ -p /proc/$!/fd/8 ]; do sleep 0.01; done; exec 9<&-; echo FATAL; exit 1";
+        let text = format!("mkfifo \"$0\"/pipe; {text}");
+        let mut running = start.words(["--drain", "10s", "bash", "-c", &text]).word(scratch.path()).start();
+        assert_eq!(running.wait().code(), Some(1), "{running}");
+        wait_for_the_end_of_descendants(&running);
+        assert_eq!(fs::read_to_string(log).unwrap_or_default(), "FATAL\n", "{running}");
+    });
+}
+
+fn wait_for_the_end_of_descendants(running: &Running) {
+    procfs::wait_until("no descendant is left", || running.descendants().is_empty());
+}

@@ -1,0 +1,124 @@
+//! A drain beside a file system that hangs, and under an emulator.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::Pid;
+
+use super::{expect_lines, wait_for_lines};
+use crate::services::installed;
+use crate::support::{
+    Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test, probe, procfs, send, skip,
+};
+
+#[test]
+fn executable_on_hung_file_system_delays_nobody_else() {
+    let (Some(start), Some(busybox)) = (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox()) else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let Some(mount) = Mount::of(&busybox, &scratch) else { return };
+    let text = format!(
+        "setsid {} work other 50 & setsid {} sh -c 'echo hung ready; /bin/sleep 999 & wait' &
+        trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done",
+        probe().display(),
+        mount.path.join("busybox").display()
+    );
+    let mut running = start.in_namespace().words(["--drain", "2s", "sh", "-c", &text]).start();
+    wait_for_lines(&running, &["ready", "other ready", "hung ready"]);
+    let init = running.pid();
+    let _pause = Pause::of(mount.server.pid());
+    send(init, libc::SIGTERM);
+    running.wait_for_line("other finished");
+    assert_eq!(running.wait().code(), Some(5), "{running}");
+}
+
+/// A process that is stopped until this is dropped.
+struct Pause(Pid);
+
+impl Pause {
+    fn of(pid: Pid) -> Self {
+        send(pid, libc::SIGSTOP);
+        procfs::wait_for_state(pid, 'T');
+        Self(pid)
+    }
+}
+
+impl Drop for Pause {
+    fn drop(&mut self) {
+        send(self.0, libc::SIGCONT);
+    }
+}
+
+/// A FUSE file system with one program, whose server can be stopped.
+struct Mount {
+    server: Running,
+    path: PathBuf,
+}
+
+impl Mount {
+    fn of(program: &Path, scratch: &Scratch) -> Option<Self> {
+        let bindfs = installed("bindfs")?;
+        if !Path::new("/dev/fuse").exists() {
+            skip("there is no /dev/fuse");
+            return None;
+        }
+        let [source, path] = ["source", "mount"].map(|name| scratch.path().join(name));
+        fs::create_dir(&source).expect("a directory");
+        fs::create_dir(&path).expect("a directory");
+        let copied = Command::new("cp").arg(program).arg(source.join("busybox")).status();
+        assert!(copied.is_ok_and(|status| status.success()), "cp");
+        // Without caches, so that each look at a file is a request to the server.
+        let options = ["-f", "-o", "attr_timeout=0,entry_timeout=0,ac_attr_timeout=0"];
+        let mut server = Start::program(bindfs).words(options).word(&source).word(&path).start();
+        procfs::wait_until("the file system is mounted", || server.has_ended() || path.join("busybox").exists());
+        if server.has_ended() {
+            skip(&format!("FUSE does not work here: {}", server.stderr()));
+            return None;
+        }
+        Some(Self { server, path })
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
+    }
+}
+
+#[test]
+fn drain_under_emulation_signals_all_descendants() {
+    let (Some(_), Some(busybox)) = (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox()) else {
+        return;
+    };
+    let Some(qemu) = installed(&format!("qemu-{}-static", std::env::consts::ARCH)) else { return };
+    let shell = format!("{} {}", qemu.display(), busybox.display());
+    let scratch = Scratch::new();
+    let write = |name: &str, text: &str| scratch.file(name, &text.replace("BUSYBOX", &shell), 0o644);
+    let child = "trap 'echo child got 15; exit' TERM; echo child ready; while :; do BUSYBOX sleep 0.1; done";
+    let child = write("child.sh", child);
+    let worker = format!("trap 'echo worker got 15; exit' TERM; BUSYBOX sh {} & wait", child.display());
+    let worker = write("worker.sh", &worker);
+    let main = format!(
+        "setsid BUSYBOX sh {} & trap 'exit 5' TERM; echo ready; while :; do BUSYBOX sleep 0.1; done",
+        worker.display()
+    );
+    let main = write("main.sh", &main);
+    let start = Start::program(&qemu).in_namespace().word(init_under_test()).words(["--drain", "10s"]);
+    let running = start.word(&qemu).word(&busybox).word("sh").word(main).start();
+    wait_for_lines(&running, &["ready", "child ready"]);
+    running.signal(libc::SIGTERM);
+    let outcome = running.outcome();
+    outcome.expect_code(5);
+    assert!(!outcome.stderr().contains("Killing"), "{outcome}");
+    expect_lines(&outcome, &[("worker got 15", 1), ("child got 15", 1)]);
+}
+
+/// Returns the path of Debian's busybox-static, or skips the test.
+fn static_busybox() -> Option<PathBuf> {
+    let busybox = installed("busybox")?;
+    let output = Command::new("ldd").arg(&busybox).output().ok();
+    let is_static = output.is_some_and(|output| !output.status.success());
+    (is_static || skip("busybox is not static (Debian's busybox-static)")).then_some(busybox)
+}
