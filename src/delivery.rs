@@ -210,7 +210,8 @@ impl Delivery {
             return;
         }
         let is_other = |&child: &Pid| {
-            !self.our_readers.contains(&child) && Process::read_child(child).is_ok_and(|process| process.state != State::Zombie)
+            !self.our_readers.contains(&child)
+                && Process::read_child(child).is_ok_and(|process| process.state != State::Zombie)
         };
         if process::children().is_ok_and(|children| !children.iter().any(is_other)) {
             let ours = Ends::ours();
@@ -235,17 +236,19 @@ impl Delivery {
             Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {}
             // A drain wakes each process as it signals it.
             Recipient::Unsignalled(_) => {}
-            Recipient::Tree | Recipient::TreeOutsideOurGroup => match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
-                Ok(family) => {
-                    for process in living(&family).filter(|process| process.state == State::Stopped) {
-                        let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
+            Recipient::Tree | Recipient::TreeOutsideOurGroup => {
+                match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
+                    Ok(family) => {
+                        for process in living(&family).filter(|process| process.state == State::Stopped) {
+                            let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
+                        }
                     }
+                    Err(_) if self.command.is_some_and(children::is_stopped) => {
+                        self.send_without_look(Signum::CONT, Reach::Everyone, Care::NONE);
+                    }
+                    Err(_) => {}
                 }
-                Err(_) if self.command.is_some_and(children::is_stopped) => {
-                    self.send_without_look(Signum::CONT, Reach::Everyone, Care::NONE);
-                }
-                Err(_) => {}
-            },
+            }
         }
     }
 

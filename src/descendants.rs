@@ -86,7 +86,8 @@ pub(crate) mod tests {
     fn find(all: &[Process], strangers: &[i32], depth: Depth, init: i32) -> Vec<i32> {
         let tree = Tree::new(all.to_vec());
         let is_stranger = |pid: Pid| strangers.contains(&pid.as_raw());
-        let found = tree.descendants(Pid::from_raw(1), is_stranger, depth, |process| process.pid.as_raw() == init).unwrap();
+        let found =
+            tree.descendants(Pid::from_raw(1), is_stranger, depth, |process| process.pid.as_raw() == init).unwrap();
         for (index, process) in found.iter().enumerate() {
             let is_before = found[..index].iter().any(|other| other.pid == process.parent);
             assert!(process.parent.as_raw() == 1 || is_before, "{process:?}");

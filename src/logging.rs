@@ -48,23 +48,37 @@ pub(crate) enum Line {
     SetsidComplete,
     Received(Signum),
     HandOffIgnored(Signum),
-    Translating { from: Signum, to: Option<Signum> },
+    Translating {
+        from: Signum,
+        to: Option<Signum>,
+    },
     Forwarded(Signum),
     NotForwarded,
     Suspending,
-    ChildEnded { pid: Pid, status: ExitStatus },
+    ChildEnded {
+        pid: Pid,
+        status: ExitStatus,
+    },
     Goodbye(ExitStatus),
     NoChdir(Errno),
     NoFork,
     NoSetsid(Errno),
-    NotDelivered { signum: Signum, pid: Pid, errno: Errno },
+    NotDelivered {
+        signum: Signum,
+        pid: Pid,
+        errno: Errno,
+    },
     NoSubreaper(Errno),
     NoParentDeathSignal(Errno),
     NoProc,
     /// The look for descendants failed.
     NoLook(Errno),
     Hidden,
-    Sender { signum: Signum, pid: Pid, uid: u32 },
+    Sender {
+        signum: Signum,
+        pid: Pid,
+        uid: u32,
+    },
     FromKernel(Signum),
     Holding(Signum, Duration),
     Draining,
@@ -160,7 +174,11 @@ impl fmt::Display for Line {
             }
             Self::NoProc => out.write_str("Unable to find descendants: /proc does not show this PID namespace."),
             Self::NoLook(errno) => {
-                write!(out, "Unable to look for descendants ({}); only the command's group is signalled.", Numbered(errno))
+                write!(
+                    out,
+                    "Unable to look for descendants ({}); only the command's group is signalled.",
+                    Numbered(errno)
+                )
             }
             Self::Hidden => {
                 out.write_str("Unable to find all descendants: /proc hides other users' processes (hidepid).")

@@ -80,7 +80,8 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         panics::survive_without_command(exit);
         return supervisor::pause();
     };
-    let older_children = if config.settings.needs_descendants() { supervisor::prepare_for_descendants() } else { Vec::new() };
+    let older_children =
+        if config.settings.needs_descendants() { supervisor::prepare_for_descendants() } else { Vec::new() };
     if config.settings.may_outlive_command() && config.settings.place() == Place::OwnSession {
         config.settings.keeps_terminal = terminal::keep();
     }

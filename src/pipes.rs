@@ -135,9 +135,9 @@ pub(crate) fn may_read(pid: Pid, pipes: [Option<Pipe>; 2]) -> bool {
     let is_one = |pipe: Option<Pipe>| pipe.is_some() && pipes.contains(&pipe);
     // A directory that may be listed may have links that may not be read.
     match procfs::descriptors(pid).map_err(Unseen::from) {
-        Ok(descriptors) => {
-            descriptors.into_iter().any(|descriptor| end(pid, descriptor, Direction::Read).map_or_else(is_hidden, is_one))
-        }
+        Ok(descriptors) => descriptors
+            .into_iter()
+            .any(|descriptor| end(pid, descriptor, Direction::Read).map_or_else(is_hidden, is_one)),
         Err(unseen) => is_hidden(unseen),
     }
 }

@@ -328,9 +328,7 @@ impl Policy {
                 // A stopped process acts on nothing but SIGKILL and SIGCONT, so it would never end.
                 let asks_to_end = signum.asks_to_end() || to.asks_to_end();
                 match recipient {
-                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree
-                        if asks_to_end && !to.stops() =>
-                    {
+                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree if asks_to_end && !to.stops() => {
                         actions.push(Action::WakeIfStopped(recipient));
                     }
                     Recipient::Process(_)

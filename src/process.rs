@@ -306,7 +306,8 @@ mod tests {
 
     #[test]
     fn stat_is_parsed_whatever_the_name() {
-        let text = b"7 (a) Z 1 (\xff\n) S 3 4 5 0 -1 4194624 1 2 3 4 5 6 7 8 20 0 2 0 4711 1 2 3 4 5 6 7 8 0 0 0 16384 0";
+        let text =
+            b"7 (a) Z 1 (\xff\n) S 3 4 5 0 -1 4194624 1 2 3 4 5 6 7 8 20 0 2 0 4711 1 2 3 4 5 6 7 8 0 0 0 16384 0";
         let process = Process::parse(Pid::from_raw(7), text).unwrap();
         let numbers = [process.parent, process.group, process.session].map(Pid::as_raw);
         assert_eq!((numbers, process.started, process.state), ([3, 4, 5], 4711, State::Alive));

@@ -165,8 +165,7 @@ impl Delivery {
                     if is_fed {
                         return true;
                     }
-                    let pipeline =
-                        pipeline.get_or_insert_with(|| pipeline_of(&self.look().ok()?, Ends::ours().input));
+                    let pipeline = pipeline.get_or_insert_with(|| pipeline_of(&self.look().ok()?, Ends::ours().input));
                     let input = |pipeline: &Pipeline| match pipeline.input(process.pid) {
                         None if process.has_not_executed => pipeline.input_before_exec(process.pid),
                         input => input,

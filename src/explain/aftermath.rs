@@ -33,8 +33,7 @@ pub(crate) fn without(tree: &Tree, gone: &[Pid], adopts: impl Fn(Pid) -> bool) -
 /// The tree if the command, `main`, led a session: what is in the init's group now would be in its.
 pub(crate) fn with_a_session(tree: &Tree, init: &Process, main: Pid) -> Option<Tree> {
     let family = tree.descendants(init.pid, |_| false, Depth::All, |_| false)?;
-    let joins =
-        |process: &Process| process.group == init.group && family.iter().any(|other| other.pid == process.pid);
+    let joins = |process: &Process| process.group == init.group && family.iter().any(|other| other.pid == process.pid);
     let moved = |process: &Process| Process { group: if joins(process) { main } else { process.group }, ..*process };
     Some(Tree::new(tree.processes().iter().map(moved).collect()))
 }

@@ -119,7 +119,8 @@ impl Rules {
         let pid = process.pid;
         let is_hidden = || {
             Path::of(pid, "exe").is_some_and(|exe| procfs::link_target(&exe, &mut [0; 8]).is_err())
-                && command_line(pid).is_some_and(|words| words.first().is_some_and(|word| last_part(word.to_bytes()) == b"dumb-init"))
+                && command_line(pid)
+                    .is_some_and(|words| words.first().is_some_and(|word| last_part(word.to_bytes()) == b"dumb-init"))
         };
         if process::is_nested_init(process) || is_hidden() {
             return Self::of_ours(pid);

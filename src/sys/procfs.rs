@@ -191,14 +191,17 @@ fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
     let mut numbers = Vec::new();
     loop {
         // SAFETY: writes as many bytes into the buffer as it has room for.
-        let count = Errno::result(unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES) });
+        let count =
+            Errno::result(unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES) });
         let mut entries = match count {
             Ok(0) => return Ok(numbers),
             Ok(count) => buffer.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default(),
             Err(Errno::EINTR) => continue,
             Err(errno) => return Err(errno),
         };
-        while let Some(length) = entries.get(LENGTH_AT..).and_then(|rest| rest.first_chunk().copied()).map(u16::from_ne_bytes) {
+        while let Some(length) =
+            entries.get(LENGTH_AT..).and_then(|rest| rest.first_chunk().copied()).map(u16::from_ne_bytes)
+        {
             let name = entries.get(NAME_AT..).and_then(|rest| rest.split(|&byte| byte == 0).next());
             if let Some(number) = name.and_then(parse) {
                 numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;

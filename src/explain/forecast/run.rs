@@ -85,7 +85,14 @@ impl Run<'_, '_> {
     }
 
     /// What follows when the command has ended, if it does by the signal.
-    fn at_the_end(&mut self, policy: &mut Policy, ended: Event, end: End, kills: Deadline, told: &mut Signalled) -> End {
+    fn at_the_end(
+        &mut self,
+        policy: &mut Policy,
+        ended: Event,
+        end: End,
+        kills: Deadline,
+        told: &mut Signalled,
+    ) -> End {
         let now = self.scenario.now;
         let before = policy.kills_at();
         let mut actions = Vec::new();

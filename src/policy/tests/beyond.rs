@@ -127,7 +127,8 @@ fn the_drains_signal_is_rewritten_as_any_other() {
     for (rewrite, to) in [("15:3", Some(Signum::QUIT)), ("15:0", None)] {
         let settings = Settings { drain: Some(Limit::Never), ..settings(Forward::Group, &[rewrite]) };
         let mut policy = Policy::new(settings, MAIN);
-        let expected: Vec<(Signum, Recipient)> = to.map(|to| (to, Recipient::Unsignalled(Scope::Roots))).into_iter().collect();
+        let expected: Vec<(Signum, Recipient)> =
+            to.map(|to| (to, Recipient::Unsignalled(Scope::Roots))).into_iter().collect();
         assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
         let due = policy.deadline().expect("a round");
         let round = [Action::Round(to.map(|to| (to, Scope::Roots)))];
