@@ -26,6 +26,7 @@ mod facts;
 mod forecast;
 mod handling;
 mod inits;
+mod relations;
 mod report;
 mod verdict;
 mod wording;
