@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
+use super::read;
 use crate::called_as::{CalledAs, last_part};
 use crate::cli::{self, Invocation, UsageError};
 use crate::config::Config;
@@ -207,13 +208,13 @@ fn program(pid: Pid) -> Vec<u8> {
 
 /// What the kernel calls a process that has no command line: a zombie, or one that has none.
 pub(crate) fn name(pid: Pid) -> Vec<Word> {
-    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name = read(&format!("/proc/{pid}/comm")).unwrap_or_default();
     leak(name.strip_suffix(b"\n").unwrap_or(&name)).into_iter().collect()
 }
 
 /// The words of a file of /proc that has a zero byte behind each. `None` where it can't be read, or is empty.
 fn words(pid: Pid, file: &str) -> Option<Vec<Word>> {
-    let text = fs::read(format!("/proc/{pid}/{file}")).ok().filter(|text| !text.is_empty())?;
+    let text = read(&format!("/proc/{pid}/{file}")).filter(|text| !text.is_empty())?;
     let text = text.strip_suffix(&[0]).unwrap_or(&text);
     Some(text.split(|&byte| byte == 0).filter_map(leak).collect())
 }
@@ -230,5 +231,5 @@ fn leak(word: &[u8]) -> Option<Word> {
 
 /// As [`words`], but an environment may well be empty.
 fn words_of_environment(pid: Pid) -> Option<Vec<Word>> {
-    words(pid, "environ").or_else(|| fs::read(format!("/proc/{pid}/environ")).is_ok().then(Vec::new))
+    words(pid, "environ").or_else(|| read(&format!("/proc/{pid}/environ")).map(|_| Vec::new()))
 }
