@@ -13,6 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Pid, SysconfVar, getpgid, getpid, getsid, sysconf};
 
 use crate::called_as::{CalledAs, last_part};
+use crate::escape::is_harmless;
 use crate::sys::procfs::{self, FileId, Path};
 
 /// A process, as it was when it was looked at (proc_pid_stat(5)).
@@ -256,7 +257,7 @@ impl fmt::Display for CommandLine {
             for letter in chunk.valid().chars() {
                 out.write_char(match letter {
                     '\0' => ' ',
-                    letter if letter.is_control() => '?',
+                    letter if !is_harmless(letter) => '?',
                     letter => letter,
                 })?;
             }

@@ -14,6 +14,7 @@ use crate::called_as::{CalledAs, last_part};
 use crate::cli::{self, Invocation, UsageError};
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::escape::Escaped;
 use crate::policy::Forward;
 use crate::process;
 use crate::signal::Signum;
@@ -139,7 +140,7 @@ impl Rules {
             Edition::Ours | Edition::Unknown => entries,
             Edition::Original => entries.into_iter().filter(is_of_the_original).collect(),
         });
-        let unreadable = |text: &[u8]| Self::Unreadable(String::from_utf8_lossy(text).trim().to_owned());
+        let unreadable = |text: &[u8]| Self::Unreadable(one_line_of(text));
         match cli::parse(&words, |name| environment.get(name)) {
             Ok(Invocation::Run(options, command)) => {
                 let before = words.len().saturating_sub(command.len());
@@ -161,6 +162,12 @@ impl Rules {
             Err(UsageError(text)) => unreadable(&text),
         }
     }
+}
+
+/// An error message, which may have several lines and words of others.
+fn one_line_of(text: &[u8]) -> String {
+    let lines = text.trim_ascii().split(|&byte| byte == b'\n').map(|line| Escaped(line).to_string());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// A word of the command that may have been meant for us; but not where it is for another one of us.
@@ -232,4 +239,14 @@ fn leak(word: &[u8]) -> Option<Word> {
 /// As [`words`], but an environment may well be empty.
 fn words_of_environment(pid: Pid) -> Option<Vec<Word>> {
     words(pid, "environ").or_else(|| read(&format!("/proc/{pid}/environ")).map(|_| Vec::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_of_another_init_is_one_harmless_line() {
+        assert_eq!(one_line_of(b"a: b\nc \xe2\x80\xae\xff\n"), "a: b c \\u{202e}\\xff");
+    }
 }
