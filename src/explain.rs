@@ -5,6 +5,7 @@
 //! is sent anything.
 
 use std::env;
+use std::ffi::CString;
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
@@ -12,7 +13,7 @@ use nix::unistd::{Pid, getpid};
 
 use crate::cli::Question;
 use crate::status::ExitStatus;
-use crate::sys::{fds, tty};
+use crate::sys::{fds, procfs, tty};
 use advice::advice;
 use evidence::Evidence;
 use forecast::Scenario;
@@ -26,6 +27,7 @@ mod facts;
 mod forecast;
 mod handling;
 mod inits;
+mod relations;
 mod report;
 mod verdict;
 mod wording;
@@ -65,6 +67,11 @@ pub(crate) fn explain(question: &Question) -> ExitStatus {
         return complain(&format!("unable to write: {error}"));
     }
     if verdict.is_good() && !evidence.is_uncertain() { GOOD } else { NOT_GOOD }
+}
+
+/// Reads a file in /proc with few system calls: std begins with 32 bytes.
+fn read(path: &str) -> Option<Vec<u8>> {
+    procfs::read_whole(&CString::new(path).ok()?)
 }
 
 fn tell(report: &Report) -> io::Result<()> {

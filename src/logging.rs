@@ -16,6 +16,7 @@ use log::{Level, LevelFilter};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
+use crate::escape::Escaped;
 use crate::process;
 use crate::signal::{Name, Signum};
 use crate::status::ExitStatus;
@@ -300,7 +301,7 @@ pub(crate) fn say_of(pid: Pid, name: &process::Name, fate: Fate) {
 
 /// Says that the end of a rewrite, which can be of any length, changes nothing.
 pub(crate) fn say_ignored_rest(rewrite: &[u8]) {
-    let text = format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", rewrite.escape_ascii());
+    let text = format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
     write_to_stderr([text.as_bytes()]);
 }
 

@@ -16,6 +16,7 @@ mod delivery;
 mod descendants;
 mod duration;
 mod environment;
+mod escape;
 mod explain;
 mod getopt;
 mod logging;

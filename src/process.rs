@@ -4,12 +4,13 @@
 //! waits for another process's memory or for a file system. Needs no heap memory except for lists.
 
 use std::cmp::Ordering;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpid, getsid};
 
 use crate::called_as::last_part;
+use crate::escape::Escaped;
 use crate::sys::procfs::{self, Path};
 
 /// A process at the moment when it was read (proc_pid_stat(5)).
@@ -80,7 +81,7 @@ impl Name {
 
 impl fmt::Display for Name {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_printable(out, self.bytes())
+        Escaped(self.bytes()).fmt(out)
     }
 }
 
@@ -285,19 +286,6 @@ pub(crate) fn is_nested_init(process: &Process) -> bool {
     }
 }
 
-/// Writes bytes as text on one line: control characters and what is no text become `?`.
-pub(crate) fn write_printable(out: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    for chunk in bytes.utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            out.write_char(if letter.is_control() { '?' } else { letter })?;
-        }
-        if !chunk.invalid().is_empty() {
-            out.write_char('?')?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use nix::unistd::getpgrp;
@@ -311,7 +299,7 @@ mod tests {
         let process = Process::parse(Pid::from_raw(7), text).unwrap();
         let numbers = [process.parent, process.group, process.session].map(Pid::as_raw);
         assert_eq!((numbers, process.started, process.state), ([3, 4, 5], 4711, State::Alive));
-        assert_eq!((process.name.to_string().as_str(), process.catches_some), ("a) Z 1 (??", true));
+        assert_eq!((process.name.to_string().as_str(), process.catches_some), ("a) Z 1 (\\xff\\n", true));
         assert!(process.has_not_executed);
         let zombie = b"7 (x) Z 3 4 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711";
         assert_eq!(Process::parse(Pid::from_raw(7), zombie).unwrap().state, State::Zombie);

@@ -5,6 +5,8 @@
 
 use nix::unistd::Pid;
 
+use crate::escape::Escaped;
+
 /// What can be given as the value of an option or a variable.
 pub(crate) trait Value: Sized {
     /// What it is, for whoever gave something else.
@@ -50,12 +52,7 @@ impl Value for Pid {
 
 /// Says, on one line and without its end, that the option or variable called `source` doesn't take a value.
 pub(crate) fn refusal(source: &str, is: &str, value: &[u8]) -> Vec<u8> {
-    let mut text = format!("{source} takes {is}, not '").into_bytes();
-    for &byte in value {
-        if byte.is_ascii_control() { text.extend(byte.escape_ascii()) } else { text.push(byte) }
-    }
-    text.push(b'\'');
-    text
+    format!("{source} takes {is}, not '{}'", Escaped(value)).into_bytes()
 }
 
 #[cfg(test)]
@@ -64,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line_whatever_the_value() {
-        let text = refusal("variable X", Switch::IS, b"a\nb\xff\t\x7f\xc3\xa9");
-        assert_eq!(text, b"variable X takes 1 or 0, not 'a\\nb\xff\\t\\x7f\xc3\xa9'");
+        let text = refusal("variable X", Switch::IS, b"a\nb\xff\t\x7f\xc3\xa9\xe2\x80\xae");
+        assert_eq!(text, b"variable X takes 1 or 0, not 'a\\nb\\xff\\t\\u{7f}\xc3\xa9\\u{202e}'");
     }
 }

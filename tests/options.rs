@@ -176,6 +176,23 @@ fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
 }
 
 #[test]
+fn refused_or_ignored_text_is_shown_escaped() {
+    let (value, shown) = ("15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}", r"15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}");
+    let shown = shown.replace(r"\u{e9}", "\u{e9}");
+    for (variables, words, text) in [
+        (&[("DUMB_INIT_DRAIN", value)][..], &[][..], "variable DUMB_INIT_DRAIN"),
+        (&[], &["--drain", value], "option '--drain'"),
+    ] {
+        let Some(outcome) = run(variables, words, &["report"]) else { return };
+        let line = format!("dumb-init: {text} takes a duration (10s, 500ms, 2m, 1h, forever), not '{shown}'\n");
+        outcome.expect_code(1).expect_stdout("").expect_stderr(&line);
+    }
+    let Some(outcome) = run(&[], &["-r", value], &["exit", "6"]) else { return };
+    let line = format!("[dumb-init] Ignoring what follows the second number in rewrite '{shown}'.\n");
+    outcome.expect_code(6).expect_stderr(&line);
+}
+
+#[test]
 fn every_duration_can_be_given_by_a_variable() {
     // Its deadline passes, and the one who doesn't end is killed.
     for (variables, words) in [

@@ -15,6 +15,7 @@ mod program {
     pub(crate) mod called_as;
     pub(crate) mod cli;
     pub(crate) mod duration;
+    pub(crate) mod escape;
     pub(crate) mod getopt;
     pub(crate) mod rewrite;
     pub(crate) mod signal;
@@ -58,7 +59,7 @@ use std::os::unix::ffi::OsStrExt;
 use logging::Verbosity;
 use policy::Forward;
 // They find each other by the names that they have in the program.
-use program::{called_as, cli, duration, getopt, rewrite, signal, split_string, status, sys, value};
+use program::{called_as, cli, duration, escape, getopt, rewrite, signal, split_string, status, sys, value};
 
 use called_as::CalledAs;
 use cli::{Invocation, Options, UsageError};

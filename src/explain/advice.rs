@@ -97,7 +97,7 @@ fn helps(scenario: Scenario<'_>, remedy: Remedy, signum: Signum) -> Option<bool>
     let place = init.ours().map(|ours| ours.config.settings.place());
     let moved = match (place, remedy.forward) {
         (Some(Place::OurGroup), Some(Forward::Group | Forward::Tree)) => {
-            Some(aftermath::with_a_session(scenario.tree, &init.process, evidence.main_of(evidence.init)?)?)
+            Some(aftermath::with_a_session(scenario.tree, &init.process, evidence.main_of(evidence.init)?))
         }
         // It leads a group already.
         (Some(Place::OurGroup | Place::OwnGroup | Place::OwnSession) | None, _) => None,

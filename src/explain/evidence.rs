@@ -10,6 +10,7 @@ use nix::unistd::{Gid, Pid, getegid, getgroups, getpid};
 
 use super::facts::Facts;
 use super::inits::command_line;
+use super::relations::{Groups, descendants_of};
 use crate::descendants::{Depth, Tree};
 use crate::pipes::{self, Ends};
 use crate::process::{self, Process, State};
@@ -35,7 +36,7 @@ pub(crate) struct Evidence {
     /// The init and its descendants.
     family: BTreeSet<Pid>,
     /// Children of the init that only pass on what it prints or reads.
-    plumbing: Vec<Pid>,
+    plumbing: BTreeSet<Pid>,
     /// May there be processes that /proc doesn't show us?
     pub(crate) is_partial: bool,
 }
@@ -54,20 +55,19 @@ impl Evidence {
     }
 
     fn look(init: Pid) -> Option<Self> {
-        let (all, family, concerned) = concerned(init)?;
-        let tree = Tree::new(all);
+        let Snapshot { tree, groups, family, concerned } = Snapshot::take(init)?;
         let is_concerned = |process: &&Process| concerned.contains(&process.pid);
         let mut facts: Vec<Facts> = tree
             .processes()
             .iter()
             .filter(is_concerned)
-            .filter_map(|process| Facts::read(*process, &tree, init))
+            .filter_map(|process| Facts::read(*process, &tree, &groups, init))
             .collect();
         facts.sort_unstable_by_key(|facts| facts.process.pid);
         for facts in &mut facts {
             facts.infer_mode(&tree);
         }
-        let mut evidence = Self { init, tree, facts, family, plumbing: Vec::new(), is_partial: is_partial() };
+        let mut evidence = Self { init, tree, facts, family, plumbing: BTreeSet::new(), is_partial: is_partial() };
         evidence.facts(init)?;
         evidence.plumbing = evidence.find_plumbing();
         // Those that have ended meanwhile were never there.
@@ -83,12 +83,12 @@ impl Evidence {
 
     /// Is it still so?
     fn is_current(&self) -> bool {
-        let Some((all, _, concerned)) = concerned(self.init) else { return false };
+        let Some(Snapshot { tree, concerned, .. }) = Snapshot::take(self.init) else { return false };
         let place = |process: &Process| (process.started, process.parent, process.group, process.session);
         let is_known =
             |process: &Process| self.facts(process.pid).is_some_and(|facts| place(&facts.process) == place(process));
         concerned.len() == self.facts.len()
-            && all.iter().filter(|process| concerned.contains(&process.pid)).all(is_known)
+            && tree.processes().iter().filter(|process| concerned.contains(&process.pid)).all(is_known)
     }
 
     /// What is known of this process, if it is of concern.
@@ -176,13 +176,13 @@ impl Evidence {
         }
     }
 
-    fn find_plumbing(&self) -> Vec<Pid> {
+    fn find_plumbing(&self) -> BTreeSet<Pid> {
         let needs_descendants =
             self.facts(self.init).and_then(Facts::ours).is_some_and(|ours| ours.config.settings.needs_descendants());
-        let Some(main) = self.main_of(self.init).and_then(|main| self.facts(main)) else { return Vec::new() };
+        let Some(main) = self.main_of(self.init).and_then(|main| self.facts(main)) else { return BTreeSet::new() };
         let is_older = |child: &&Process| child.is_older_than(&main.process);
         let older = self.tree.children(self.init).iter().filter(is_older).map(|child| child.pid);
-        let Ok(Ends { outputs, .. }) = Ends::read(self.init) else { return Vec::new() };
+        let Ok(Ends { outputs, .. }) = Ends::read(self.init) else { return BTreeSet::new() };
         older.filter(|&child| needs_descendants && pipes::may_read(child, outputs)).collect()
     }
 }
@@ -190,38 +190,27 @@ impl Evidence {
 /// So often everything is looked at, until it stays the same meanwhile.
 const MOST_LOOKS: usize = 10;
 
-/// All processes, the init with its descendants, and these with whoever else is of concern.
-fn concerned(init: Pid) -> Option<(Vec<Process>, BTreeSet<Pid>, BTreeSet<Pid>)> {
-    let mut all = process::snapshot().ok()?;
-    all.retain(|process| process.pid != getpid());
-    let group = all.iter().find(|process| process.pid == init)?.group;
-    let tree = Tree::new(all.clone());
-    let family = with_descendants(&tree, BTreeSet::from([init]));
-    let concerned = with_groups(&tree, family.clone(), group);
-    Some((all, family, concerned))
+/// The processes of one moment, but for this one.
+struct Snapshot {
+    tree: Tree,
+    groups: Groups,
+    /// The init and its descendants.
+    family: BTreeSet<Pid>,
+    /// The family, and every process that may receive a signal with one of its members.
+    concerned: BTreeSet<Pid>,
 }
 
-/// All of these and what descends from them.
-fn with_descendants(tree: &Tree, mut all: BTreeSet<Pid>) -> BTreeSet<Pid> {
-    let mut next: Vec<Pid> = all.iter().copied().collect();
-    while let Some(parent) = next.pop() {
-        next.extend(tree.children(parent).iter().map(|child| child.pid).filter(|&child| all.insert(child)));
-    }
-    all
-}
-
-/// All of these and whoever may get a signal with one of them: who shares its group, and what descends from that.
-fn with_groups(tree: &Tree, mut all: BTreeSet<Pid>, init_group: Pid) -> BTreeSet<Pid> {
-    loop {
-        let groups: BTreeSet<Pid> =
-            tree.processes().iter().filter(|process| all.contains(&process.pid)).map(|process| process.group).collect();
-        let is_concerned = |process: &&Process| process.group != init_group && groups.contains(&process.group);
-        let mates = tree.processes().iter().filter(is_concerned).map(|process| process.pid);
-        let more = with_descendants(tree, all.iter().copied().chain(mates).collect());
-        if more.len() == all.len() {
-            return all;
-        }
-        all = more;
+impl Snapshot {
+    fn take(init: Pid) -> Option<Self> {
+        let mut all = process::snapshot().ok()?;
+        all.retain(|process| process.pid != getpid());
+        let tree = Tree::new(all);
+        let groups = Groups::of(&tree);
+        let group = groups.group_of(init)?;
+        let mut family = descendants_of(&tree, [init]);
+        family.insert(init);
+        let concerned = groups.with_members(&tree, family.clone(), group);
+        Some(Self { tree, groups, family, concerned })
     }
 }
 

@@ -4,6 +4,7 @@ use nix::unistd::Pid;
 
 use super::handling::{Credentials, Handling, Reaction};
 use super::inits::{Known, Ours, Rules, Variables, command_line, name};
+use super::relations::Groups;
 use crate::called_as::{CalledAs, Place};
 use crate::config::Source;
 use crate::descendants::Tree;
@@ -22,7 +23,7 @@ pub(crate) struct Facts {
     pub(crate) rules: Option<Rules>,
     /// Do other inits leave to it what descends from it?
     counts_as_ours: bool,
-    /// May it have reaped a child?
+    /// May it have reaped a child, if it may be an init?
     pub(super) may_have_reaped: bool,
     /// Is nobody's parent in another group of the session, so that TSTP, TTIN and TTOU stop nobody in this one (setpgid(2))?
     in_orphaned_group: bool,
@@ -32,7 +33,7 @@ pub(crate) struct Facts {
 
 impl Facts {
     /// `None` where it has ended.
-    pub(super) fn read(process: Process, tree: &Tree, init: Pid) -> Option<Self> {
+    pub(super) fn read(process: Process, tree: &Tree, groups: &Groups, init: Pid) -> Option<Self> {
         let pid = process.pid;
         let may_be_an_init = pid == init || !tree.children(pid).is_empty();
         let facts = Self {
@@ -40,8 +41,8 @@ impl Facts {
             handling: Handling::read(pid),
             rules: may_be_an_init.then(|| Rules::of(&process)),
             counts_as_ours: may_be_an_init && process::is_nested_init(&process),
-            may_have_reaped: may_have_reaped(pid),
-            in_orphaned_group: is_orphaned(process.group, tree),
+            may_have_reaped: may_be_an_init && may_have_reaped(pid),
+            in_orphaned_group: groups.is_orphaned(process.group),
             command: command_line(pid).unwrap_or_else(|| name(pid)),
         };
         // What was read is of this process only if it is still there.
@@ -161,14 +162,4 @@ fn may_have_reaped(pid: Pid) -> bool {
         str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().nth(9)?.parse::<u64>().ok()
     };
     faults().is_none_or(|faults| faults > 0)
-}
-
-/// Is this group an orphaned one, as far as we see (setpgid(2))?
-fn is_orphaned(group: Pid, tree: &Tree) -> bool {
-    let is_elsewhere = |parent: &Process, child: &Process| {
-        parent.pid == child.parent && parent.session == child.session && parent.group != group
-    };
-    let mut members =
-        tree.processes().iter().filter(|process| process.group == group && process.state != State::Zombie);
-    !members.any(|child| tree.processes().iter().any(|parent| is_elsewhere(parent, child)))
 }

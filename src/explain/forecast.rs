@@ -4,6 +4,7 @@
 //! wants done is not done but noted (`run`). An init below, which gets the signal, passes it on by its own settings. No
 //! input or output, and no signal.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
@@ -60,7 +61,6 @@ pub(crate) enum When {
 /// A signal that a process would get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrival {
-    pub(crate) pid: Pid,
     pub(crate) signum: Signum,
     /// The init that sends it.
     pub(crate) by: Pid,
@@ -107,19 +107,21 @@ pub(crate) struct Forecast {
     pub(crate) suspends: bool,
     /// When the init kills everybody, its command included.
     pub(crate) kills: Deadline,
-    pub(crate) arrivals: Vec<Arrival>,
+    arrivals: BTreeMap<Pid, Vec<Arrival>>,
+    /// Number of arrivals at all processes.
+    arrival_count: usize,
     /// Those whom an init may not signal (kill(2), EPERM).
-    pub(crate) refused: Vec<Pid>,
+    pub(crate) refused: BTreeSet<Pid>,
     /// It isn't known whether these pass signals on to those below them.
     pub(crate) unknown: Vec<Pid>,
     /// What these leave behind may be found in time by an init that goes through all its descendants, or not.
-    pub(crate) racing: Vec<Pid>,
+    pub(crate) racing: BTreeSet<Pid>,
     /// What becomes of the rest, for each init that gets the signal.
-    rests: Vec<(Pid, Rest)>,
+    rests: BTreeMap<Pid, Rest>,
     /// Those that are stopped and get SIGCONT, and when.
-    woken: Vec<(Pid, When)>,
+    woken: BTreeSet<(Pid, When)>,
     /// Those that end by it, sooner or later.
-    gone: Vec<Pid>,
+    gone: BTreeSet<Pid>,
     /// Does an init go through all its descendants?
     walks: bool,
 }
@@ -135,13 +137,14 @@ impl Forecast {
             held: None,
             suspends: false,
             kills: Deadline::Never,
-            arrivals: Vec::new(),
-            refused: Vec::new(),
+            arrivals: BTreeMap::new(),
+            arrival_count: 0,
+            refused: BTreeSet::new(),
             unknown: Vec::new(),
-            racing: Vec::new(),
-            rests: Vec::new(),
-            woken: Vec::new(),
-            gone: Vec::new(),
+            racing: BTreeSet::new(),
+            rests: BTreeMap::new(),
+            woken: BTreeSet::new(),
+            gone: BTreeSet::new(),
             walks: false,
         };
         let message = Message { signum, asks_to_end: signum.shuts_down() };
@@ -153,14 +156,19 @@ impl Forecast {
         forecast
     }
 
+    fn add_arrival(&mut self, pid: Pid, arrival: Arrival) {
+        self.arrivals.entry(pid).or_default().push(arrival);
+        self.arrival_count = self.arrival_count.saturating_add(1);
+    }
+
     /// The signals that a process gets, in their order.
     pub(crate) fn arrivals_at(&self, pid: Pid) -> impl Iterator<Item = &Arrival> {
-        self.arrivals.iter().filter(move |arrival| arrival.pid == pid)
+        self.arrivals.get(&pid).into_iter().flatten()
     }
 
     /// What becomes of the rest when the command of this init has ended.
     pub(crate) fn rest_of(&self, init: Pid) -> Rest {
-        self.rests.iter().find(|(pid, _)| *pid == init).map_or(Rest::IsLeft, |(_, rest)| *rest)
+        self.rests.get(&init).copied().unwrap_or(Rest::IsLeft)
     }
 
     /// When does it go on, so that it can act on this signal? `None` where it stays stopped.
@@ -168,7 +176,8 @@ impl Forecast {
         if !facts.is_stopped() || matches!(signum, Signum::CONT | Signum::KILL) {
             return Some(When::AtOnce);
         }
-        self.woken.iter().filter(|(pid, _)| *pid == facts.process.pid).map(|(_, when)| *when).min()
+        let woken = |when| self.woken.contains(&(facts.process.pid, when));
+        [When::AtOnce, When::AfterMain].into_iter().find(|&when| woken(when))
     }
 
     /// An init has got a signal.

@@ -9,10 +9,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
+use super::read;
 use crate::called_as::{CalledAs, last_part};
 use crate::cli::{self, Invocation, UsageError};
 use crate::config::Config;
 use crate::environment::Environment;
+use crate::escape::Escaped;
 use crate::policy::Forward;
 use crate::process::{self, Process};
 use crate::signal::Signum;
@@ -144,7 +146,7 @@ impl Rules {
             Edition::Ours | Edition::Unknown => entries,
             Edition::Original => entries.into_iter().filter(is_of_the_original).collect(),
         });
-        let unreadable = |text: &[u8]| Self::Unreadable(String::from_utf8_lossy(text).trim().to_owned());
+        let unreadable = |text: &[u8]| Self::Unreadable(one_line_of(text));
         match cli::parse(&words, |name| environment.get(name)) {
             Ok(Invocation::Run(options, command)) => {
                 let before = words.len().saturating_sub(command.len());
@@ -166,6 +168,12 @@ impl Rules {
             Err(UsageError(text)) => unreadable(&text),
         }
     }
+}
+
+/// An error message, which may have several lines and words of others.
+fn one_line_of(text: &[u8]) -> String {
+    let lines = text.trim_ascii().split(|&byte| byte == b'\n').map(|line| Escaped(line).to_string());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// A word of the command that may have been meant for us; but not where it is for another one of us.
@@ -216,13 +224,13 @@ fn program(pid: Pid) -> Vec<u8> {
 
 /// What the kernel calls a process that has no command line: a zombie, or one that has none.
 pub(crate) fn name(pid: Pid) -> Vec<Word> {
-    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name = read(&format!("/proc/{pid}/comm")).unwrap_or_default();
     leak(name.strip_suffix(b"\n").unwrap_or(&name)).into_iter().collect()
 }
 
 /// The words of a file of /proc that has a zero byte behind each. `None` where it can't be read, or is empty.
 fn words(pid: Pid, file: &str) -> Option<Vec<Word>> {
-    let text = fs::read(format!("/proc/{pid}/{file}")).ok().filter(|text| !text.is_empty())?;
+    let text = read(&format!("/proc/{pid}/{file}")).filter(|text| !text.is_empty())?;
     let text = text.strip_suffix(&[0]).unwrap_or(&text);
     Some(text.split(|&byte| byte == 0).filter_map(leak).collect())
 }
@@ -239,5 +247,15 @@ fn leak(word: &[u8]) -> Option<Word> {
 
 /// As [`words`], but an environment may well be empty.
 fn words_of_environment(pid: Pid) -> Option<Vec<Word>> {
-    words(pid, "environ").or_else(|| fs::read(format!("/proc/{pid}/environ")).is_ok().then(Vec::new))
+    words(pid, "environ").or_else(|| read(&format!("/proc/{pid}/environ")).map(|_| Vec::new()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn message_of_another_init_is_one_harmless_line() {
+        assert_eq!(one_line_of(b"a: b\nc \xe2\x80\xae\xff\n"), "a: b c \\u{202e}\\xff");
+    }
 }

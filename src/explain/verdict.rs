@@ -10,7 +10,7 @@ use super::facts::Facts;
 use super::forecast::{Command, Conduct, Forecast, Rest, Scenario, When};
 use super::handling::Reaction;
 use super::inits::Rules;
-use crate::descendants::{Depth, Tree};
+use super::relations::descendants_of;
 use crate::process::State;
 use crate::signal::Signum;
 
@@ -94,9 +94,9 @@ impl Verdict {
     pub(crate) fn of(scenario: Scenario<'_>, signum: Signum) -> Self {
         let evidence = scenario.evidence;
         let forecast = Forecast::of(scenario, signum);
-        let below = |pids: &[Pid]| -> Vec<Pid> { pids.iter().flat_map(|&pid| family_of(scenario.tree, pid)).collect() };
-        let racing = below(&forecast.racing);
-        let unknown = [below(&forecast.unknown), racing.clone()].concat();
+        let racing = descendants_of(scenario.tree, forecast.racing.iter().copied());
+        let uncertain = forecast.unknown.iter().chain(&forecast.racing).copied();
+        let unknown = descendants_of(scenario.tree, uncertain);
         // Where it isn't certain whether the command is still there, what depends on it isn't either.
         let otherwise = match evidence.main(evidence.init) {
             Main::MayBe(_) => Some(Forecast::of(Scenario { command: Command::HasEnded, ..scenario }, signum)),
@@ -155,17 +155,12 @@ impl Verdict {
     }
 }
 
-fn family_of(tree: &Tree, pid: Pid) -> Vec<Pid> {
-    let family = tree.descendants(pid, |_| false, Depth::All, |_| false).unwrap_or_default();
-    family.iter().map(|descendant| descendant.pid).collect()
-}
-
 /// Does the init wait for all of these? Or else for its command, which is an init that does, or is all that there is.
 fn waits(scenario: Scenario<'_>, forecast: &Forecast, all: &[Pid]) -> bool {
     let mut init = scenario.evidence.init;
     // No further down than there are processes.
     for _ in all {
-        let family = family_of(scenario.tree, init);
+        let family = descendants_of(scenario.tree, [init]);
         let has_all = all.iter().all(|&pid| pid == init || family.contains(&pid));
         match (forecast.rest_of(init), scenario.evidence.main_of(init)) {
             (Rest::IsAwaited(_), _) if has_all => return true,

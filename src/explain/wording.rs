@@ -4,9 +4,9 @@
 //! cursor or look like the end of a column.
 
 use std::borrow::Cow;
-use std::ffi::CStr;
 
 use super::facts::Facts;
+use crate::escape::Escaped;
 use crate::sys::arguments::Word;
 
 /// Longer names are cut where they stand in a sentence.
@@ -14,26 +14,8 @@ const LONGEST_NAME: usize = 40;
 
 /// The words as one line.
 pub(crate) fn line_of(words: &[Word]) -> String {
-    let words: Vec<String> = words.iter().map(|word| printable(word)).collect();
+    let words: Vec<String> = words.iter().map(|word| Escaped(word.to_bytes()).to_string()).collect();
     words.join(" ")
-}
-
-fn printable(word: &CStr) -> String {
-    let mut text = String::new();
-    for chunk in word.to_bytes().utf8_chunks() {
-        for letter in chunk.valid().chars() {
-            if is_harmless(letter) { text.push(letter) } else { text.extend(letter.escape_default()) }
-        }
-        text.extend(chunk.invalid().iter().flat_map(|byte| byte.escape_ascii()).map(char::from));
-    }
-    text
-}
-
-/// Neither a control character nor one that turns the direction of what follows (Unicode, Bidi_Control and line separators).
-fn is_harmless(letter: char) -> bool {
-    let turns =
-        matches!(letter, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{61c}');
-    !letter.is_control() && !turns
 }
 
 const MARK: &str = "...";

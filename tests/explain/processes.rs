@@ -14,12 +14,14 @@ use crate::support::{
 fn whatever_a_process_is_called_its_line_is_one_line() {
     let scratch = Scratch::new();
     let copy = scratch.executable_copy(&probe());
-    let odd = scratch.path().join(OsStr::from_bytes(b"a) R 1\t(\n\x1b[31m\xff"));
+    let odd =
+        scratch.path().join(OsStr::from_bytes(b"a) R 1\t(\n\x1b[31m\xff\xe2\x80\xae\xe2\x80\xa8\xe2\x80\x8b\xc2\x9b"));
     std::fs::rename(copy, &odd).expect("an odd name");
     let running = init().word(&odd).word("hang").start();
     running.wait_for_line("ready");
     let told = explain(&running, "--explain");
-    told.expect_code(0).expect(r"a) R 1\t(\n\u{1b}[31m\xff hang", "dies (default)");
+    let name = r"a) R 1\t(\n\u{1b}[31m\xff\u{202e}\u{2028}\u{200b}\u{9b} hang";
+    told.expect_code(0).expect(name, "dies (default)");
     assert_eq!(told.rows.len(), 2, "{told}");
 }
 

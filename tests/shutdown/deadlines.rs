@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
-use crate::support::{init_beyond, procfs, role, send};
+use crate::support::{Scratch, init_beyond, probe, procfs, role, send};
 
 #[test]
 fn kill_after_counts_from_the_first_signal_and_names_whom_it_kills() {
@@ -176,4 +176,21 @@ fn a_stop_that_is_held_does_not_keep_it_from_ending_with_the_command() {
     running.wait_for_debug_line("Holding signal 20");
     running.signal(libc::SIGUSR1);
     running.outcome().expect_code(42);
+}
+
+#[test]
+fn killed_process_is_named_without_control_or_format_characters() {
+    in_both_settings(|start| {
+        let scratch = Scratch::new();
+        let copy = scratch.executable_copy(&probe());
+        let odd = scratch.path().join("a\u{202e}b\u{2028}c\u{200b}d\u{9b}e");
+        std::fs::rename(copy, &odd).expect("an odd name");
+        let start = start.words(["--kill-after", "100ms"]).word(&odd).words(["work", "stubborn", "999999"]);
+        let running = start.start();
+        running.wait_for_line("stubborn ready");
+        running.signal(libc::SIGTERM);
+        let outcome = running.outcome();
+        outcome.expect_code(137);
+        assert!(outcome.stderr().contains("/a?b?c?d?e work stubborn"), "{outcome}");
+    });
 }

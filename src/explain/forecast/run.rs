@@ -107,7 +107,7 @@ impl Run<'_, '_> {
                 None => Deadline::Never,
             })
         };
-        self.forecast.rests.push((self.to.init, rest));
+        self.forecast.rests.entry(self.to.init).or_insert(rest);
         // What PID 1 sends when it leaves, and everybody with it, nobody lives to act on.
         let is_last_word = self.position == Position::Outer
             && is_left
@@ -135,11 +135,10 @@ impl Run<'_, '_> {
         self.to.when = When::AfterMain;
         for _ in 0..MOST_REMINDERS {
             let mut actions = Vec::new();
-            let later = policy.deadline().unwrap_or(now).max(now);
-            policy.decide(&|| later, Event::Due, &mut actions);
-            let before = self.forecast.arrivals.len();
+            policy.decide(&|| now, Event::Collected, &mut actions);
+            let before = self.forecast.arrival_count;
             self.act(&actions, true, told);
-            if self.forecast.arrivals.len() == before {
+            if self.forecast.arrival_count == before {
                 break;
             }
         }
@@ -190,22 +189,23 @@ impl Run<'_, '_> {
 
     fn recipients(&self, recipient: Recipient, told: &Signalled) -> Vec<Process> {
         let evidence = self.scenario.evidence;
-        let adopted = (self.to.when == When::AfterMain)
-            .then(|| aftermath::without(self.scenario.tree, &self.forecast.gone, |pid| evidence.adopts(pid)));
-        let tree = adopted.as_ref().unwrap_or(self.scenario.tree);
-        let family = || evidence.family(tree, self.to.init);
+        let tree = self.scenario.tree;
+        let is_there = |process: &Process| self.to.when == When::AtOnce || !self.forecast.gone.contains(&process.pid);
         match recipient {
             Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {
-                tree.processes().iter().filter(|process| recipient.has(process)).copied().collect()
+                let all = tree.processes().iter();
+                all.filter(|process| recipient.has(process) && is_there(process)).copied().collect()
             }
             // A last word, which may come before those have ended that leave others behind.
             Recipient::Tree | Recipient::TreeOutsideOurGroup => {
-                let mut all = living(evidence.family(self.scenario.tree, self.to.init));
-                all.retain(|process| self.to.when == When::AtOnce || !self.forecast.gone.contains(&process.pid));
+                let mut all = living(evidence.family(tree, self.to.init));
+                all.retain(is_there);
                 all
             }
             Recipient::Unsignalled(scope) => {
-                let mut all = living(family());
+                let adopted = (self.to.when != When::AtOnce)
+                    .then(|| aftermath::without(tree, &self.forecast.gone, |pid| evidence.adopts(pid)));
+                let mut all = living(evidence.family(adopted.as_ref().unwrap_or(tree), self.to.init));
                 let is_root = |process: &Process| process.parent == self.to.init || scope == Scope::Everyone;
                 all.retain(|process| is_root(process) && !told.contains(process));
                 all
@@ -235,10 +235,9 @@ impl Run<'_, '_> {
         let evidence = self.scenario.evidence;
         for facts in all.iter().filter_map(|process| evidence.facts(process.pid)).filter(|facts| facts.is_stopped()) {
             let (pid, when) = (facts.process.pid, self.to.when);
-            if self.forecast.woken.contains(&(pid, when)) {
+            if !self.forecast.woken.insert((pid, when)) {
                 continue;
             }
-            self.forecast.woken.push((pid, when));
             let before = self.forecast.arrivals_at(pid).next().map(|arrival| arrival.signum);
             if let Some(signum) = before {
                 self.end_of(facts, Message { signum, asks_to_end: true });
@@ -259,11 +258,12 @@ impl Run<'_, '_> {
         for process in recipients.iter().filter(|process| process.state != State::Zombie) {
             let Some(facts) = self.scenario.evidence.facts(process.pid) else { continue };
             if !sender.may_signal(facts, message.signum) {
-                self.forecast.refused.push(process.pid);
+                self.forecast.refused.insert(process.pid);
                 continue;
             }
             let (signum, when) = (message.signum, self.to.when);
-            self.forecast.arrivals.push(Arrival { pid: process.pid, signum, by: self.to.init, when });
+            let arrival = Arrival { signum, by: self.to.init, when };
+            self.forecast.add_arrival(process.pid, arrival);
             let its_end = self.end_of(facts, message);
             if Some(process.pid) == self.main {
                 end = its_end;
@@ -289,7 +289,7 @@ impl Run<'_, '_> {
             }
         };
         if end != End::Never {
-            self.forecast.gone.push(pid);
+            self.forecast.gone.insert(pid);
         }
         end
     }

@@ -8,10 +8,12 @@ use std::os::unix::fs::FileExt;
 
 use nix::unistd::Pid;
 
+use super::super::read;
 use super::{Credentials, Handling, Readable, SignalSet};
 use crate::sys::capabilities::CAP_KILL;
 
 /// What a thread does while it sleeps.
+#[derive(Clone, Copy)]
 enum Sleep {
     Awaits(SignalSet),
     /// It isn't for signals.
@@ -22,25 +24,36 @@ enum Sleep {
 impl Handling {
     /// Reads it. `None` where the process is gone, or hides it.
     pub(crate) fn read(pid: Pid) -> Option<Self> {
-        let mut handling = Self::parse(&fs::read(format!("/proc/{pid}/status")).ok()?)?;
+        let path = format!("/proc/{pid}");
+        let status = read(&format!("{path}/status"))?;
+        let mut handling = Self::parse(&status)?;
         handling.blocked = handling.blocked_by_first;
-        let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
-        for thread in threads.filter_map(|entry| entry.file_name().into_string().ok()) {
-            let path = format!("/proc/{pid}/task/{thread}");
-            // It may have ended meanwhile.
-            let Ok(status) = fs::read(format!("{path}/status")) else { continue };
-            let Some(of_thread) = Self::parse(&status) else { continue };
-            handling.blocked = handling.blocked.only_in(of_thread.blocked_by_first);
-            match sleep_of(pid, &path, &status) {
-                Sleep::Awaits(set) => handling.awaited = handling.awaited.with(set),
-                Sleep::Hidden => handling.may_await = true,
-                Sleep::Other => {}
+        // Most processes have one thread, which is the process in /proc.
+        if field(&status, "Threads") == Some("1") {
+            handling.add_sleep(sleep_of(pid, &path, &status));
+        } else {
+            let threads = fs::read_dir(format!("{path}/task")).ok()?.flatten();
+            for thread in threads.filter_map(|entry| entry.file_name().into_string().ok()) {
+                let path = format!("{path}/task/{thread}");
+                // It may have ended meanwhile.
+                let Some(status) = read(&format!("{path}/status")) else { continue };
+                let Some(of_thread) = Self::parse(&status) else { continue };
+                handling.blocked = handling.blocked.only_in(of_thread.blocked_by_first);
+                handling.add_sleep(sleep_of(pid, &path, &status));
             }
         }
         if handling.blocked != SignalSet::default() {
             handling.readable = readable(pid).map_or(Readable::Hidden, Readable::Known);
         }
         Some(handling)
+    }
+
+    fn add_sleep(&mut self, sleep: Sleep) {
+        match sleep {
+            Sleep::Awaits(set) => self.awaited = self.awaited.with(set),
+            Sleep::Hidden => self.may_await = true,
+            Sleep::Other => {}
+        }
     }
 
     fn parse(status: &[u8]) -> Option<Self> {

@@ -1,0 +1,55 @@
+//! Escapes text that other programs or users control, so that it stays one line and reads as it is.
+
+use std::fmt::{self, Write as _};
+
+/// Whether a terminal shows the character, in its place and in its line. Control characters are not harmless, nor are
+/// separators of lines and characters that are invisible or reorder the text (Unicode, Bidi_Control and Default_Ignorable).
+pub(crate) fn is_harmless(letter: char) -> bool {
+    let is_format = matches!(
+        letter,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    );
+    !letter.is_control() && !is_format
+}
+
+/// Displays bytes with `\n`, `\u{202e}` or, if they are not UTF-8, `\xff` in place of everything that is not harmless.
+pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for letter in chunk.valid().chars() {
+                if is_harmless(letter) { out.write_char(letter)? } else { write!(out, "{}", letter.escape_default())? }
+            }
+            write!(out, "{}", chunk.invalid().escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_is_one_line_in_reading_order() {
+        for (text, expected) in [
+            (b"a b\\'\xc3\xa9".as_slice(), "a b\\'\u{e9}"),
+            (b"\t\n\x1b[31m\x7f", "\\t\\n\\u{1b}[31m\\u{7f}"),
+            (b"\xff\xc2\x9b", "\\xff\\u{9b}"),
+            ("\u{202e}\u{2066}\u{200f}\u{61c}".as_bytes(), "\\u{202e}\\u{2066}\\u{200f}\\u{61c}"),
+            ("\u{2028}\u{2029}\u{85}".as_bytes(), "\\u{2028}\\u{2029}\\u{85}"),
+            ("\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}".as_bytes(), "\\u{200b}\\u{200d}\\u{2060}\\u{feff}\\u{ad}"),
+        ] {
+            assert_eq!(Escaped(text).to_string(), expected);
+        }
+    }
+}
