@@ -55,6 +55,21 @@ impl CalledAs {
         Self::by_name(program.to_bytes())
     }
 
+    /// The name (`comm`, at most 15 bytes) that an init of ours gives itself, by which others recognise it: no program has it by
+    /// accident. It is seen without opening a file, under emulators (qemu-user) and in gVisor too.
+    pub(crate) fn mark(self) -> &'static str {
+        match self {
+            Self::DumbInit => "dumb-init[init]",
+            Self::Tini => "tini[dumb-init]",
+            Self::Catatonit => "cata[dumb-init]",
+        }
+    }
+
+    /// Whether this is such a name.
+    pub(crate) fn is_mark(name: &[u8]) -> bool {
+        [Self::DumbInit, Self::Tini, Self::Catatonit].iter().any(|init| init.mark().as_bytes() == name)
+    }
+
     /// Who gets signals, unless something else is asked for?
     pub(crate) fn usual_forward(self) -> Forward {
         match self {

@@ -121,7 +121,7 @@ impl Delivery {
     /// Forwards a signal, and says so.
     pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) {
         let reach = match recipient {
-            Recipient::Process(pid) => return self.forward_to_process(signum, pid),
+            Recipient::Process(pid) => return self.forward_to_process(signum, pid, care),
             Recipient::Group(group) => return self.forward_to_group(signum, group, care),
             Recipient::RestOfGroup(group) => {
                 self.say_recipients(signum, |process| process.group == group);
@@ -139,9 +139,37 @@ impl Delivery {
         logging::say(Line::Forwarded(signum));
     }
 
-    fn forward_to_process(&mut self, signum: Signum, pid: Pid) {
-        self.say_recipients(signum, |process| process.pid == pid);
+    fn forward_to_process(&mut self, signum: Signum, pid: Pid, care: Care) {
+        if care.records || logging::traces() {
+            let look = self.look();
+            if let Ok(tree) = look {
+                let processes = tree.processes().iter().filter(|process| process.pid == pid);
+                say_each(signum, processes.clone());
+                if care.records {
+                    processes.for_each(|process| self.record(process, Some(&tree)));
+                }
+            }
+        }
         say_outcome(signum, pid, signals::send_to_process(pid, signum));
+    }
+
+    /// Records that a process has the drain's signal, and with it the processes that another init of ours passes it on to.
+    fn record(&mut self, process: &Process, tree: Option<&Tree>) {
+        self.signalled.insert(process);
+        let has_children = tree.is_none_or(|tree| !tree.children(process.pid).is_empty());
+        if has_children && process::is_nested_init(process) {
+            let look;
+            let tree = match tree {
+                Some(tree) => Some(tree),
+                None => {
+                    look = self.look();
+                    look.as_ref().ok()
+                }
+            };
+            if let Some(tree) = tree {
+                tree.reached_by_init(process.pid).for_each(|reached| self.signalled.insert(reached));
+            }
+        }
     }
 
     fn forward_to_group(&mut self, signum: Signum, group: Pid, care: Care) {
@@ -156,9 +184,9 @@ impl Delivery {
         let result = signals::send_to_group(group, signum);
         let is_reached = result.is_ok();
         match &members {
-            Ok((members, _)) => {
+            Ok((members, tree)) => {
                 if care.records {
-                    members.iter().for_each(|process| self.signalled.insert(process));
+                    members.iter().for_each(|process| self.record(process, Some(tree)));
                 }
                 say_each(signum, members);
             }
@@ -182,8 +210,8 @@ impl Delivery {
 
     /// Records that the members of our own process group have the drain's signal from the kernel.
     pub(crate) fn record_our_group(&mut self) {
-        if let Ok((members, _)) = self.members(getpgrp()) {
-            members.iter().for_each(|process| self.signalled.insert(process));
+        if let Ok((members, tree)) = self.members(getpgrp()) {
+            members.iter().for_each(|process| self.record(process, Some(&tree)));
         }
     }
 

@@ -67,6 +67,13 @@ impl Tree {
             next = next.saturating_add(1);
         }
     }
+
+    /// The processes that another init signals as we do by default: its command, and the group that this leads. Its other children
+    /// are orphans that it has adopted, or are older than the command.
+    pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
+        let command = Process::oldest(self.children(init).iter()).map(|child| child.pid);
+        self.by_parent.iter().filter(move |process| command == Some(process.pid) || command == Some(process.group))
+    }
 }
 
 #[cfg(test)]
@@ -130,5 +137,18 @@ pub(crate) mod tests {
     fn a_circle_has_an_end() {
         let circle = [process(1, 8, 1), process(7, 1, 1), process(8, 7, 1), process(7, 8, 1)];
         assert!(find(&circle, &[], Depth::All, 0).len() <= circle.len());
+    }
+
+    #[test]
+    fn an_init_reaches_its_command_and_the_group_that_this_leads() {
+        let adopted = Process { started: 2, ..process(11, 7, 11) };
+        let job = Process { group: Pid::from_raw(12), ..process(12, 8, 8) };
+        let tree =
+            Tree::new(vec![process(7, 1, 7), process(8, 7, 8), process(9, 8, 8), process(10, 9, 10), adopted, job]);
+        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8, 9]);
+        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(10))), []);
+        // With -c, the command is in the init's own group.
+        let tree = Tree::new(vec![process(7, 1, 7), process(8, 7, 7), process(9, 8, 7), adopted]);
+        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8]);
     }
 }

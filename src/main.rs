@@ -37,7 +37,7 @@ mod sys;
 mod terminal;
 mod value;
 
-use called_as::Place;
+use called_as::{CalledAs, Place};
 use cli::{Invocation, Stream, UsageError};
 use config::Config;
 use delivery::Delivery;
@@ -81,12 +81,16 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         panics::survive_without_command(exit);
         return supervisor::pause();
     };
-    let older_children =
-        if config.settings.needs_descendants() { supervisor::prepare_for_descendants() } else { Vec::new() };
+    let init = config.settings.called_as;
+    let needs_descendants = config.settings.needs_descendants();
+    if needs_descendants || init != CalledAs::DumbInit {
+        sys::parent::take_name(init.mark());
+    }
+    let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };
     if config.settings.may_outlive_command() && config.settings.place() == Place::OwnSession {
         config.settings.keeps_terminal = terminal::keep();
     }
-    let (init, place) = (config.settings.called_as, config.settings.place());
+    let place = config.settings.place();
     let (hand_over, mut earlier) = match place {
         Place::OwnSession => terminal::give_up(),
         Place::OwnGroup => (HandOver::kept(init), Vec::new()),

@@ -9,7 +9,7 @@ use std::fmt;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpid, getsid};
 
-use crate::called_as::last_part;
+use crate::called_as::{CalledAs, last_part};
 use crate::escape::Escaped;
 use crate::sys::procfs::{self, Path};
 
@@ -261,16 +261,13 @@ pub(crate) fn members_of_group(group: Pid) -> impl Iterator<Item = Pid> {
 /// The name of our file.
 const OUR_NAME: &[u8] = b"dumb-init";
 
-/// The name (`comm`) that an init of ours gives itself if it is responsible for its descendants: no program has it by accident.
-/// It is seen without opening a file, under emulators (qemu-user) and in gVisor too.
-pub(crate) const MARK: &str = "dumb-init[init]";
-
 /// Whether this is an init of ours or the original, which forwards signals to its own descendants.
 ///
-/// It has our mark; or it runs a file of our name, works in `/`, and catches either no standard signal or all of them. If its
+/// It has the mark that one of ours gives itself ([`CalledAs::mark`]), unless it is called dumb-init and runs without options
+/// that concern descendants; or it runs a file of our name, works in `/`, and catches either no standard signal or all of them. If its
 /// file is hidden, its name decides. Neither its file nor its directory is opened for that.
 pub(crate) fn is_nested_init(process: &Process) -> bool {
-    if process.name.bytes() == MARK.as_bytes() {
+    if CalledAs::is_mark(process.name.bytes()) {
         return true;
     }
     let mut buffer = [0; 1024];

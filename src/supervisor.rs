@@ -107,10 +107,8 @@ pub(crate) fn adopt_orphans() {
     }
 }
 
-/// Makes other inits of ours recognise us, and returns the children from before our exec, among which may be a reader of what we
-/// print. Says it if /proc does not show them.
-pub(crate) fn prepare_for_descendants() -> Vec<Pid> {
-    parent::take_mark();
+/// The children from before our exec, among which may be a reader of what we print. Says it if /proc does not show them.
+pub(crate) fn older_children() -> Vec<Pid> {
     process::children().unwrap_or_else(|errno| {
         logging::say(if errno == Errno::ENOENT { Line::NoProc } else { Line::NoLook(errno) });
         Vec::new()

@@ -65,8 +65,14 @@ impl Deferred {
 impl Delivery {
     /// Removes pipe readers from `due`, and keeps the signal for them. The command is none: nothing else ends it. If processes
     /// cannot be looked at, all are treated alike.
-    pub(super) fn put_readers_aside(&mut self, due: &mut Vec<Process>, signum: Signum, care: Care, tree: Option<Tree>) {
-        let Some(readers) = self.readers(due, tree.as_ref()) else { return };
+    pub(super) fn put_readers_aside(
+        &mut self,
+        due: &mut Vec<Process>,
+        signum: Signum,
+        care: Care,
+        tree: Option<&Tree>,
+    ) {
+        let Some(readers) = self.readers(due, tree) else { return };
         for (process, wait) in &readers {
             self.deferred.add(process, signum, *wait);
             if care.records {

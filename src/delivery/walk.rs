@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
 use super::{Delivery, family, living};
-use crate::descendants::Depth;
+use crate::descendants::{Depth, Tree};
 use crate::logging::{self, Fate, Line};
 use crate::policy::{Care, Scope};
 use crate::process::{self, Process, State, list_with_capacity};
@@ -52,7 +52,7 @@ impl Delivery {
     pub(super) fn walk(&mut self, signum: Signum, reach: Reach, care: Care) {
         let mut done = Signalled::default();
         for pass in 0..MOST_PASSES {
-            let due = match self.due(signum, reach, care, &done) {
+            let (due, tree) = match self.due(signum, reach, care, &done) {
                 Ok(due) => due,
                 // What an earlier pass has sent must not be sent again.
                 Err(_) if pass > 0 => return,
@@ -65,14 +65,20 @@ impl Delivery {
                 self.signal(&process, signum, reach);
                 done.insert(&process);
                 if care.records {
-                    self.signalled.insert(&process);
+                    self.record(&process, tree.as_ref());
                 }
             }
         }
     }
 
-    /// The processes to signal in one pass. Those that have to wait are put aside.
-    fn due(&mut self, signum: Signum, reach: Reach, care: Care, done: &Signalled) -> nix::Result<Vec<Process>> {
+    /// The processes to signal in one pass, and all processes if they were looked at. Those that have to wait are put aside.
+    fn due(
+        &mut self,
+        signum: Signum,
+        reach: Reach,
+        care: Care,
+        done: &Signalled,
+    ) -> nix::Result<(Vec<Process>, Option<Tree>)> {
         let mut tree = None;
         let family = match reach {
             Reach::Drain(Scope::Roots) => self.new_roots()?,
@@ -100,9 +106,9 @@ impl Delivery {
             }
         }
         if care.spares_readers {
-            self.put_readers_aside(&mut due, signum, care, tree);
+            self.put_readers_aside(&mut due, signum, care, tree.as_ref());
         }
-        Ok(due)
+        Ok((due, tree))
     }
 
     /// Children of ours that no earlier round has seen. Each is read once.

@@ -7,13 +7,12 @@ use nix::sys::prctl;
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::signals;
-use crate::process::MARK;
 use crate::signal::Signum;
 
-/// Gives us the name by which other inits of ours recognise us. A refusal changes nothing else.
-pub(crate) fn take_mark() {
+/// Gives this process a name of at most 15 bytes (`comm`). A refusal changes nothing else.
+pub(crate) fn take_name(own: &str) {
     let mut name = [0; 16];
-    name.iter_mut().zip(MARK.bytes()).for_each(|(to, from)| *to = from);
+    name.iter_mut().zip(own.bytes()).for_each(|(to, from)| *to = from);
     let _ = CStr::from_bytes_until_nul(&name).map(prctl::set_name);
 }
 

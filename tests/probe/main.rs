@@ -17,7 +17,7 @@ mod report;
 mod seccomp;
 mod signals;
 
-use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 
@@ -36,6 +36,12 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         })
         .collect();
     let text: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or("?")).collect();
+    if text.get(1) != Some(&"with") {
+        // The init names processes by the name that the kernel has for them, which is cut after 15 bytes.
+        let name = CString::new(text[1..].join(" ")).unwrap_or_default();
+        // A sandbox may refuse it.
+        let _ = nix::sys::prctl::set_name(&name);
+    }
     match text[1..] {
         ["hang"] => hang(),
         ["record", sentinel] => signals::record(sentinel.parse().unwrap()),

@@ -1,12 +1,12 @@
 //! What if there are several of us, one under the other?
 
 use super::{expect_lines, in_both_settings, script, wait_for_lines};
-use crate::support::{Outcome, Scratch, init_under_test, probe, skip};
+use crate::support::{Outcome, Scratch, init_under_test, skip};
 
 /// How often has the outer init, which tells, sent a signal to this one? Two that come at once may be one, so what he got
 /// doesn't tell.
 fn sent_by_us(outcome: &Outcome, role: &str) -> usize {
-    let who = format!("({} {role}", probe().display());
+    let who = format!("({role}");
     outcome.stderr().lines().filter(|line| line.contains(" goes to ") && line.contains(&who)).count()
 }
 

@@ -58,7 +58,7 @@ fn a_drain_begins_with_the_signal_and_kills_at_its_end() {
             outcome.expect_code(6);
             expect_lines(&outcome, &[("daemon got 15", 1), ("other got 15", 1), ("other finished", 1)]);
             let killed = outcome.stderr().lines().filter(|line| line.contains("Killing PID")).count();
-            assert!(killed == 1 && outcome.stderr().contains("work daemon 999999"), "{outcome}");
+            assert!(killed == 1 && outcome.stderr().contains("work daemon"), "{outcome}");
         });
     }
 }
