@@ -138,7 +138,7 @@ fn asked(words: &[Word], environment: &Environment) -> Asked {
         Ok(Invocation::Print(text, stream)) => {
             match stream {
                 Stream::Stdout => sys::fds::write_to_stdout(text.as_bytes()),
-                Stream::Stderr => sys::fds::write_to_stderr([text.as_bytes()]),
+                Stream::Stderr => sys::fds::print_to_stderr(text.as_bytes()),
             }
             return Asked::Done(ExitStatus::SUCCESS);
         }

@@ -112,6 +112,11 @@ fn apply(condition: &str, mask: &mut u64) {
             let limit = value.parse().expect(condition);
             setrlimit(Resource::RLIMIT_NPROC, limit, limit).expect("RLIMIT_NPROC");
         }
+        // So long may a file become that is written.
+        "file-size" => {
+            let limit = value.parse().expect(condition);
+            setrlimit(Resource::RLIMIT_FSIZE, limit, limit).expect("RLIMIT_FSIZE");
+        }
         "refused" => seccomp::refuse(value),
         // An empty directory in its place, for this process and its descendants.
         "hidden" => {
