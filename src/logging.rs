@@ -21,6 +21,7 @@ use crate::signal::{Name, Signum};
 use crate::status::ExitStatus;
 use crate::strerror::Strerror;
 use crate::sys::fds::write_to_stderr;
+use crate::sys::signals::Failure;
 
 const PREFIX: &str = "[dumb-init] ";
 
@@ -57,6 +58,10 @@ pub(crate) enum Line {
     NoChdir(Errno),
     NoFork,
     NoSetsid(Errno),
+    NotBlocked(Errno),
+    NotUnblocked(Errno),
+    NotFetched(Errno),
+    FetchedOtherwise(Failure),
     NotDelivered { signum: Signum, pid: Pid, errno: Errno },
     NoSubreaper(Errno),
     NoParentDeathSignal(Errno),
@@ -84,8 +89,11 @@ pub(crate) enum Fate {
 impl Line {
     fn level(self) -> Level {
         match self {
-            Self::NoFork | Self::NoSetsid(_) => Level::Error,
+            Self::NoFork | Self::NoSetsid(_) | Self::NotBlocked(_) | Self::NotUnblocked(_) | Self::NotFetched(_) => {
+                Level::Error
+            }
             Self::NotDelivered { .. }
+            | Self::FetchedOtherwise(_)
             | Self::NoParentDeathSignal(_)
             | Self::NoProc
             | Self::Hidden
@@ -148,6 +156,15 @@ impl fmt::Display for Line {
             Self::NoChdir(errno) => write!(out, "Unable to chdir(\"/\") ({})", Numbered(errno)),
             Self::NoFork => out.write_str("Unable to fork. Exiting."),
             Self::NoSetsid(errno) => write!(out, "Unable to setsid ({}). Exiting.", Numbered(errno)),
+            Self::NotBlocked(errno) => write!(out, "Unable to block signals ({}).", Numbered(errno)),
+            Self::NotUnblocked(errno) => write!(out, "Unable to unblock signals ({}). Exiting.", Numbered(errno)),
+            Self::NotFetched(errno) => write!(out, "Unable to wait for signals ({}). Exiting.", Numbered(errno)),
+            Self::FetchedOtherwise(Failure::TimedWait(errno)) => {
+                write!(out, "Unable to wait by rt_sigtimedwait ({}), going on with signalfd.", Numbered(errno))
+            }
+            Self::FetchedOtherwise(Failure::SignalFd(errno)) => {
+                write!(out, "Unable to wait by signalfd ({}), looking for signals every 100 ms.", Numbered(errno))
+            }
             Self::NotDelivered { signum, pid, errno } => {
                 write!(out, "Unable to forward signal {signum} to PID {pid} ({}).", Numbered(errno))
             }

@@ -52,7 +52,7 @@ use value::Switch;
 /// The life of the program, from its arguments to its exit status.
 fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     // Before anything else: what comes from here on waits until there is someone to get it.
-    let mask = sys::signals::block_all();
+    let blocked = sys::signals::block_all();
     // It may end while we read the command line.
     let parent = nix::unistd::getppid();
 
@@ -62,6 +62,13 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         Asked::Done(status) => return status,
     };
     logging::init(config.verbosity);
+    let mask = match blocked {
+        Ok(mask) => mask,
+        Err(errno) => return refuse(Line::NotBlocked(errno)),
+    };
+    if let Err(errno) = sys::signals::can_be_fetched() {
+        return refuse(Line::NotFetched(errno));
+    }
     config.notes.iter().copied().for_each(logging::say);
     config.half_ignored.iter().for_each(|rewrite| logging::say_ignored_rest(rewrite));
 
@@ -89,8 +96,7 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     };
     let to = Whereabouts { init, place, mask, hand_over: &hand_over };
     let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, &to) else {
-        logging::say(Line::NoFork);
-        return ExitStatus::FAILURE;
+        return refuse(Line::NoFork);
     };
 
     // The command runs. From here to its end nothing may end this program: what fails is said at most.
@@ -101,6 +107,12 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     let mut delivery = Delivery::new(main, older_children);
     panics::survive(&policy, &delivery, main, exit);
     supervisor::supervise(&mut policy, &mut delivery, main, earlier)
+}
+
+/// Ends before the command's start.
+fn refuse(line: Line) -> ExitStatus {
+    logging::say(line);
+    ExitStatus::FAILURE
 }
 
 /// Holds on to nothing that others may wait for: the end of a pipe, or a file system that is to be unmounted.

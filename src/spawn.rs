@@ -84,7 +84,11 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
             Memory::Shared => dispositions::note_until_exec(ignored),
             Memory::Copied => dispositions::act_by_default(ignored),
         }
-        signals::block(mask);
+        if let Err(errno) = signals::block(mask) {
+            // With every signal blocked, nobody could end the command.
+            logging::say_without_logger(Line::NotUnblocked(errno));
+            return ExitStatus::FAILURE.code().into();
+        }
         let own_entry = listen_pid.map(|_| ListenPid::new(unistd::getpid()));
         let own_entry = own_entry.as_ref().map_or(c"", ListenPid::entry);
         let errno = environment_vector.with_other(listen_pid, own_entry, |environment| {
@@ -95,11 +99,16 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
             })
         });
         // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
-        signals::block_all();
+        let _ = signals::block_all();
         logging::say_not_executed(name, errno);
         to.init.status_of_no_exec(errno).code().into()
     })?;
-    signals::block_all();
+    // It has worked before: what is refused once may be a fault.
+    if signals::block_all().is_err()
+        && let Err(errno) = signals::block_all()
+    {
+        logging::say(Line::NotBlocked(errno));
+    }
     for signum in dispositions::noted() {
         // It fails only where the process has ended already, which makes no difference.
         let _ = signals::send_to_process(main, signum);

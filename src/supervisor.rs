@@ -76,7 +76,8 @@ fn collect_one() -> Result<(), Nothing> {
 pub(crate) fn pause() -> ExitStatus {
     loop {
         let is_that_all = (0..AT_A_STRETCH).any(|_| collect_one().is_err());
-        let received = if is_that_all { Some(signals::wait()) } else { signals::take_any() };
+        say_how_signals_are_fetched();
+        let received = if is_that_all { signals::wait() } else { signals::take_any() };
         let Some(Received { signum, .. }) = received else { continue };
         logging::say(Line::Received(signum));
         #[cfg(feature = "deliberate-panic")]
@@ -84,6 +85,13 @@ pub(crate) fn pause() -> ExitStatus {
         if policy::ends_a_pause(signum) {
             return ExitStatus::SUCCESS;
         }
+    }
+}
+
+/// Logs that signals are fetched in another way from now on, once.
+fn say_how_signals_are_fetched() {
+    if let Some(failure) = signals::take_failure() {
+        logging::say(Line::FetchedOtherwise(failure));
     }
 }
 
@@ -194,12 +202,18 @@ impl Events {
             if left.is_zero() {
                 return Event::Due;
             }
+            say_how_signals_are_fetched();
             // None has come: it is the deadline, or we were stopped meanwhile.
             if let Some(received) = signals::wait_for(left) {
                 return self.arrival(received, policy);
             }
         }
-        self.arrival(signals::wait(), policy)
+        loop {
+            say_how_signals_are_fetched();
+            if let Some(received) = signals::wait() {
+                return self.arrival(received, policy);
+            }
+        }
     }
 
     /// Takes note of what was reaped.

@@ -28,6 +28,7 @@ mod options;
 mod panics;
 mod peers;
 mod pid_1;
+mod refused_calls;
 mod shutdown;
 mod signals;
 mod suspension;
