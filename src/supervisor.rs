@@ -18,6 +18,7 @@ use crate::status::ExitStatus;
 use crate::sys::children::{self, Change, Nothing};
 use crate::sys::parent;
 use crate::sys::signals::{self, Received, Sender};
+use crate::sys::tty;
 
 /// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
 /// is in `earlier` has happened already and comes first.
@@ -229,7 +230,7 @@ impl Events {
     }
 
     /// Makes an event of a signal.
-    fn arrival(&mut self, Received { signum, sender, child }: Received, policy: &Policy) -> Event {
+    fn arrival(&mut self, Received { signum, sender, child, may_be_key }: Received, policy: &Policy) -> Event {
         if signum == Signum::CHLD {
             self.sigchld_of = child;
         }
@@ -240,7 +241,8 @@ impl Events {
             None => logging::say(Line::FromKernel(signum)),
         }
         let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
-        let is_key = sender.is_none() && signum.comes_from_a_key();
+        // Without a terminal, or in its background, the kernel has sent it to us alone (Ctrl-Alt-Del to PID 1).
+        let is_key = may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
         Event::Signal(signum, if is_key && in_our_group() { Via::SharedGroup } else { Via::Direct })
     }
 }

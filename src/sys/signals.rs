@@ -83,7 +83,12 @@ pub(crate) struct Received {
     pub(crate) sender: Option<Sender>,
     /// The child of which the kernel tells by it.
     pub(crate) child: Option<Pid>,
+    /// Whether the kernel sent it as it sends a key's. What it sends for a file (fcntl(2), `F_SETSIG`) has other codes.
+    pub(crate) may_be_key: bool,
 }
+
+/// sigaction(2): sent by the kernel to whole process groups, among others.
+pub(super) const SI_KERNEL: c_int = 0x80;
 
 /// The process that sent a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +105,8 @@ impl Received {
         // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
         let is_sent = code <= 0;
         let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
-        Self { signum, sender: is_sent.then_some(Sender { pid, uid, code }), child }
+        let sender = is_sent.then_some(Sender { pid, uid, code });
+        Self { signum, sender, child, may_be_key: code == SI_KERNEL }
     }
 }
 

@@ -173,7 +173,7 @@ fn wait_until_readable(fd: RawFd, timeout: Option<Duration>) -> nix::Result<()> 
 
 /// Takes out the lowest signal of `set` that is pending.
 fn take_out(set: KernelSet) -> Option<Received> {
-    let from_somebody = |signum| Received { signum, sender: None, child: None };
+    let from_somebody = |signum| Received { signum, sender: None, child: None, may_be_key: false };
     let Ok(pending) = pending() else {
         return (set == ALL).then(|| from_somebody(Signum::CHLD));
     };
