@@ -305,6 +305,12 @@ pub(crate) fn say_panic(panic: &PanicHookInfo<'_>) {
     write_to_stderr([place.bytes(), message.as_bytes(), b". Going on.\n"]);
 }
 
+/// Says that a script's `#!` line names no program, and which line it has to have.
+pub(crate) fn say_no_program(script: &CStr, right_line: &[u8]) {
+    let reason = b": its #! line names no program to run; write \"";
+    write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
+}
+
 /// Says, in the child, that the command can't be executed. Its name is bytes and may be of any length.
 pub(crate) fn say_not_executed(command: &CStr, errno: Errno) {
     let reason = Text::of(format_args!(": {}\n", Strerror(errno)));

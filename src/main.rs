@@ -26,6 +26,7 @@ mod policy;
 mod process;
 mod rewrite;
 mod search;
+mod shebang;
 mod signal;
 mod spawn;
 mod split_string;
@@ -87,8 +88,12 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         panics::survive_without_command(exit);
         return supervisor::pause();
     };
-    let older_children = if config.settings.needs_descendants() { plumbing::older_children() } else { Vec::new() };
     let (init, place) = (config.settings.called_as, config.settings.place());
+    if let Some(right_line) = shebang::right_line(init, words, &command, parent) {
+        logging::say_no_program(command.first().copied().unwrap_or_default(), &right_line);
+        return ExitStatus::FAILURE;
+    }
+    let older_children = if config.settings.needs_descendants() { plumbing::older_children() } else { Vec::new() };
     let (hand_over, mut earlier) = match place {
         Place::OwnSession => terminal::give_up(),
         Place::OwnGroup => (HandOver::kept(init), Vec::new()),

@@ -29,6 +29,7 @@ mod panics;
 mod peers;
 mod pid_1;
 mod refused_calls;
+mod shebang;
 mod shutdown;
 mod signals;
 mod suspension;
