@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
+use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getpid};
 
 use super::fds;
@@ -297,6 +298,15 @@ impl Target {
             }
         }
     }
+}
+
+/// The number of a process's pidfds, which no other process ever has (Linux 6.9).
+///
+/// # Errors
+/// pidfd_open(2), fstat(2): ENOSYS also before there are pidfds.
+pub(crate) fn pidfd_id(pid: Pid) -> nix::Result<u64> {
+    let Target::Pidfd(pidfd, _) = Target::open(pid)? else { return Err(Errno::ENOSYS) };
+    fstat(pidfd).map(|status| status.st_ino)
 }
 
 /// The pidfd of the command's process, by which the group that it leads stays that group when it has been reaped.
