@@ -9,10 +9,11 @@ use std::os::unix::net::UnixStream;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::termios::{FlowArg, tcflow};
 
-use crate::support::differences::{Original, wanted_difference};
+use crate::support::differences::{Original, tests_the_original, wanted_difference};
 use crate::support::trace::Traced;
 use crate::support::{
-    Scratch, Start, Terminal, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send,
+    Scratch, Start, Terminal, can_have_pid_namespaces, can_inject_faults, init, init_under_test, injecting, probe,
+    procfs, role, send,
 };
 
 fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
@@ -275,4 +276,24 @@ fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
     assert!(std::fs::symlink_metadata(&path).is_err(), "{path} leads to {:?}", std::fs::read_link(&path));
     running.signal(64);
     running.outcome().expect_code(42);
+}
+
+#[test]
+fn a_write_that_always_fails_holds_nothing_up() {
+    if tests_the_original() || !can_inject_faults() {
+        return;
+    }
+    let writing = ["pwritev2", "writev", "write"];
+    for errno in ["EINTR", "EAGAIN", "EIO"] {
+        let faults = writing.map(|call| format!("{call}:error={errno}"));
+        let words = injecting(&faults.each_ref().map(String::as_str));
+        let start = || Start::program(&words[0]).words(&words[1..]).word(init_under_test()).word("-v");
+        start().words(role(["exit", "7"])).run().expect_code(7);
+        // One that doesn't fail is found.
+        let words = injecting(&[&faults[0]]);
+        let start = Start::program(&words[0]).words(&words[1..]).word(init_under_test()).word("-v");
+        let outcome = start.words(role(["exit", "7"])).run();
+        outcome.expect_code(7);
+        assert!(errno == "EIO" || outcome.stderr().ends_with("status 7. Goodbye.\n"), "{outcome}");
+    }
 }

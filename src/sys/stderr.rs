@@ -33,12 +33,14 @@ pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
             Ok(0) => return,
             // All of it, but for a text that is longer than the room for it.
             Ok(count) => IoSlice::advance_slices(&mut left, count),
-            Err(Errno::EINTR) => {}
             // A file system that would have to wait for the disk.
             Err(Errno::EAGAIN) if way.may_become_blocking() => way = Way::AfterPoll,
-            Err(Errno::EAGAIN) => {
+            Err(Errno::EAGAIN | Errno::EINTR) => {
                 if !patience.waits_for_room(way.fd()) {
                     return;
+                }
+                if patience.has_false_alarms() {
+                    way = way.next(Errno::EOPNOTSUPP).unwrap_or(way);
                 }
             }
             Err(errno) if left_a_signal(errno) => return,
@@ -172,7 +174,9 @@ fn write_vector(fd: RawFd, slices: &[IoSlice<'_>]) -> Written {
     // SAFETY: as above.
     match count(unsafe { libc::writev(fd, slices.as_ptr().cast(), number) }) {
         // A sandbox may refuse writev(2).
-        Err(Errno::EPERM | Errno::ENOSYS | Errno::EACCES | Errno::EINVAL) => write_first(fd, slices),
+        Err(Errno::EPERM | Errno::ENOSYS | Errno::EACCES | Errno::EINVAL | Errno::ENOMEM | Errno::EINTR) => {
+            write_first(fd, slices)
+        }
         result => result,
     }
 }
@@ -226,7 +230,7 @@ impl Patience {
         let end = *self.end.get_or_insert_with(|| now.checked_add(patience).unwrap_or(now));
         let left = end.saturating_duration_since(now);
         let in_vain = left.is_zero() && self.waits > 0 || {
-            if self.waits > FALSE_ALARMS {
+            if self.has_false_alarms() {
                 pause();
             }
             !becomes_writable(fd, left)
@@ -234,6 +238,11 @@ impl Patience {
         self.waits = self.waits.saturating_add(1);
         WAITED_IN_VAIN.store(in_vain, Ordering::Relaxed);
         !in_vain
+    }
+
+    /// Whether there has been room for nothing, or the write has failed for another reason.
+    fn has_false_alarms(&self) -> bool {
+        self.waits > FALSE_ALARMS
     }
 }
 
