@@ -1,7 +1,7 @@
 //! What stands in the environment, and what does the command find there?
 //!
-//! The command gets every entry as it came, byte for byte, but for those that name the process that was started: that is us,
-//! and the command would take them for another's.
+//! The command gets every entry as it came, byte for byte, but for those that name the process that
+//! was started: that is us, and the command would take them for another's.
 
 use std::ffi::CStr;
 use std::fmt::Display;

@@ -1,7 +1,9 @@
-//! Refuses a script whose `#!` line names this program and none to run: it would start inits until no process can be made.
+//! Refuses a script whose `#!` line names this program and none to run: it would start inits until
+//! no process can be made.
 //!
-//! The kernel calls the program of a `#!` line with the script's path as its last word, which we take for the command. To
-//! run that is to be called again. No system call is made unless the words look like that.
+//! The kernel calls the program of a `#!` line with the script's path as its last word, which we
+//! take for the command. To run that is to be called again. No system call is made unless the words
+//! look like that.
 
 use std::fs::File;
 use std::io::Read;
@@ -18,8 +20,8 @@ use crate::sys::arguments::{self, Word};
 const LONGEST_LINE: u64 = 256;
 const OTHER_PROGRAM: &[u8] = b"/bin/sh";
 
-/// What the `#!` line of the script that is the command has to be, if it names no program. `words` ask to run `command`;
-/// `parent` has started us.
+/// What the `#!` line of the script that is the command has to be, if it names no program. `words`
+/// ask to run `command`; `parent` has started us.
 pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], parent: Pid) -> Option<Vec<u8>> {
     let script = *command.first()?;
     let before = words.get(..words.len().checked_sub(command.len())?)?;
@@ -28,8 +30,8 @@ pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], paren
         let is_script = beginning(script)?.starts_with(b"#!");
         return is_script.then(|| with_program(init, before));
     }
-    // Found by env(1), which hides the script. As PID 1, which sees no parent, we do run it once: it is the child that is
-    // called again.
+    // Found by env(1), which hides the script. As PID 1, which sees no parent, we do run it once:
+    // it is the child that is called again.
     let may_be_found = !program.to_bytes().contains(&b'/') && script.to_bytes().contains(&b'/');
     if !may_be_found || parent.as_raw() == 0 {
         return None;
@@ -43,7 +45,8 @@ pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], paren
 /// The line in which the kernel finds the words before the script, and a program after them.
 fn with_program(init: CalledAs, before: &[Word]) -> Vec<u8> {
     let [program, option] = [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
-    // All of it is one word to the kernel, which `-S` takes apart. The other inits have nothing like it.
+    // All of it is one word to the kernel, which `-S` takes apart. The other inits have nothing
+    // like it.
     let options = match option {
         b"" | b"--" => Vec::new(),
         _ if init != CalledAs::DumbInit => Vec::new(),

@@ -1,4 +1,5 @@
-//! A sandbox refuses the calls by which signals are blocked and fetched, from the start or from some moment on.
+//! A sandbox refuses the calls by which signals are blocked and fetched, from the start or from
+//! some moment on.
 
 use crate::support::differences::tests_the_original;
 use crate::support::{Start, can_inject_faults, init, init_beyond, init_under_test, injecting, probe, procfs, role};
@@ -36,7 +37,8 @@ fn the_child_does_not_run_the_command_with_signals_blocked() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
-    // The first call of a process: of the helper, which does without it and becomes the init, and of the init's child.
+    // The first call of a process: of the helper, which does without it and becomes the init, and
+    // of the init's child.
     let words = injecting(&["rt_sigprocmask:error=EPERM:when=1"]);
     let start = Start::program(&words[0]).words(&words[1..]).word("-f").word(probe()).words(["with", "null=0", "--"]);
     let outcome = start.word(init_under_test()).words(role(["exit", "7"])).run();

@@ -17,8 +17,8 @@ use super::signals::Sender;
 use super::{fds, signals, tty};
 use crate::signal::Signum;
 
-/// Writes to stderr in one call, so that lines of several processes don't mix. What can't be written is lost: an init
-/// must not end, or wait for ever, because nobody reads its messages.
+/// Writes to stderr in one call, so that lines of several processes don't mix. What can't be
+/// written is lost: an init must not end, or wait for ever, because nobody reads its messages.
 pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
     let mut slices = parts.map(IoSlice::new);
     let mut left = slices.as_mut_slice();
@@ -53,16 +53,18 @@ pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
     WAITED_IN_VAIN.store(false, Ordering::Relaxed);
 }
 
-/// Writes a text to stderr that was asked for, and waits for its reader as any tool does, [`fds::write_to_stdout`] included.
+/// Writes a text to stderr that was asked for, and waits for its reader as any tool does,
+/// [`fds::write_to_stdout`] included.
 pub(crate) fn print_to_stderr(text: &[u8]) {
     signals::unblock_all();
     // If it can't be written, nobody can be told.
     let _ = io::stderr().write_all(text);
 }
 
-/// Whether the kernel has sent us a signal because of this failure: SIGPIPE for a pipe without a reader, SIGXFSZ for a file
-/// at the limit of its size. It would look like one to be forwarded, and be written about, and so on, so it is taken out. It
-/// is pending for the thread, not for the process, so one that somebody sent us isn't taken for it.
+/// Whether the kernel has sent us a signal because of this failure: SIGPIPE for a pipe without a
+/// reader, SIGXFSZ for a file at the limit of its size. It would look like one to be forwarded, and
+/// be written about, and so on, so it is taken out. It is pending for the thread, not for the
+/// process, so one that somebody sent us isn't taken for it.
 fn left_a_signal(errno: Errno) -> bool {
     let signum = match errno {
         Errno::EPIPE => Signum::PIPE,
@@ -72,19 +74,21 @@ fn left_a_signal(errno: Errno) -> bool {
     if let Some(taken) = signals::take_pending(signum)
         && !taken.sender.as_ref().is_some_and(Sender::is_us)
     {
-        // The failure came without a signal (a datagram socket), and this one is somebody's. It can't fail for a process itself.
+        // The failure came without a signal (a datagram socket), and this one is somebody's. It
+        // can't fail for a process itself.
         let _ = signals::send_to_process(getpid(), signum);
     }
     true
 }
 
-/// Ways of writing to stderr. Each is for the files and kernels for which the ones before it are refused.
+/// Ways of writing to stderr. Each is for the files and kernels for which the ones before it are
+/// refused.
 enum Way {
-    /// pwritev2(2) with `RWF_NOWAIT`: pipes and sockets from Linux 6.4 on. No other has a moment between the question whether
-    /// there is room and the write in which somebody else fills it.
+    /// pwritev2(2) with `RWF_NOWAIT`: pipes and sockets from Linux 6.4 on. No other has a moment
+    /// between the question whether there is room and the write in which somebody else fills it.
     WithoutWaiting,
-    /// By an open file of our own that doesn't block: terminals, FIFOs, and pipes before that. Making stderr itself
-    /// non-blocking would change it for everybody who has it.
+    /// By an open file of our own that doesn't block: terminals, FIFOs, and pipes before that.
+    /// Making stderr itself non-blocking would change it for everybody who has it.
     Reopened(OwnedFd),
     /// sendmsg(2) has a flag for it.
     Socket,
@@ -134,8 +138,8 @@ impl Way {
     }
 }
 
-/// The type of stderr's file, as in `st_mode`. `None` for a character device that is no terminal, and for one that every open(2)
-/// makes a new terminal of.
+/// The type of stderr's file, as in `st_mode`. `None` for a character device that is no terminal,
+/// and for one that every open(2) makes a new terminal of.
 fn file_type() -> Option<libc::mode_t> {
     let mut status = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: writes a stat into `status`.
@@ -150,7 +154,8 @@ fn file_type() -> Option<libc::mode_t> {
 /// /dev/ptmx, which every open(2) makes a new terminal of (pts(4)).
 const NEW_TERMINAL: libc::dev_t = libc::makedev(5, 2);
 
-/// Opens stderr once more. `None` if we may not: it was opened as another user, or there is no /proc.
+/// Opens stderr once more. `None` if we may not: it was opened as another user, or there is no
+/// /proc.
 fn reopen() -> Option<OwnedFd> {
     let flags = libc::O_WRONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: a C string; without O_CREAT there is no further argument.
@@ -162,7 +167,8 @@ fn write_without_waiting(slices: &[IoSlice<'_>]) -> Written {
     const HERE: libc::c_long = -1;
     let fd = libc::STDERR_FILENO;
     // musl's function for it is a new one.
-    // SAFETY: `slices` are that many iovecs (IoSlice promises their layout) over memory that is borrowed here.
+    // SAFETY: `slices` are that many iovecs (IoSlice promises their layout) over memory that is
+    // borrowed here.
     let result =
         unsafe { libc::syscall(libc::SYS_pwritev2, fd, slices.as_ptr(), slices.len(), HERE, HERE, libc::RWF_NOWAIT) };
     // Of that a `long` is a `isize`.
@@ -205,8 +211,8 @@ fn count(result: isize) -> Written {
 /// How long a reader may take until there is room for a line.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// So often in a row stderr may be ready and take nothing before that is waited for, too: a terminal with room for one byte
-/// takes no newline.
+/// So often in a row stderr may be ready and take nothing before that is waited for, too: a
+/// terminal with room for one byte takes no newline.
 const FALSE_ALARMS: u32 = 8;
 /// In milliseconds.
 const PAUSE: u16 = 10;
@@ -214,8 +220,9 @@ const PAUSE: u16 = 10;
 /// The last line has waited in vain: the next one doesn't wait for the same reader.
 static WAITED_IN_VAIN: AtomicBool = AtomicBool::new(false);
 
-/// Waits until a write doesn't block, but not for long, and not again for a reader that kept us waiting in vain: a terminal that is
-/// held by Ctrl-S, or a full pipe that nobody empties, must not keep signals from being forwarded.
+/// Waits until a write doesn't block, but not for long, and not again for a reader that kept us
+/// waiting in vain: a terminal that is held by Ctrl-S, or a full pipe that nobody empties, must not
+/// keep signals from being forwarded.
 #[derive(Default)]
 struct Patience {
     end: Option<Instant>,
@@ -246,7 +253,8 @@ impl Patience {
     }
 }
 
-/// poll(2). Where it fails (a sandbox refuses it, or we were stopped meanwhile), a write is worth a try.
+/// poll(2). Where it fails (a sandbox refuses it, or we were stopped meanwhile), a write is worth a
+/// try.
 fn becomes_writable(fd: RawFd, patience: Duration) -> bool {
     let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     // Rounded up, so that it doesn't end before the time is over.

@@ -1,8 +1,8 @@
 //! Fetches signals if rt_sigtimedwait(2) begins to fail while the command runs.
 //!
-//! signalfd(2) tells the same. If that is refused as well, what is pending is looked at ten times a second, and taken out by
-//! ignoring it for a moment (sigaction(2)); the sender isn't known then. If even that fails, a death is assumed each time, since the
-//! command's must not be missed.
+//! signalfd(2) tells the same. If that is refused as well, what is pending is looked at ten times a
+//! second, and taken out by ignoring it for a moment (sigaction(2)); the sender isn't known then.
+//! If even that fails, a death is assumed each time, since the command's must not be missed.
 
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{IntoRawFd, RawFd};
@@ -38,7 +38,8 @@ const NO_DESCRIPTOR: RawFd = -1;
 /// Between two looks at what is pending.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// So many failures within a second mean that waiting fails: a stop, or a tracer, interrupts it now and then.
+/// So many failures within a second mean that waiting fails: a stop, or a tracer, interrupts it now
+/// and then.
 const MOST_FAILURES: u32 = 100;
 
 /// Whether rt_sigtimedwait(2) isn't used any more.
@@ -90,7 +91,8 @@ fn is_transient(errno: Errno) -> bool {
     is_transient
 }
 
-/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if it is to be tried once more.
+/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if it is to
+/// be tried once more.
 #[cold]
 pub(super) fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     if SIGNAL_FD.load(Ordering::Relaxed) == 0 {
@@ -127,8 +129,8 @@ fn read_from_descriptor(set: KernelSet, timeout: Option<Duration>) -> nix::Resul
     Ok(Received::new(signum, info.ssi_code, info.ssi_pid.cast_signed(), info.ssi_uid))
 }
 
-/// The descriptor from which signals of `set` are read. It is made anew if it isn't there any more: all descriptors are
-/// closed after the start.
+/// The descriptor from which signals of `set` are read. It is made anew if it isn't there any more:
+/// all descriptors are closed after the start.
 fn descriptor(set: KernelSet) -> nix::Result<RawFd> {
     let known = DESCRIPTOR.load(Ordering::Relaxed);
     match signal_fd(known, set) {
