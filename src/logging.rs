@@ -22,6 +22,7 @@ use crate::signal::{Name, Signum};
 use crate::status::ExitStatus;
 use crate::strerror::Strerror;
 use crate::sys::fds::write_to_stderr;
+use crate::sys::signals::Failure;
 
 const PREFIX: &str = "[dumb-init] ";
 
@@ -64,6 +65,10 @@ pub(crate) enum Line {
     NoChdir(Errno),
     NoFork,
     NoSetsid(Errno),
+    NotBlocked(Errno),
+    NotUnblocked(Errno),
+    NotFetched(Errno),
+    FetchedOtherwise(Failure),
     NotDelivered {
         signum: Signum,
         pid: Pid,
@@ -101,8 +106,11 @@ pub(crate) enum Fate {
 impl Line {
     fn level(self) -> Level {
         match self {
-            Self::NoFork | Self::NoSetsid(_) => Level::Error,
+            Self::NoFork | Self::NoSetsid(_) | Self::NotBlocked(_) | Self::NotUnblocked(_) | Self::NotFetched(_) => {
+                Level::Error
+            }
             Self::NotDelivered { .. }
+            | Self::FetchedOtherwise(_)
             | Self::NoParentDeathSignal(_)
             | Self::NoProc
             | Self::NoLook(_)
@@ -166,6 +174,15 @@ impl fmt::Display for Line {
             Self::NoChdir(errno) => write!(out, "Unable to chdir(\"/\") ({})", Numbered(errno)),
             Self::NoFork => out.write_str("Unable to fork. Exiting."),
             Self::NoSetsid(errno) => write!(out, "Unable to setsid ({}). Exiting.", Numbered(errno)),
+            Self::NotBlocked(errno) => write!(out, "Unable to block signals ({}).", Numbered(errno)),
+            Self::NotUnblocked(errno) => write!(out, "Unable to unblock signals ({}). Exiting.", Numbered(errno)),
+            Self::NotFetched(errno) => write!(out, "Unable to wait for signals ({}). Exiting.", Numbered(errno)),
+            Self::FetchedOtherwise(Failure::TimedWait(errno)) => {
+                write!(out, "Unable to wait by rt_sigtimedwait ({}), going on with signalfd.", Numbered(errno))
+            }
+            Self::FetchedOtherwise(Failure::SignalFd(errno)) => {
+                write!(out, "Unable to wait by signalfd ({}), looking for signals every 100 ms.", Numbered(errno))
+            }
             Self::NotDelivered { signum, pid, errno } => {
                 write!(out, "Unable to forward signal {signum} to PID {pid} ({}).", Numbered(errno))
             }
@@ -311,6 +328,12 @@ pub(crate) fn say_panic(panic: &PanicHookInfo<'_>) {
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
     let place = Text::of(format_args!("{PREFIX}A bug: panic at {file}:{line}: "));
     write_to_stderr([place.bytes(), message.as_bytes(), b". Going on.\n"]);
+}
+
+/// Says that a script's `#!` line names no program, and which line it has to have.
+pub(crate) fn say_no_program(script: &CStr, right_line: &[u8]) {
+    let reason = b": its #! line names no program to run; write \"";
+    write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
 }
 
 /// Says, in the child, that the command can't be executed. Its name is bytes and may be of any length.

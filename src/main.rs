@@ -26,6 +26,7 @@ mod policy;
 mod process;
 mod rewrite;
 mod search;
+mod shebang;
 mod signal;
 mod signalled;
 mod spawn;
@@ -53,7 +54,7 @@ use value::Switch;
 /// The life of the program, from its arguments to its exit status.
 fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     // Before anything else: what comes from here on waits until there is someone to get it.
-    let mask = sys::signals::block_all();
+    let blocked = sys::signals::block_all();
     // It may end while we read the command line.
     let parent = nix::unistd::getppid();
 
@@ -63,6 +64,13 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         Asked::Done(status) => return status,
     };
     logging::init(config.verbosity);
+    let mask = match blocked {
+        Ok(mask) => mask,
+        Err(errno) => return refuse(Line::NotBlocked(errno)),
+    };
+    if let Err(errno) = sys::signals::can_be_fetched() {
+        return refuse(Line::NotFetched(errno));
+    }
     config.notes.iter().copied().for_each(logging::say);
     config.half_ignored.iter().for_each(|rewrite| logging::say_ignored_rest(rewrite));
 
@@ -82,6 +90,10 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         return supervisor::pause();
     };
     let init = config.settings.called_as;
+    if let Some(right_line) = shebang::right_line(init, words, &command, parent) {
+        logging::say_no_program(command.first().copied().unwrap_or_default(), &right_line);
+        return ExitStatus::FAILURE;
+    }
     let needs_descendants = config.settings.needs_descendants();
     if needs_descendants || init != CalledAs::DumbInit {
         sys::parent::take_name(init.mark());
@@ -98,8 +110,7 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     };
     let to = Whereabouts { init, place, mask, hand_over: &hand_over };
     let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, &to) else {
-        logging::say(Line::NoFork);
-        return ExitStatus::FAILURE;
+        return refuse(Line::NoFork);
     };
 
     // The command runs. From here to its end nothing may end this program: what fails is said at most.
@@ -110,6 +121,12 @@ fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     let mut delivery = Delivery::new(main, older_children);
     panics::survive(&policy, &delivery, main, exit);
     supervisor::supervise(&mut policy, &mut delivery, main, earlier)
+}
+
+/// Ends before the command's start.
+fn refuse(line: Line) -> ExitStatus {
+    logging::say(line);
+    ExitStatus::FAILURE
 }
 
 /// Holds on to nothing that others may wait for: the end of a pipe, or a file system that is to be unmounted.
@@ -147,7 +164,7 @@ fn asked(words: &[Word], environment: &Environment) -> Asked {
         Ok(Invocation::Print(text, stream)) => {
             match stream {
                 Stream::Stdout => sys::fds::write_to_stdout(text.as_bytes()),
-                Stream::Stderr => sys::fds::write_to_stderr([text.as_bytes()]),
+                Stream::Stderr => sys::fds::print_to_stderr(text.as_bytes()),
             }
             return Asked::Done(ExitStatus::SUCCESS);
         }

@@ -32,6 +32,7 @@ impl Signum {
     pub(crate) const TTIN: Self = Self::constant(libc::SIGTTIN);
     pub(crate) const TTOU: Self = Self::constant(libc::SIGTTOU);
     pub(crate) const URG: Self = Self::constant(libc::SIGURG);
+    pub(crate) const XFSZ: Self = Self::constant(libc::SIGXFSZ);
     pub(crate) const WINCH: Self = Self::constant(libc::SIGWINCH);
 
     /// The last standard signal; real-time ones, which queue instead of coalescing, come after it.

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{self, Pid};
 
 use crate::called_as::{CalledAs, Place};
-use crate::environment::{Environment, ListenPid};
+use crate::environment::Environment;
 use crate::logging::{self, Line};
 use crate::policy::{Event, Via};
 use crate::search::Search;
@@ -51,7 +51,7 @@ pub(crate) struct Whereabouts<'a> {
 pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Spawned> {
     let name = command.first().copied().unwrap_or_default();
     // All that needs memory is made before the clone.
-    let listen_pid = environment.listen_pid_index(unistd::getpid());
+    let named = environment.entries_that_name(unistd::getpid());
     let mut environment_vector = environment.vector();
     let argv = Vector::new(command.iter().copied());
     // `/bin/sh SCRIPT ARGS...`, with the script's path still to come.
@@ -84,10 +84,12 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
             Memory::Shared => dispositions::note_until_exec(ignored),
             Memory::Copied => dispositions::act_by_default(ignored),
         }
-        signals::block(mask);
-        let own_entry = listen_pid.map(|_| ListenPid::new(unistd::getpid()));
-        let own_entry = own_entry.as_ref().map_or(c"", ListenPid::entry);
-        let errno = environment_vector.with_other(listen_pid, own_entry, |environment| {
+        if let Err(errno) = signals::block(mask) {
+            // With every signal blocked, nobody could end the command.
+            logging::say_without_logger(Line::NotUnblocked(errno));
+            return ExitStatus::FAILURE.code().into();
+        }
+        let errno = named.with_own(&mut environment_vector, |environment| {
             search.run(|path| match exec::exec(path, &argv, environment) {
                 // A script without `#!` (execvp(3)).
                 Errno::ENOEXEC => shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment)),
@@ -95,11 +97,16 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
             })
         });
         // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
-        signals::block_all();
+        let _ = signals::block_all();
         logging::say_not_executed(name, errno);
         to.init.status_of_no_exec(errno).code().into()
     })?;
-    signals::block_all();
+    // It has worked before: what is refused once may be a fault.
+    if signals::block_all().is_err()
+        && let Err(errno) = signals::block_all()
+    {
+        logging::say(Line::NotBlocked(errno));
+    }
     for signum in dispositions::noted() {
         // It fails only where the process has ended already, which makes no difference.
         let _ = signals::send_to_process(main, signum);

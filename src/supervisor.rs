@@ -20,6 +20,7 @@ use crate::status::ExitStatus;
 use crate::sys::children::{self, Change, Nothing};
 use crate::sys::parent;
 use crate::sys::signals::{self, Received, Sender};
+use crate::sys::tty;
 
 /// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
 /// is in `earlier` has happened already and comes first.
@@ -86,7 +87,8 @@ fn collect_one() -> Result<(), Nothing> {
 pub(crate) fn pause() -> ExitStatus {
     loop {
         let is_that_all = (0..AT_A_STRETCH).any(|_| collect_one().is_err());
-        let received = if is_that_all { Some(signals::wait()) } else { signals::take_any() };
+        say_how_signals_are_fetched();
+        let received = if is_that_all { signals::wait() } else { signals::take_any() };
         let Some(Received { signum, .. }) = received else { continue };
         logging::say(Line::Received(signum));
         #[cfg(feature = "deliberate-panic")]
@@ -94,6 +96,13 @@ pub(crate) fn pause() -> ExitStatus {
         if policy::ends_a_pause(signum) {
             return ExitStatus::SUCCESS;
         }
+    }
+}
+
+/// Logs that signals are fetched in another way from now on, once.
+fn say_how_signals_are_fetched() {
+    if let Some(failure) = signals::take_failure() {
+        logging::say(Line::FetchedOtherwise(failure));
     }
 }
 
@@ -211,12 +220,18 @@ impl Events {
             if left.is_zero() {
                 return Event::Due;
             }
+            say_how_signals_are_fetched();
             // None has come: it is the deadline, or we were stopped meanwhile.
             if let Some(received) = signals::wait_for(left) {
                 return self.arrival(received, policy);
             }
         }
-        self.arrival(signals::wait(), policy)
+        loop {
+            say_how_signals_are_fetched();
+            if let Some(received) = signals::wait() {
+                return self.arrival(received, policy);
+            }
+        }
     }
 
     /// Takes note of what was reaped.
@@ -232,7 +247,7 @@ impl Events {
     }
 
     /// Makes an event of a signal.
-    fn arrival(&mut self, Received { signum, sender, child }: Received, policy: &Policy) -> Event {
+    fn arrival(&mut self, Received { signum, sender, child, may_be_key }: Received, policy: &Policy) -> Event {
         if signum == Signum::CHLD {
             self.sigchld_of = child;
         }
@@ -243,7 +258,8 @@ impl Events {
             None => logging::say(Line::FromKernel(signum)),
         }
         let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
-        let is_key = sender.is_none() && signum.comes_from_a_key();
+        // Without a terminal, or in its background, the kernel has sent it to us alone (Ctrl-Alt-Del to PID 1).
+        let is_key = may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
         Event::Signal(signum, if is_key && in_our_group() { Via::SharedGroup } else { Via::Direct })
     }
 }

@@ -2,12 +2,19 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::termios::{FlowArg, tcflow};
 
-use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send};
+use crate::support::differences::{Original, tests_the_original, wanted_difference};
+use crate::support::trace::Traced;
+use crate::support::{
+    Scratch, Start, Terminal, can_have_pid_namespaces, can_inject_faults, init, init_under_test, injecting, probe,
+    procfs, role, send,
+};
 
 fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
     let start = Start::init(&init_under_test()).condition(condition).words(words).words(role(command));
@@ -31,13 +38,18 @@ fn a_stderr_that_takes_no_line_changes_no_exit_status() {
     }
 }
 
+/// The program with this as its stderr.
+fn with_stderr(stderr: impl Into<OwnedFd>) -> Start {
+    // The probe takes its stdin for stderr, and /dev/null for stdin.
+    let stderr = File::from(stderr.into());
+    Start::init(&init_under_test()).stdin(stderr).condition("stderr-as-stdin").condition("null=0")
+}
+
 /// A pipe whose reader is gone, as the program's stderr.
 fn unread_stderr(words: &[&str]) -> Start {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    // The probe takes its stdin for stderr, and /dev/null for stdin.
-    let writer = File::from(OwnedFd::from(writer));
-    Start::init(&init_under_test()).stdin(writer).condition("stderr-as-stdin").condition("null=0").words(words)
+    with_stderr(writer).words(words)
 }
 
 #[test]
@@ -52,16 +64,168 @@ fn a_stderr_without_a_reader_makes_no_signal_of_its_own() {
         for options in ["-v", "-vc"] {
             unread_stderr(&[options]).words(role(["exit", "7"])).run().expect_code(7);
             unread_stderr(&[options, "/nonexistent"]).run().expect_code(2);
-            // What the command gets is what was sent, and no SIGPIPE before it.
-            let running = unread_stderr(&[options]).words(role(["record", "12"])).start();
-            running.wait_for_line("ready");
-            running.signal(libc::SIGUSR1);
-            running.wait_for_line("got 10");
-            running.signal(libc::SIGPIPE);
-            running.wait_for_line("got 13");
-            running.signal(libc::SIGUSR2);
-            running.outcome().expect_code(42).expect_stdout("ready\ngot 10\ngot 13\ngot 12\n");
+            only_what_is_sent_is_forwarded(unread_stderr(&[options]), libc::SIGPIPE);
         }
+    });
+}
+
+/// The command receives `number` if it is sent, and not because of what the init writes.
+fn only_what_is_sent_is_forwarded(start: Start, number: i32) {
+    let running = start.words(role(["record", "12"])).start();
+    running.wait_for_line("ready");
+    running.signal(libc::SIGUSR1);
+    running.wait_for_line("got 10");
+    running.signal(number);
+    running.wait_for_line(&format!("got {number}"));
+    running.signal(libc::SIGUSR2);
+    running.outcome().expect_code(42).expect_stdout(&format!("ready\ngot 10\ngot {number}\ngot 12\n"));
+}
+
+/// The ways in which it writes, if the first one is refused: as by an older kernel, by a sandbox, and not at all.
+const WAYS: [&[&str]; 4] =
+    [&[], &["refused=pwritev2:95"], &["refused=pwritev2:1"], &["refused=pwritev2:38", "refused=writev:38"]];
+
+/// The start with each of these ways.
+fn in_every_way(start: impl Fn() -> Start, run: impl Fn(Start)) {
+    for way in WAYS {
+        run(way.iter().fold(start(), Start::condition));
+    }
+}
+
+#[test]
+fn a_socket_without_a_reader_makes_no_signal_of_its_own() {
+    wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
+        let unread = || with_stderr(UnixStream::pair().expect("sockets").0).word("-v");
+        in_every_way(unread, |start| {
+            start.words(role(["exit", "7"])).run().expect_code(7);
+        });
+        in_every_way(unread, |start| only_what_is_sent_is_forwarded(start, libc::SIGPIPE));
+    });
+}
+
+#[test]
+fn a_stderr_at_its_file_size_limit_makes_no_signal_of_its_own() {
+    wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
+        let scratch = Scratch::new();
+        // It is full from the beginning, and in the middle of a line.
+        for limit in ["file-size=0", "file-size=100"] {
+            for options in ["-v", "-vc"] {
+                let full = || {
+                    let file = File::create(scratch.path().join("log")).expect("a file");
+                    with_stderr(file).condition(limit).word(options)
+                };
+                in_every_way(full, |start| {
+                    start.words(role(["exit", "7"])).run().expect_code(7);
+                });
+                in_every_way(full, |start| {
+                    start.word("/nonexistent").run().expect_code(2);
+                });
+                only_what_is_sent_is_forwarded(full(), libc::SIGXFSZ);
+            }
+        }
+        let file = File::create(scratch.path().join("log")).expect("a file");
+        with_stderr(file).condition("file-size=0").word("/nonexistent").run().expect_code(2);
+    });
+}
+
+/// Has the init write a line for which there is room at first, but not for all of it.
+fn a_long_line_is_not_waited_for(stderr: impl Fn() -> OwnedFd) {
+    let name = format!("/{}", "x".repeat(100_000));
+    in_every_way(
+        || with_stderr(stderr()),
+        |start| {
+            start.word(&name).run().expect_code(2);
+        },
+    );
+}
+
+#[test]
+fn a_pipe_with_too_little_room_holds_nothing_up() {
+    wanted_difference("6. A stderr without a reader", Original::Fails, || {
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        let again = || File::options().write(true).open(format!("/proc/self/fd/{}", writer.as_raw_fd()));
+        a_long_line_is_not_waited_for(|| again().expect("the same pipe").into());
+    });
+}
+
+#[test]
+fn a_fifo_with_too_little_room_holds_nothing_up() {
+    wanted_difference("6. A stderr without a reader", Original::Fails, || {
+        let scratch = Scratch::new();
+        let path = scratch.path().join("fifo");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        let _reader = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("its reader");
+        a_long_line_is_not_waited_for(|| File::options().write(true).open(&path).expect("its writer").into());
+    });
+}
+
+#[test]
+fn a_socket_with_too_little_room_holds_nothing_up() {
+    wanted_difference("6. A stderr without a reader", Original::Fails, || {
+        let readers = std::cell::RefCell::new(Vec::new());
+        a_long_line_is_not_waited_for(|| {
+            let (writer, reader) = UnixStream::pair().expect("sockets");
+            let size = 4096;
+            let (pointer, length) = ((&raw const size).cast(), size_of_val(&size).try_into().unwrap());
+            // SAFETY: reads an int.
+            let result =
+                unsafe { libc::setsockopt(writer.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, pointer, length) };
+            assert_eq!(result, 0, "SO_SNDBUF");
+            readers.borrow_mut().push(reader);
+            writer.into()
+        });
+    });
+}
+
+#[test]
+fn a_terminal_with_too_little_room_holds_nothing_up() {
+    wanted_difference("6. A stderr without a reader", Original::Fails, || {
+        let masters = std::cell::RefCell::new(Vec::new());
+        a_long_line_is_not_waited_for(|| {
+            let terminal = nix::pty::openpty(None, None).expect("a terminal");
+            masters.borrow_mut().push(terminal.master);
+            terminal.slave
+        });
+    });
+}
+
+#[test]
+fn a_terminal_that_is_stopped_holds_nothing_up() {
+    wanted_difference("6. A stderr without a reader", Original::Fails, || {
+        let (_terminal, path, _output) = Terminal::open();
+        let slave = || File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&path).expect("it");
+        // As Ctrl-S does.
+        tcflow(slave(), FlowArg::TCOOFF).expect("tcflow");
+        in_every_way(
+            || with_stderr(slave()).word("-v"),
+            |start| {
+                let running = start.words(role(["record", "12"])).start();
+                running.wait_for_line("ready");
+                running.signal(libc::SIGTERM);
+                running.wait_for_line("got 15");
+                running.signal(libc::SIGUSR2);
+                running.outcome().expect_code(42);
+            },
+        );
+    });
+}
+
+#[test]
+fn a_pipe_that_fills_just_before_the_write_holds_nothing_up() {
+    wanted_difference("6. A stderr without a reader", Original::Fails, || {
+        let (_reader, writer) = std::io::pipe().expect("a pipe");
+        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        let mut other = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path).expect("the same pipe");
+        let running = with_stderr(writer).word("-v").words(role(["record", "12"])).start();
+        running.wait_for_line("ready");
+        let init = Traced::hold(running.pid()).expect("ptrace(2)");
+        running.signal(libc::SIGUSR1);
+        init.run_until_call(&[libc::SYS_pwritev2, libc::SYS_writev, libc::SYS_write]);
+        while other.write(&[b'x'; 4096]).is_ok() {}
+        init.release();
+        running.wait_for_line("got 10");
+        running.signal(libc::SIGUSR2);
+        running.outcome().expect_code(42);
     });
 }
 
@@ -112,4 +276,24 @@ fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
     assert!(std::fs::symlink_metadata(&path).is_err(), "{path} leads to {:?}", std::fs::read_link(&path));
     running.signal(64);
     running.outcome().expect_code(42);
+}
+
+#[test]
+fn a_write_that_always_fails_holds_nothing_up() {
+    if tests_the_original() || !can_inject_faults() {
+        return;
+    }
+    let writing = ["pwritev2", "writev", "write"];
+    for errno in ["EINTR", "EAGAIN", "EIO"] {
+        let faults = writing.map(|call| format!("{call}:error={errno}"));
+        let words = injecting(&faults.each_ref().map(String::as_str));
+        let start = || Start::program(&words[0]).words(&words[1..]).word(init_under_test()).word("-v");
+        start().words(role(["exit", "7"])).run().expect_code(7);
+        // One that doesn't fail is found.
+        let words = injecting(&[&faults[0]]);
+        let start = Start::program(&words[0]).words(&words[1..]).word(init_under_test()).word("-v");
+        let outcome = start.words(role(["exit", "7"])).run();
+        outcome.expect_code(7);
+        assert!(errno == "EIO" || outcome.stderr().ends_with("status 7. Goodbye.\n"), "{outcome}");
+    }
 }

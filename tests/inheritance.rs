@@ -122,6 +122,48 @@ fn the_environment_is_the_same_as_without_an_init() {
     assert_eq!(unmarked(with(init().words(&probe))), unmarked(with(without)));
 }
 
+/// The entries that the command finds of those that name a process.
+fn entries_of_a_service(outcome: &Outcome) -> Vec<String> {
+    let environment = outcome.report("environment");
+    let names = ["LISTEN_PID=", "LISTEN_PIDFDID=", "WATCHDOG_PID="];
+    let value = |name: &str| {
+        let begin = hex(name.as_bytes());
+        let entry = environment.split(' ').find(|entry| entry.starts_with(&begin))?;
+        let digit = |pair: &[u8]| char::from(pair[1]);
+        // Each digit is a 3 and itself in hexadecimal.
+        Some(entry.as_bytes()[begin.len()..].chunks(2).map(digit).collect::<String>())
+    };
+    names.map(|name| value(name).unwrap_or_default()).into()
+}
+
+#[test]
+fn what_names_the_init_as_a_service_names_the_command() {
+    wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
+        for options in [&[][..], &["-c"]] {
+            let outcome = init().condition("service").words(options).words(role(["report"])).run();
+            let own = [outcome.report("pid"), outcome.report("pidfd-id"), outcome.report("pid")];
+            assert_eq!(entries_of_a_service(&outcome), own, "{outcome}");
+
+            // It is better without that than with another's.
+            let start = init().condition("service").condition("refused=pidfd_open:38");
+            let outcome = start.words(options).words(role(["report"])).run();
+            let own = [outcome.report("pid"), String::new(), outcome.report("pid")];
+            assert_eq!(entries_of_a_service(&outcome), own, "{outcome}");
+        }
+    });
+}
+
+#[test]
+fn what_names_another_process_as_a_service_stays() {
+    for options in [&[][..], &["-c"]] {
+        let start = ["LISTEN_PID", "LISTEN_PIDFDID", "WATCHDOG_PID"]
+            .into_iter()
+            .fold(init(), |start, name| start.variable(name, "1"));
+        let outcome = start.words(options).words(role(["report"])).run();
+        assert_eq!(entries_of_a_service(&outcome), ["1", "1", "1"], "{outcome}");
+    }
+}
+
 #[test]
 fn the_init_keeps_no_descriptor_of_the_commands() {
     wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {

@@ -1,6 +1,8 @@
 //! The controlling terminal: who gets it, and what its keys do.
 
 use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Instant;
 
@@ -221,6 +223,51 @@ fn a_key_that_is_rewritten_reaches_a_single_child_as_the_other_signal() {
     running.wait_for_line("ready");
     terminal.keys("\x03");
     running.wait_for_line("got 10");
+}
+
+/// Has the kernel send the init a signal for a pipe in which there is something to read.
+fn send_by_kernel(running: &crate::support::Running, number: i32) {
+    const F_SETSIG: i32 = 10;
+    let (reader, mut writer) = std::io::pipe().expect("a pipe");
+    let commands = [(libc::F_SETOWN, running.pid().as_raw()), (F_SETSIG, number), (libc::F_SETFL, libc::O_ASYNC)];
+    for (command, value) in commands {
+        // SAFETY: each takes a number.
+        let result = unsafe { libc::fcntl(reader.as_raw_fd(), command, value) };
+        assert_eq!(result, 0, "fcntl({command}, {value})");
+    }
+    writer.write_all(b"x").expect("the pipe");
+    // Before the other end, which would be one more occasion.
+    drop(reader);
+}
+
+#[test]
+fn what_the_kernel_sends_to_the_init_alone_reaches_a_single_child() {
+    wanted_difference("10. Keys", Original::IsNotTried, || {
+        let start = || init().word("-c").words(role(["record", "64"]));
+        for is_on_terminal in [false, true] {
+            let (running, _terminal) = if is_on_terminal {
+                let (running, terminal) = start().start_on_terminal();
+                (running, Some(terminal))
+            } else {
+                (start().start(), None)
+            };
+            running.wait_for_line("ready");
+            for number in [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP] {
+                send_by_kernel(&running, number);
+                running.wait_for_line(&format!("got {number}"));
+                // It has stopped itself.
+                if number == libc::SIGTSTP {
+                    procfs::wait_for_state(running.pid(), 'T');
+                    running.signal(libc::SIGCONT);
+                }
+            }
+            running.signal(64);
+            let outcome = running.outcome();
+            outcome.expect_code(42);
+            let stdout = outcome.stdout();
+            assert_eq!(stdout.lines().filter(|line| line.trim_end() == "got 2").count(), 1, "{outcome}");
+        }
+    });
 }
 
 #[test]

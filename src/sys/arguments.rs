@@ -44,3 +44,12 @@ pub(crate) fn environment() -> Vec<Word> {
     // SAFETY: a vector that ends with a null pointer; this program never calls setenv(3) or putenv(3).
     unsafe { collect(strings, usize::MAX) }
 }
+
+/// The path that was passed to exec: the program's, or that of the script whose `#!` line names it (getauxval(3)).
+pub(crate) fn executed_as() -> Option<Word> {
+    // SAFETY: looks into what the kernel left behind the environment.
+    let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
+    let string = std::ptr::with_exposed_provenance::<c_char>(usize::try_from(address).ok()?);
+    // SAFETY: a C string of the kernel's, which nobody frees or writes to.
+    (!string.is_null()).then(|| unsafe { CStr::from_ptr(string) })
+}

@@ -65,6 +65,15 @@ pub(crate) fn expect_children() {
     set(Signum::CHLD, libc::SIG_DFL, 0);
 }
 
+/// Takes out a signal that is pending, by ignoring it for a moment (sigaction(2)).
+pub(super) fn discard_pending(signum: Signum) {
+    // That of SIGCHLD does nothing either, and, unlike SIG_IGN, leaves children to be waited for.
+    if signum != Signum::CHLD {
+        set(signum, libc::SIG_IGN, 0);
+    }
+    set(signum, libc::SIG_DFL, 0);
+}
+
 /// What a handler is that wants to know where a signal came from.
 pub(super) type InformedHandler = extern "C" fn(c_int, *const libc::siginfo_t, *const c_void);
 

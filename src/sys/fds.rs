@@ -1,39 +1,16 @@
 //! How are descriptors opened, written to and closed?
 
 use std::ffi::CStr;
-use std::io::{self, IoSlice, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::errno::Errno;
 
 use super::signals;
-use crate::signal::Signum;
+pub(crate) use super::stderr::{print_to_stderr, write_to_stderr};
 
 /// The lowest descriptor that is none of the standard three.
 const FIRST_OTHER: RawFd = 3;
-
-/// Writes to stderr in one call, so that lines of several processes don't mix. What can't be written is lost: an init
-/// must not end, or wait for ever, because nobody reads its messages.
-pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
-    if !becomes_writable(libc::STDERR_FILENO) {
-        return;
-    }
-    let slices = parts.map(IoSlice::new);
-    let count = libc::c_int::try_from(slices.len()).unwrap_or(0);
-    // SAFETY: `slices` are that many iovecs (IoSlice promises their layout) over memory that is borrowed here.
-    let result = unsafe { libc::writev(libc::STDERR_FILENO, slices.as_ptr().cast(), count) };
-    if told_of_no_reader(result) {
-        return;
-    }
-    if result < 0 {
-        // A sandbox may refuse writev(2), and where something else is wrong, this fails as well.
-        for part in parts {
-            // SAFETY: reads that many bytes of the slice.
-            told_of_no_reader(unsafe { libc::write(libc::STDERR_FILENO, part.as_ptr().cast(), part.len()) });
-        }
-    }
-}
 
 /// Writes to stdout what somebody has asked for, as any tool does: whoever is tired of waiting for the reader can end us.
 pub(crate) fn write_to_stdout(text: &[u8]) {
@@ -41,34 +18,6 @@ pub(crate) fn write_to_stdout(text: &[u8]) {
     let mut stdout = io::stdout();
     // Where it can't be written there is nobody to tell.
     let _ = stdout.write_all(text).and_then(|()| stdout.flush());
-}
-
-/// Is this the result of a write to a pipe without a reader? The kernel has sent us a SIGPIPE for it, which would look
-/// like one to be forwarded, and be written about, and so on. It is pending for the thread, not for the process, so one
-/// that somebody sent us isn't taken for it.
-fn told_of_no_reader(result: isize) -> bool {
-    let no_reader = Errno::result(result) == Err(Errno::EPIPE);
-    if no_reader {
-        signals::take_pending(Signum::PIPE);
-    }
-    no_reader
-}
-
-/// How long a reader may take until there is room for a line, in milliseconds.
-const PATIENCE: libc::c_int = 1000;
-
-/// Waits until a write doesn't block, but not for long, and not again for who kept us waiting in vain: a terminal that is
-/// held by Ctrl-S, or a full pipe that nobody empties, must not keep signals from being forwarded.
-fn becomes_writable(fd: RawFd) -> bool {
-    static WAITED_IN_VAIN: AtomicBool = AtomicBool::new(false);
-    let patience = if WAITED_IN_VAIN.load(Ordering::Relaxed) { 0 } else { PATIENCE };
-    let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
-    // SAFETY: one pollfd, which lives through the call.
-    let result = unsafe { libc::poll(&raw mut poll, 1, patience) };
-    // Where it fails (a sandbox refuses it, or we were stopped meanwhile), a write is tried.
-    let in_vain = result == 0;
-    WAITED_IN_VAIN.store(in_vain, Ordering::Relaxed);
-    !in_vain
 }
 
 /// Opens a file for reading and writing, without taking the place of a closed standard descriptor.
@@ -91,7 +40,8 @@ pub(super) fn above_the_standard_ones(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     own(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST_OTHER) })
 }
 
-fn own(result: RawFd) -> nix::Result<OwnedFd> {
+/// The descriptor that a system call has just returned.
+pub(super) fn own(result: RawFd) -> nix::Result<OwnedFd> {
     // SAFETY: the caller passes what a system call has just returned as a new descriptor; nothing else knows it.
     Errno::result(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
 }

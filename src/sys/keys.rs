@@ -26,8 +26,8 @@ extern "C" fn on_key(number: c_int, info: *const libc::siginfo_t, _context: *con
     }
     // SAFETY: the kernel passes a siginfo_t to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
-    // What a process has sent us, and us alone, has a code of 0 or less.
-    let both_have_it = CHILD_IS_THERE.load(Ordering::Relaxed) && code > 0;
+    // What a process, or the kernel for a file, has sent us, and us alone, has another code.
+    let both_have_it = CHILD_IS_THERE.load(Ordering::Relaxed) && code == signals::SI_KERNEL;
     let keys = if both_have_it { &SHARED } else { &BEFORE };
     keys.fetch_or(dispositions::bit(number), Ordering::Relaxed);
 }
@@ -50,7 +50,7 @@ pub(crate) fn child_is_there() {
 /// yet, so there are no others. What somebody has sent to it alone it keeps.
 pub(crate) fn forget_copies() {
     let mut sent = 0;
-    while let Some(Received { signum, sender, child: _ }) = signals::take_pending_of(&Signum::KEYS) {
+    while let Some(Received { signum, sender, .. }) = signals::take_pending_of(&Signum::KEYS) {
         if sender.is_some() {
             sent |= dispositions::bit(signum.raw());
         }

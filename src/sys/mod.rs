@@ -22,4 +22,5 @@ mod memory;
 pub(crate) mod parent;
 pub(crate) mod procfs;
 pub(crate) mod signals;
+mod stderr;
 pub(crate) mod tty;

@@ -10,18 +10,24 @@ use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
+use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getpid};
 
 use super::fds;
 use crate::signal::Signum;
 
+mod fallback;
+
+pub(crate) use fallback::{Failure, take_failure};
+
 /// The kernel's own set of signals 1 to 64, signal n being bit n - 1.
 pub(super) type KernelSet = u64;
 const ALL: KernelSet = KernelSet::MAX;
+const NONE: KernelSet = 0;
 
 /// Which signals are blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,32 +38,42 @@ impl Mask {
     pub(crate) const EMPTY: Self = Self(0);
 }
 
-fn change_mask(how: c_int, mask: KernelSet) -> Mask {
+/// rt_sigprocmask(2): both pointers are good and the size is the kernel's, so that nothing but a sandbox refuses it.
+fn change_mask(how: c_int, mask: KernelSet) -> nix::Result<Mask> {
     let mut before = Mask::EMPTY;
-    // It can't fail: both pointers are good and the size is the kernel's (rt_sigprocmask(2)).
     // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before.0, size_of::<KernelSet>()) };
-    before
+    let result = unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before.0, size_of::<KernelSet>())
+    };
+    Errno::result(result).map(|_| before)
 }
 
 /// Blocks all 64 signals (KILL and STOP can't be), and returns what was blocked before.
-pub(crate) fn block_all() -> Mask {
+///
+/// # Errors
+/// That of a sandbox that refuses it.
+pub(crate) fn block_all() -> nix::Result<Mask> {
     change_mask(libc::SIG_SETMASK, ALL)
 }
 
 /// Blocks these alone.
-pub(crate) fn block(Mask(mask): Mask) {
-    change_mask(libc::SIG_SETMASK, mask);
+///
+/// # Errors
+/// As [`block_all`].
+pub(crate) fn block(Mask(mask): Mask) -> nix::Result<()> {
+    change_mask(libc::SIG_SETMASK, mask).map(drop)
 }
 
 /// Empties the signal mask.
 pub(crate) fn unblock_all() {
-    block(Mask::EMPTY);
+    // A tool that keeps a signal waiting does its work all the same.
+    let _ = block(Mask::EMPTY);
 }
 
 /// Lets these signals through.
 pub(super) fn unblock(signals: &[Signum]) {
-    change_mask(libc::SIG_UNBLOCK, set_of_all(signals));
+    // Where it is refused they stay pending, and are forwarded later.
+    let _ = change_mask(libc::SIG_UNBLOCK, set_of_all(signals));
 }
 
 /// A signal that was fetched, and where it came from (sigaction(2), `si_code`).
@@ -68,7 +84,12 @@ pub(crate) struct Received {
     pub(crate) sender: Option<Sender>,
     /// The child of which the kernel tells by it.
     pub(crate) child: Option<Pid>,
+    /// Whether the kernel sent it as it sends a key's. What it sends for a file (fcntl(2), `F_SETSIG`) has other codes.
+    pub(crate) may_be_key: bool,
 }
+
+/// sigaction(2): sent by the kernel to whole process groups, among others.
+pub(super) const SI_KERNEL: c_int = 0x80;
 
 /// The process that sent a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +100,17 @@ pub(crate) struct Sender {
     code: c_int,
 }
 
+impl Received {
+    fn new(signum: Signum, code: c_int, pid: libc::pid_t, uid: libc::uid_t) -> Self {
+        let pid = Pid::from_raw(pid);
+        // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
+        let is_sent = code <= 0;
+        let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
+        let sender = is_sent.then_some(Sender { pid, uid, code });
+        Self { signum, sender, child, may_be_key: code == SI_KERNEL }
+    }
+}
+
 impl Sender {
     /// Is it this process, be it through a system call that signals its own group?
     pub(crate) fn is_us(&self) -> bool {
@@ -86,64 +118,103 @@ impl Sender {
     }
 }
 
-/// Waits for `set`, for ever or not at all. `None` where nothing is pending.
-fn fetch(set: KernelSet, timeout: *const libc::timespec) -> Option<Received> {
+/// Whether blocked signals can be fetched at all.
+///
+/// # Errors
+/// That of a sandbox that refuses rt_sigtimedwait(2).
+pub(crate) fn can_be_fetched() -> nix::Result<()> {
+    match timed_wait(NONE, Some(Duration::ZERO)) {
+        Ok(_) | Err(Errno::EAGAIN) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// rt_sigtimedwait(2): waits for one of `set`, for ever if there is no timeout.
+///
+/// # Errors
+/// EAGAIN if none has come, EINTR if we were stopped or traced meanwhile, any other if a sandbox refuses it.
+fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received> {
+    let timeout = timeout.map(timespec);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a timespec
-    // of the caller's that outlives the call.
+    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a timespec that
+    // outlives the call.
     let number = unsafe {
         libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info.as_mut_ptr(), timeout, size_of::<KernelSet>())
     };
-    // Nothing pending (EAGAIN), or stopped and continued meanwhile (EINTR).
-    let signum = i32::try_from(number).ok().and_then(Signum::new)?;
+    let number = Errno::result(number)?;
+    // The kernel fetches no signal that doesn't exist.
+    let signum = i32::try_from(number).ok().and_then(Signum::new).ok_or(Errno::EAGAIN)?;
     // SAFETY: zeros are a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
     // SAFETY: all of it is initialised, whatever the kernel has filled in; where it isn't the sender or the child (with timers
     // and asynchronous I/O, which nobody sets up here, and with faults), nobody looks at it.
-    let pid = Pid::from_raw(unsafe { info.si_pid() });
-    // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
-    let is_sent = info.si_code <= 0;
+    let pid = unsafe { info.si_pid() };
     // SAFETY: as above.
-    let sender = is_sent.then(|| Sender { pid, uid: unsafe { info.si_uid() }, code: info.si_code });
-    let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
-    Some(Received { signum, sender, child })
+    let uid = unsafe { info.si_uid() };
+    Ok(Received::new(signum, info.si_code, pid, uid))
 }
 
-/// Sleeps until a signal is there, and fetches the one that the kernel delivers first.
-pub(crate) fn wait() -> Received {
-    loop {
-        if let Some(received) = fetch(ALL, ptr::null()) {
-            return received;
+fn timespec(duration: Duration) -> libc::timespec {
+    libc::timespec {
+        // Longer than any machine runs is as good as for ever.
+        tv_sec: duration.as_secs().min(u32::MAX.into()).cast_signed(),
+        tv_nsec: duration.subsec_nanos().into(),
+    }
+}
+
+/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if it is to be tried once more.
+fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
+    if fallback::is_in_use() {
+        return fallback::fetch(set, timeout);
+    }
+    match timed_wait(set, timeout) {
+        Ok(received) => Some(received),
+        // Nothing is pending.
+        Err(Errno::EAGAIN) if timeout == Some(Duration::ZERO) => None,
+        Err(errno) => {
+            fallback::note_failure(errno);
+            None
         }
     }
 }
 
-/// The same, but only for so long. `None` where none has come.
+/// Sleeps until a signal is there, and fetches the one that the kernel delivers first. `None` if it is to be tried once
+/// more: there may be something to be said of it ([`take_failure`]).
+pub(crate) fn wait() -> Option<Received> {
+    fetch(ALL, None)
+}
+
+/// The same, but only for so long. `None` also if none has come.
 pub(crate) fn wait_for(duration: Duration) -> Option<Received> {
-    let timeout = libc::timespec {
-        // Longer than any machine runs is as good as for ever.
-        tv_sec: duration.as_secs().min(u32::MAX.into()).cast_signed(),
-        tv_nsec: duration.subsec_nanos().into(),
-    };
-    fetch(ALL, &raw const timeout)
+    if fallback::is_in_use() {
+        return fallback::fetch(ALL, Some(duration));
+    }
+    let start = Instant::now();
+    match timed_wait(ALL, Some(duration)) {
+        Ok(received) => Some(received),
+        Err(Errno::EAGAIN) if start.elapsed() >= duration => None,
+        Err(errno) => {
+            fallback::note_failure(errno);
+            None
+        }
+    }
 }
 
 /// Fetches this signal if it is pending.
 pub(crate) fn take_pending(signum: Signum) -> Option<Received> {
-    fetch(set_of(signum), &raw const NOW)
+    fetch(set_of(signum), Some(Duration::ZERO))
 }
 
 /// Fetches a signal if one is pending, the one that the kernel delivers first.
 pub(crate) fn take_any() -> Option<Received> {
-    fetch(ALL, &raw const NOW)
+    fetch(ALL, Some(Duration::ZERO))
 }
 
 /// Fetches one of these signals if one is pending.
 pub(super) fn take_pending_of(signals: &[Signum]) -> Option<Received> {
-    fetch(set_of_all(signals), &raw const NOW)
+    fetch(set_of_all(signals), Some(Duration::ZERO))
 }
-
-static NOW: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
 
 fn set_of(signum: Signum) -> KernelSet {
     1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
@@ -227,6 +298,15 @@ impl Target {
             }
         }
     }
+}
+
+/// The number of a process's pidfds, which no other process ever has (Linux 6.9).
+///
+/// # Errors
+/// pidfd_open(2), fstat(2): ENOSYS also before there are pidfds.
+pub(crate) fn pidfd_id(pid: Pid) -> nix::Result<u64> {
+    let Target::Pidfd(pidfd, _) = Target::open(pid)? else { return Err(Errno::ENOSYS) };
+    fstat(pidfd).map(|status| status.st_ino)
 }
 
 /// The pidfd of the command's process, by which the group that it leads stays that group when it has been reaped.

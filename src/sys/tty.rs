@@ -1,11 +1,11 @@
 //! How is a controlling terminal given up and taken (`tty_ioctl(4)`)?
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 
 use nix::errno::Errno;
 use nix::sys::termios::tcgetsid;
-use nix::unistd::{getpgrp, getpid, getsid};
+use nix::unistd::{Pid, getpgrp, getpid, getsid};
 
 use super::fds;
 
@@ -52,6 +52,29 @@ pub(crate) fn we_lead_our_session() -> bool {
 /// Whether our session has a controlling terminal (tty(4)).
 pub(crate) fn we_have_one() -> bool {
     fds::open(c"/dev/tty").is_ok() || tcgetsid(io::stdin()).is_ok_and(|session| getsid(None) == Ok(session))
+}
+
+/// Whether our process group is in the foreground of our controlling terminal, so that it gets the signals of keys. `None`
+/// if that can't be found out.
+pub(crate) fn is_our_group_in_foreground() -> Option<bool> {
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: a C string; without O_CREAT there is no further argument.
+    let terminal = fds::own(unsafe { libc::open(c"/dev/tty".as_ptr(), flags) });
+    let opened = match &terminal {
+        Ok(terminal) => Some(terminal.as_raw_fd()),
+        // There is no controlling terminal.
+        Err(Errno::ENXIO) => return Some(false),
+        Err(_) => None,
+    };
+    // Of a terminal that isn't ours nobody is told its foreground.
+    let standard = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
+    opened.into_iter().chain(standard).find_map(foreground).map(|group| group == getpgrp())
+}
+
+/// tcgetpgrp(3).
+fn foreground(fd: RawFd) -> Option<Pid> {
+    // nix wants one that is open. SAFETY: tcgetpgrp(3) touches no memory of ours.
+    Errno::result(unsafe { libc::tcgetpgrp(fd) }).ok().map(Pid::from_raw)
 }
 
 /// How many columns a terminal has. `None` where it is no terminal, or doesn't tell (`tty_ioctl(4)`).

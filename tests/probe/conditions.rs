@@ -78,6 +78,14 @@ fn apply(condition: &str, mask: &mut u64) {
             // SAFETY: a single-threaded program.
             unsafe { std::env::set_var("LISTEN_PID", getpid().to_string()) };
         }
+        // As a service that systemd starts with sockets and a watchdog.
+        "service" => {
+            let (pid, id) = (getpid().to_string(), crate::report::pidfd_id());
+            for (name, value) in [("LISTEN_PID", &pid), ("LISTEN_PIDFDID", &id), ("WATCHDOG_PID", &pid)] {
+                // SAFETY: a single-threaded program.
+                unsafe { std::env::set_var(name, value) };
+            }
+        }
         "terminal" => {
             setsid().expect("setsid");
             let terminal = open(OsStr::new(value), OFlag::O_RDWR, Mode::empty()).expect(value);
@@ -111,6 +119,11 @@ fn apply(condition: &str, mask: &mut u64) {
         "processes" => {
             let limit = value.parse().expect(condition);
             setrlimit(Resource::RLIMIT_NPROC, limit, limit).expect("RLIMIT_NPROC");
+        }
+        // So long may a file become that is written.
+        "file-size" => {
+            let limit = value.parse().expect(condition);
+            setrlimit(Resource::RLIMIT_FSIZE, limit, limit).expect("RLIMIT_FSIZE");
         }
         "refused" => seccomp::refuse(value),
         // An empty directory in its place, for this process and its descendants.

@@ -4,6 +4,7 @@ use std::ffi::{CStr, OsString};
 use std::fmt::Write;
 use std::mem::zeroed;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::{env, fs, ptr};
 
 use nix::unistd::{getcwd, getpgrp, getpid, getppid, getsid};
@@ -56,6 +57,16 @@ fn environment() -> String {
     entries.join(" ")
 }
 
+/// The number of this process's pidfds.
+pub(crate) fn pidfd_id() -> String {
+    // SAFETY: touches no memory.
+    let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
+    let status = fs::metadata(format!("/proc/self/fd/{pidfd}"));
+    // SAFETY: nothing else has it.
+    unsafe { libc::close(i32::try_from(pidfd).unwrap()) };
+    status.map(|status| status.ino().to_string()).unwrap_or_default()
+}
+
 pub(crate) fn print(words: &[OsString]) -> i32 {
     // SAFETY: asks only whether they are open.
     let descriptors = numbers((0..256).filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0));
@@ -76,6 +87,7 @@ pub(crate) fn print(words: &[OsString]) -> i32 {
         ("cwd", getcwd().map(|path| hex(path.as_os_str().as_bytes())).unwrap_or_default()),
         ("words", words.iter().map(|word| hex(word.as_bytes())).collect::<Vec<_>>().join(" ")),
         ("environment", environment()),
+        ("pidfd-id", pidfd_id()),
         ("listen-pid", env::var("LISTEN_PID").unwrap_or_default()),
     ] {
         let _ = writeln!(lines, "{name}={value}");

@@ -83,6 +83,18 @@ pub fn can_have_pid_namespaces() -> bool {
     works || skip("no PID namespaces can be made here (unshare(1))")
 }
 
+/// Whether strace(1) can let system calls fail here. If not, the test that asks is skipped as above.
+pub fn can_inject_faults() -> bool {
+    let output = std::process::Command::new("strace").args(["-qq", "-e", "inject=uname:error=EPERM", "true"]).output();
+    output.is_ok_and(|output| output.status.success()) || skip("strace(1) is not there, or may not trace")
+}
+
+/// The words that run a program whose system calls fail as strace(1) is told (`CALL:error=ERRNO:when=FROM+`).
+pub fn injecting(faults: &[&str]) -> Vec<String> {
+    let words = ["strace", "-qq", "-o", "/dev/null"].map(String::from).into_iter();
+    words.chain(faults.iter().flat_map(|fault| ["-e".to_owned(), format!("inject={fault}")])).collect()
+}
+
 /// The words that run a program as PID 1 of a namespace with a /proc of its own.
 pub fn namespace() -> Vec<&'static str> {
     let mut words = vec!["unshare"];

@@ -36,6 +36,12 @@ pub fn zombies(parent: Pid) -> usize {
     children(parent).into_iter().filter(|&child| state(child) == Some('Z')).count()
 }
 
+/// The processor time that a process has used, in hundredths of a second.
+pub fn cpu_ticks(pid: Pid) -> u64 {
+    let ticks = |index: usize| stat(pid).and_then(|fields| fields.get(index)?.parse::<u64>().ok());
+    ticks(14 - 3).unwrap_or_default() + ticks(15 - 3).unwrap_or_default()
+}
+
 /// The child that a process has had for the longest time. Numbers don't tell: they begin anew at some point.
 pub fn oldest_child(parent: Pid) -> Option<Pid> {
     const START_TIME: usize = 22 - 3;

@@ -43,6 +43,29 @@ impl Traced {
         status
     }
 
+    /// Lets it go on until it is about to make one of these calls.
+    pub fn run_until_call(&self, numbers: &[libc::c_long]) {
+        loop {
+            ptrace::syscall(self.0, None).expect("PTRACE_SYSCALL");
+            if !matches!(self.next_stop(), WaitStatus::PtraceSyscall(_)) {
+                continue;
+            }
+            let info = ptrace::syscall_info(self.0).expect("PTRACE_GET_SYSCALL_INFO");
+            if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
+                // SAFETY: `op` says that it is this variant.
+                let entry = unsafe { info.u.entry };
+                if numbers.iter().any(|&number| entry.nr == number.cast_unsigned()) {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Lets it go.
+    pub fn release(self) {
+        ptrace::detach(self.0, None).expect("PTRACE_DETACH");
+    }
+
     /// Lets it go on to its end, and tells each call that it makes until then and what came of it.
     pub fn calls_until_its_end(self) -> Vec<(SystemCall, i64)> {
         let mut calls = Vec::new();

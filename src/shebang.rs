@@ -1,0 +1,116 @@
+//! Refuses a script whose `#!` line names this program and none to run: it would start inits until
+//! no process can be made.
+//!
+//! The kernel calls the program of a `#!` line with the script's path as its last word, which we
+//! take for the command. To run that is to be called again. No system call is made unless the words
+//! look like that.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::unistd::Pid;
+
+use crate::called_as::{CalledAs, last_part};
+use crate::sys::arguments::{self, Word};
+
+/// So much of a `#!` line is read by the kernel (execve(2)).
+const LONGEST_LINE: u64 = 256;
+const OTHER_PROGRAM: &[u8] = b"/bin/sh";
+
+/// What the `#!` line of the script that is the command has to be, if it names no program. `words`
+/// ask to run `command`; `parent` has started us.
+pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], parent: Pid) -> Option<Vec<u8>> {
+    let script = *command.first()?;
+    let before = words.get(..words.len().checked_sub(command.len())?)?;
+    let program = *before.first()?;
+    if arguments::executed_as().is_some_and(|name| name == script && name != program) {
+        let is_script = beginning(script)?.starts_with(b"#!");
+        return is_script.then(|| with_program(init, before));
+    }
+    // Found by env(1), which hides the script. As PID 1, which sees no parent, we do run it once:
+    // it is the child that is called again.
+    let may_be_found = !program.to_bytes().contains(&b'/') && script.to_bytes().contains(&b'/');
+    if !may_be_found || parent.as_raw() == 0 {
+        return None;
+    }
+    let before: Vec<&[u8]> = before.iter().map(|word| word.to_bytes()).collect();
+    let env = env_that_calls(&before, &beginning(script)?)?;
+    let line = [&[&env, b"-S".as_slice()], before.as_slice(), &[OTHER_PROGRAM]].concat();
+    Some([b"#!".as_slice(), &line.into_iter().filter(|&word| word != b"--").collect::<Vec<_>>().join(&b' ')].concat())
+}
+
+/// The line in which the kernel finds the words before the script, and a program after them.
+fn with_program(init: CalledAs, before: &[Word]) -> Vec<u8> {
+    let [program, option] = [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
+    // All of it is one word to the kernel, which `-S` takes apart. The other inits have nothing
+    // like it.
+    let options = match option {
+        b"" | b"--" => Vec::new(),
+        _ if init != CalledAs::DumbInit => Vec::new(),
+        _ if option.starts_with(b"-S") || option.starts_with(b"--split-string") => [b" ", option].concat(),
+        _ => [b" -S ", option].concat(),
+    };
+    [b"#!", program, &options, b" ", OTHER_PROGRAM].concat()
+}
+
+/// The env(1) of a `#!` line that calls us with these words and nothing else.
+fn env_that_calls(words: &[&[u8]], beginning: &[u8]) -> Option<Vec<u8>> {
+    let line = beginning.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let mut named = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let env = named.next().filter(|path| last_part(path) == b"env")?;
+    let mut named: Vec<&[u8]> = named.collect();
+    if let Some(first) = named.first_mut() {
+        *first = first.strip_prefix(b"-S").unwrap_or(first);
+    }
+    named.retain(|word| !word.is_empty());
+    (named == words).then(|| env.to_vec())
+}
+
+/// The beginning of a file, if it can be read.
+fn beginning(path: Word) -> Option<Vec<u8>> {
+    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_LINE).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_env_names_the_words_that_came() {
+        for (line, words, is_so) in [
+            ("#!/usr/bin/env dumb-init\nexec app\n", &["dumb-init"][..], true),
+            ("#! /bin/env   dumb-init  \n", &["dumb-init"], true),
+            ("#!/usr/bin/env -S dumb-init -c", &["dumb-init", "-c"], true),
+            ("#!/usr/bin/env -Sdumb-init -c --\n", &["dumb-init", "-c", "--"], true),
+            ("#!/usr/bin/env -S dumb-init /bin/sh\n", &["dumb-init"], false),
+            ("#!/usr/bin/env -S dumb-init -c\n", &["dumb-init"], false),
+            ("#!/usr/bin/env python3\n", &["dumb-init"], false),
+            ("#!/usr/bin/dumb-init dumb-init\n", &["dumb-init"], false),
+            ("/usr/bin/env dumb-init\n", &["dumb-init"], false),
+            ("", &["dumb-init"], false),
+        ] {
+            let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+            assert_eq!(env_that_calls(&words, line.as_bytes()).is_some(), is_so, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_right_line_keeps_options() {
+        for (before, right) in [
+            (&[c"/usr/bin/dumb-init"][..], "#!/usr/bin/dumb-init /bin/sh"),
+            (&[c"/usr/bin/dumb-init", c"--"], "#!/usr/bin/dumb-init /bin/sh"),
+            (&[c"/usr/bin/dumb-init", c"-c"], "#!/usr/bin/dumb-init -S -c /bin/sh"),
+            (&[c"/usr/bin/dumb-init", c"-S --drain 10s"], "#!/usr/bin/dumb-init -S --drain 10s /bin/sh"),
+        ] {
+            assert_eq!(with_program(CalledAs::DumbInit, before), right.as_bytes());
+        }
+        assert_eq!(with_program(CalledAs::Tini, &[c"/sbin/tini", c"-g"]), b"#!/sbin/tini /bin/sh");
+    }
+}

@@ -1,0 +1,114 @@
+//! A sandbox refuses the calls by which signals are blocked and fetched, from the start or from
+//! some moment on.
+
+use crate::support::differences::tests_the_original;
+use crate::support::{Start, can_inject_faults, init, init_beyond, init_under_test, injecting, probe, procfs, role};
+
+/// Starts the init where a call is refused, and expects that it refuses to run the command.
+fn is_refused(call: &str, line: &str) {
+    for options in [&[][..], &["-v"], &["-c"], &["--drain", "1s"]] {
+        let Some(init) = init_beyond() else { return };
+        let outcome = init.condition(format!("refused={call}")).words(options).words(role(["exit", "7"])).run();
+        outcome.expect_code(1).expect_stdout("").expect_stderr(line);
+    }
+    // What needs no signal works.
+    init().condition(format!("refused={call}")).word("--version").run().expect_code(0);
+}
+
+#[test]
+fn it_does_not_start_if_signals_can_not_be_blocked() {
+    is_refused("rt_sigprocmask:1", "[dumb-init] Unable to block signals (errno=1 Operation not permitted).\n");
+}
+
+#[test]
+fn it_does_not_start_if_signals_can_not_be_waited_for() {
+    let line = "[dumb-init] Unable to wait for signals (errno=38 Function not implemented). Exiting.\n";
+    is_refused("rt_sigtimedwait:38", line);
+}
+
+/// The init under strace(1), which lets system calls fail.
+fn faulty(faults: &[&str], options: &[&str]) -> Start {
+    let words = injecting(faults);
+    Start::program(&words[0]).words(&words[1..]).word(init_under_test()).words(options)
+}
+
+#[test]
+fn the_child_does_not_run_the_command_with_signals_blocked() {
+    if tests_the_original() || !can_inject_faults() {
+        return;
+    }
+    // The first call of a process: of the helper, which does without it and becomes the init, and
+    // of the init's child.
+    let words = injecting(&["rt_sigprocmask:error=EPERM:when=1"]);
+    let start = Start::program(&words[0]).words(&words[1..]).word("-f").word(probe()).words(["with", "null=0", "--"]);
+    let outcome = start.word(init_under_test()).words(role(["exit", "7"])).run();
+    let line = "[dumb-init] Unable to unblock signals (errno=1 Operation not permitted). Exiting.\n";
+    outcome.expect_code(1).expect_stdout("").expect_stderr(line);
+}
+
+const BY_SIGNALFD: &str = "going on with signalfd.";
+const BY_LOOKING: &str = "looking for signals every 100 ms.";
+
+/// A life of the init in which signals are forwarded and the command's end is learned of.
+fn lives_on(faults: &[&str], options: &[&str], lines: &[&str]) {
+    let running = faulty(faults, options).words(role(["record", "64"])).start();
+    running.wait_for_line("ready");
+    for number in [10, 15, 40] {
+        crate::support::send(init_of(&running), number);
+        running.wait_for_line(&format!("got {number}"));
+    }
+    // It sleeps in between: a tick is a hundredth of a second.
+    procfs::wait_for_state(init_of(&running), 'S');
+    assert!(procfs::cpu_ticks(init_of(&running)) < 50, "{running}");
+    crate::support::send(init_of(&running), 64);
+    let outcome = running.outcome();
+    outcome.expect_code(42);
+    for line in [BY_SIGNALFD, BY_LOOKING] {
+        let count = outcome.stderr().matches(line).count();
+        assert_eq!(count, usize::from(lines.contains(&line)), "{line}\n{outcome}");
+    }
+}
+
+/// strace(1)'s child.
+fn init_of(running: &crate::support::Running) -> nix::unistd::Pid {
+    running.command_pid()
+}
+
+#[test]
+fn it_goes_on_with_signalfd_if_waiting_fails_later() {
+    if tests_the_original() || !can_inject_faults() {
+        return;
+    }
+    for fault in ["rt_sigtimedwait:error=EPERM:when=2+", "rt_sigtimedwait:error=EAGAIN:when=2+"] {
+        for options in [&[][..], &["-c"], &["-vv"], &["--delay", "40:50ms"]] {
+            lives_on(&[fault], options, &[BY_SIGNALFD]);
+        }
+    }
+    // In the middle, and for want of a signal.
+    lives_on(&["rt_sigtimedwait:error=ENOSYS:when=4+"], &[], &[BY_SIGNALFD]);
+    lives_on(&["rt_sigtimedwait:error=EINTR:when=4+"], &[], &[BY_SIGNALFD]);
+    // Once is nothing.
+    lives_on(&["rt_sigtimedwait:error=EINTR:when=4..8"], &[], &[]);
+}
+
+#[test]
+fn it_looks_for_signals_if_signalfd_is_refused_too() {
+    if tests_the_original() || !can_inject_faults() {
+        return;
+    }
+    let waiting = "rt_sigtimedwait:error=EPERM:when=2+";
+    for other in ["signalfd4:error=ENOSYS", "ppoll:error=EPERM", "ppoll:error=EINTR"] {
+        lives_on(&[waiting, other], &[], &[BY_SIGNALFD, BY_LOOKING]);
+    }
+    lives_on(&[waiting, "signalfd4:error=ENOSYS"], &["--delay", "40:50ms"], &[BY_SIGNALFD, BY_LOOKING]);
+}
+
+#[test]
+fn the_commands_end_is_learned_of_if_no_signal_can_be_seen() {
+    if tests_the_original() || !can_inject_faults() {
+        return;
+    }
+    let faults = ["rt_sigtimedwait:error=EPERM:when=2+", "signalfd4:error=EPERM", "rt_sigpending:error=EPERM"];
+    faulty(&faults, &[]).words(role(["exit", "7"])).run().expect_code(7);
+    faulty(&faults, &["-c"]).words(role(["die", "9"])).run().expect_code(137);
+}
