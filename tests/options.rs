@@ -341,8 +341,8 @@ fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
             let (us, uid) = (getpid(), nix::unistd::getuid());
             for line in [
                 format!("[dumb-init] SIGRTMIN+3 comes from PID {us} (uid {uid})."),
-                format!("[dumb-init] SIGRTMIN+3 goes to PID {command} ({} record 37).", probe().display()),
-                format!(" ({} hang).", probe().display()),
+                format!("[dumb-init] SIGRTMIN+3 goes to PID {command} (record 37)."),
+                " (hang).".to_owned(),
             ] {
                 let has_it = |candidate: &str| {
                     candidate == line
