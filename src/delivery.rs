@@ -82,6 +82,11 @@ impl Delivery {
         self.our_readers.retain(|child| children.contains(child));
     }
 
+    /// The number of children that a drain has seen.
+    pub(crate) fn children_seen(&self) -> usize {
+        self.seen_roots.len()
+    }
+
     /// Whether a signal waits for the end of a pipe reader's input or of a parent.
     pub(crate) fn has_deferred(&self) -> bool {
         !self.deferred.is_empty()
@@ -215,8 +220,10 @@ impl Delivery {
         }
     }
 
-    /// Sends the drain's signal to processes that have not received it, and deferred signals that are due.
-    pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) {
+    /// Sends the drain's signal to processes that have not received it, and deferred signals that are due. Returns whether the next
+    /// round should come soon: there were new processes, or the end of the last one is not announced by ECHILD.
+    pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> bool {
+        let before = self.seen_roots.len();
         if let Some((signum, scope)) = drain {
             self.walk(signum, Reach::Drain(scope), Care { records: true, spares_readers: signum.asks_to_end() });
         } else {
@@ -224,6 +231,8 @@ impl Delivery {
         }
         self.send_deferred();
         self.release_our_readers();
+        let awaits_end = self.has_deferred() || (!self.our_readers.is_empty() && self.released_at.is_none());
+        awaits_end || self.seen_roots.len() > before
     }
 
     /// Kills every descendant, and names each.

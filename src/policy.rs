@@ -55,6 +55,8 @@ pub(crate) struct State {
     round_at: Option<Instant>,
     /// When the last round was, or rounds began.
     last_round: Option<Instant>,
+    /// The time between two rounds.
+    gap: Duration,
     /// When whatever is left gets SIGKILL.
     kill_at: Option<Instant>,
     /// Has the clock of `--kill-after` been started?
@@ -72,6 +74,7 @@ impl State {
             fallback_at: None,
             round_at: None,
             last_round: None,
+            gap: shutdown::ROUND_GAP,
             kill_at: None,
             asked_to_end: false,
             kills: 0,

@@ -123,7 +123,7 @@ impl Process {
     pub(crate) fn read(pid: Pid) -> Result<Self, Unseen> {
         let mut buffer = [0; 1024];
         // A text that cannot be parsed is cut off, as that of a process that ends while it is read.
-        Self::parse(pid, procfs::read_of(pid, "stat", &mut buffer)?).ok_or(Unseen::Gone)
+        Self::parse(pid, procfs::read_line_of(pid, "stat", &mut buffer)?).ok_or(Unseen::Gone)
     }
 
     /// Reads a child of ours that we have not reaped. One that is not shown is hidden.

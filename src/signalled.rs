@@ -29,6 +29,10 @@ impl Signalled {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.processes.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.processes.is_empty()
     }

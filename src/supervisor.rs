@@ -4,7 +4,7 @@
 //! ended: what fails is said, and life goes on. Nothing here needs memory that isn't there from the beginning, but for
 //! looking at descendants, which is done without where there is none.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use std::vec;
 
 use nix::errno::Errno;
@@ -45,9 +45,15 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                         let _ = signals::send_to_group(command, Signum::CONT);
                     }
                 }
-                Action::Round(drain) => delivery.round(drain),
-                Action::KillAll => delivery.kill_all(),
-                Action::CollectChildren => events.collect(policy),
+                Action::Round(drain) => {
+                    policy.on_round(delivery.round(drain));
+                    events.sweep(policy);
+                }
+                Action::KillAll => {
+                    delivery.kill_all();
+                    events.sweep(policy);
+                }
+                Action::CollectChildren => events.collect(policy, delivery),
                 Action::Reap(pid) => {
                     if events.reaped != Some(pid) {
                         children::reap(pid);
@@ -137,30 +143,57 @@ struct Events {
     /// The child that the last SIGCHLD told of. Others may have ended, too.
     sigchld_of: Option<Pid>,
     collect: Collect,
+    /// Whether no SIGCHLD was the reason, so that there may be nothing to collect.
+    is_sweep: bool,
+    /// When to collect children that have ended unnoticed.
+    sweep_at: Option<Instant>,
     /// The child of the last [`Event::Ended`], where it was reaped before.
     reaped: Option<Pid>,
 }
 
-/// What is done about a child that has ended before it is decided what that leads to?
+/// How children that have ended are collected.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Collect {
-    /// Nothing: its number stays its own.
+    /// Each is reaped after the decision about it, so that its PID stays its own until then.
     Look,
-    /// It is reaped.
+    /// Each is reaped at once.
     Reap,
+    /// Only this one is reaped at once.
+    One(Pid),
 }
+
+/// With more children than this a drain reaps only the child that a SIGCHLD names, since wait(2) goes through all living children
+/// each time. Children that have ended at the same moment, without a signal of their own, are collected a little later.
+const MANY_CHILDREN: usize = 256;
+const UNNOTICED_FOR: Duration = Duration::from_millis(5);
 
 impl Events {
     fn new(main: Pid, earlier: Vec<Event>) -> Self {
         let earlier = earlier.into_iter();
-        Self { main, earlier, collected: None, sigchld_of: None, collect: Collect::Look, reaped: None }
+        Self {
+            main,
+            earlier,
+            collected: None,
+            sigchld_of: None,
+            collect: Collect::Look,
+            is_sweep: false,
+            sweep_at: None,
+            reaped: None,
+        }
     }
 
     /// Sees to it that the children that have ended are collected. Where the SIGCHLD told of another than the command there may be
     /// thousands, so each takes a single call, although the command may be among them: provided that nothing is sent by its
     /// number any more, or that the group with its number is held.
-    fn collect(&mut self, policy: &Policy) {
-        self.collected = Some(0);
+    fn collect(&mut self, policy: &Policy, delivery: &Delivery) {
+        (self.collected, self.is_sweep) = (Some(0), false);
+        if let Some(child) = self.sigchld_of.filter(|_| policy.waits_for_the_last())
+            && delivery.children_seen() > MANY_CHILDREN
+        {
+            self.collect = Collect::One(child);
+            self.sweep_at = self.sweep_at.or_else(|| Instant::now().checked_add(UNNOTICED_FOR));
+            return;
+        }
         let is_other = self.sigchld_of.is_some_and(|child| child != self.main);
         let reaps = is_other
             && match policy.recipient_at_the_end() {
@@ -176,6 +209,12 @@ impl Events {
                 ) => false,
             };
         self.collect = if reaps { Collect::Reap } else { Collect::Look };
+    }
+
+    /// Sees to it that children that have ended unnoticed are collected.
+    fn sweep(&mut self, policy: &Policy) {
+        let collect = if policy.waits_for_the_last() { Collect::Reap } else { Collect::Look };
+        (self.collected, self.collect, self.is_sweep, self.sweep_at) = (Some(0), collect, true, None);
     }
 
     /// The next event. Sleeps until there is one.
@@ -195,6 +234,8 @@ impl Events {
             let change = match self.collect {
                 Collect::Look => children::look(),
                 Collect::Reap => children::take(),
+                Collect::One(_) if collected > 0 => Err(Nothing::Changed),
+                Collect::One(child) => children::take_one(child),
             };
             match change {
                 Ok(change) => {
@@ -204,6 +245,10 @@ impl Events {
                 }
                 Err(nothing) => {
                     self.collected = None;
+                    let is_idle = std::mem::take(&mut self.is_sweep) && collected == 0;
+                    if is_idle && nothing == Nothing::Changed {
+                        return self.next(policy, delivery);
+                    }
                     return if nothing == Nothing::Left { Event::Alone } else { Event::Collected };
                 }
             }
@@ -215,10 +260,14 @@ impl Events {
             }
             return event;
         }
-        while let Some(deadline) = policy.deadline() {
+        while let Some(deadline) = [policy.deadline(), self.sweep_at].into_iter().flatten().min() {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() && is_due(policy) {
                 return Event::Due;
+            }
+            if left.is_zero() {
+                self.sweep(policy);
+                return self.next(policy, delivery);
             }
             say_how_signals_are_fetched();
             // None has come: it is the deadline, or we were stopped meanwhile.
@@ -237,7 +286,7 @@ impl Events {
     /// Takes note of what was reaped.
     fn note(&mut self, change: Change, delivery: &mut Delivery) {
         self.reaped = None;
-        if let (Collect::Reap, Change::Ended { pid, status }) = (self.collect, change) {
+        if let (Collect::Reap | Collect::One(_), Change::Ended { pid, status }) = (self.collect, change) {
             self.reaped = Some(pid);
             delivery.forget(pid);
             if pid == self.main {

@@ -71,8 +71,9 @@ impl Delivery {
         signum: Signum,
         care: Care,
         tree: Option<&Tree>,
+        is_drain: bool,
     ) {
-        let Some(readers) = self.readers(due, tree) else { return };
+        let Some(readers) = self.readers(due, tree, is_drain) else { return };
         for (process, wait) in &readers {
             self.deferred.add(process, signum, *wait);
             if care.records {
@@ -84,20 +85,22 @@ impl Delivery {
 
     /// Whether there is a pipe reader among some processes.
     pub(super) fn has_reader(&mut self, processes: &[Process], tree: &Tree) -> bool {
-        self.readers(processes, Some(tree)).is_some()
+        self.readers(processes, Some(tree), false).is_some()
     }
 
     /// The pipe readers among some processes, if there are any, and what they wait for.
-    fn readers(&mut self, processes: &[Process], tree: Option<&Tree>) -> Option<Vec<(Process, Wait)>> {
+    fn readers(&mut self, processes: &[Process], tree: Option<&Tree>, is_drain: bool) -> Option<Vec<(Process, Wait)>> {
         let ours = Ends::ours();
         let mut readers = Vec::new();
         let mut pipeline: Option<Pipeline> = None;
+        // A drain comes also right after the start, if the command fails at once.
+        let may_be_prepared = |process: &Process| is_drain && process.has_not_executed;
         let command = self.command;
         for process in processes.iter().filter(|process| Some(process.pid) != command) {
             let wait = if self.is_our_reader(process.pid, ours.outputs) {
                 Some(Wait::OurOutput)
             } else if pipes::input_of(process.pid).is_ok_and(|input| input.is_some() && input != ours.input)
-                || (process.has_not_executed && pipes::reads_any(process.pid, ours.input))
+                || (may_be_prepared(process) && pipes::reads_any(process.pid, ours.input))
             {
                 if pipeline.is_none() {
                     pipeline = match tree {
@@ -107,7 +110,7 @@ impl Delivery {
                 }
                 let pipeline = pipeline.as_ref()?;
                 let mut input = pipeline.input(process.pid);
-                if process.has_not_executed {
+                if may_be_prepared(process) {
                     input = input.or_else(|| pipeline.input_before_exec(process.pid));
                 }
                 input.map(Wait::of)

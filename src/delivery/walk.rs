@@ -106,7 +106,7 @@ impl Delivery {
             }
         }
         if care.spares_readers {
-            self.put_readers_aside(&mut due, signum, care, tree.as_ref());
+            self.put_readers_aside(&mut due, signum, care, tree.as_ref(), reach.is_drain());
         }
         Ok((due, tree))
     }

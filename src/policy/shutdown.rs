@@ -15,8 +15,10 @@ pub(super) const KILL_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// After half of the time until the deadline, but at the latest after this time, a drain signals every remaining descendant.
 const PATIENCE_WITH_PARENTS: Duration = Duration::from_secs(30);
 
-/// The time between two rounds, so that their cost does not grow with the number of deaths.
-pub(super) const ROUND_GAP: Duration = Duration::from_millis(25);
+/// The time between two rounds, so that their cost does not grow with the number of deaths. It doubles with each round that finds
+/// nothing, up to the second value.
+pub(super) const ROUND_GAP: Duration = Duration::from_millis(10);
+pub(super) const LONGEST_GAP: Duration = Duration::from_millis(160);
 /// The same for rounds over all descendants, which cost more.
 pub(super) const FULL_ROUND_GAP: Duration = Duration::from_millis(250);
 /// A parent that is no child of ours exits without a SIGCHLD for us, so a round comes at the latest after this time.
@@ -56,9 +58,14 @@ impl Policy {
     /// Children have been reaped, so that others may have become our children, or a pipe may have lost its last writer.
     pub(super) fn on_reaped(&mut self, clock: Clock<'_>) {
         let Some(last) = self.state.last_round.filter(|_| self.state.round_at.is_some()) else { return };
-        let gap = if self.state.draining == Some(Scope::Everyone) { FULL_ROUND_GAP } else { ROUND_GAP };
+        let gap = if self.state.draining == Some(Scope::Everyone) { FULL_ROUND_GAP } else { self.state.gap };
         let elapsed = clock().saturating_duration_since(last);
         self.expect_round(clock, gap.saturating_sub(elapsed).max(Duration::from_millis(1)));
+    }
+
+    /// A round is over. `found` says whether the next one should come soon.
+    pub(crate) fn on_round(&mut self, found: bool) {
+        self.state.gap = if found { ROUND_GAP } else { self.state.gap.saturating_mul(2).min(LONGEST_GAP) };
     }
 
     fn round(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {

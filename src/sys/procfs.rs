@@ -49,6 +49,25 @@ fn open(path: &CStr, flags: c_int) -> nix::Result<File> {
     Ok(unsafe { File::from_raw_fd(fd) })
 }
 
+/// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
+///
+/// # Errors
+/// As [`read_of`].
+pub(crate) fn read_line_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str(), 0)?;
+    loop {
+        match file.read(buffer) {
+            Ok(count) => return buffer.get(..count).ok_or(Errno::EIO),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(errno_of(&error)),
+        }
+    }
+}
+
+fn errno_of(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+}
+
 /// Reads until the buffer is full, or the file is at its end.
 fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     let mut filled: usize = 0;
@@ -58,7 +77,7 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
             Ok(count) => filled = filled.saturating_add(count),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // ESRCH: it has ended while it was read.
-            Err(error) => return Err(error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)),
+            Err(error) => return Err(errno_of(&error)),
         }
     }
     Ok(filled)
