@@ -4,6 +4,8 @@
 //! beats the defaults. The exception is that init's own: tini's verbosity is what its variable says, whatever its options say. No
 //! other variable changes anything: all others are the command's.
 
+use std::time::Duration;
+
 use crate::called_as::CalledAs;
 use crate::cli::{Options, TINI_GROUP};
 use crate::duration::{Delay, Limit};
@@ -88,6 +90,7 @@ impl Config {
             rewrites.set(rewrite);
         }
         let drain: Option<Limit> = variables.one(options.drain, "DUMB_INIT_DRAIN")?;
+        let drain = drain.filter(|&drain| drain != Limit::After(Duration::ZERO));
         let linger = variables.one(options.linger, "DUMB_INIT_LINGER")?.unwrap_or(Switch::Off);
         let kill_after: Option<Limit> = variables.one(options.kill_after, "DUMB_INIT_KILL_AFTER")?;
         let delays: Vec<Delay> = variables.several(options.delays, "DUMB_INIT_DELAY")?;

@@ -177,6 +177,16 @@ fn what_it_has_to_kill_is_named() {
 }
 
 #[test]
+fn drain_of_zero_is_off_and_overrides_the_variable() {
+    in_both_settings(|start| {
+        let start = start.variable("DUMB_INIT_DRAIN", "60s").words(["-v", "--drain", "0"]);
+        let outcome = start.words(script("setsid probe hang & exit 3")).run();
+        outcome.expect_code(3);
+        assert!(!outcome.stderr().contains("Draining"), "{outcome}");
+    });
+}
+
+#[test]
 fn with_nobody_left_it_ends_at_once() {
     in_both_settings(|start| {
         let before = Instant::now();
