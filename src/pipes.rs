@@ -51,7 +51,7 @@ impl Ends {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Direction {
     Read,
     Write,
@@ -76,12 +76,16 @@ fn end(pid: Pid, descriptor: c_int, direction: Direction) -> Result<Option<Pipe>
         Err(unseen) => return Err(unseen),
     };
     let Some(pipe) = named(text) else { return Ok(None) };
-    let is_writable = match procfs::is_writable(&link).map_err(Unseen::from) {
-        Ok(is_writable) => is_writable,
+    let (reads, writes) = match procfs::access(&link).map_err(Unseen::from) {
+        Ok(access) => access,
         Err(Unseen::Gone) => return Ok(None),
         Err(unseen) => return Err(unseen),
     };
-    Ok(Some(pipe).filter(|_| is_writable == (direction == Direction::Write)))
+    let is_open = match direction {
+        Direction::Read => reads,
+        Direction::Write => writes,
+    };
+    Ok(Some(pipe).filter(|_| is_open))
 }
 
 fn link(pid: Pid, descriptor: c_int) -> Option<Path> {

@@ -159,13 +159,14 @@ fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     buffer.get(..usize::try_from(length).unwrap_or(0)).ok_or(Errno::EIO)
 }
 
-/// Whether a descriptor was opened for writing, as the mode of its link in /proc/PID/fd says. The link is not followed.
+/// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says. The link is not
+/// followed. In gVisor, which does not say, both.
 ///
 /// # Errors
 /// lstat(2).
-pub(crate) fn is_writable(link: &Path) -> nix::Result<bool> {
-    let mode = lstat(link.as_c_str())?.st_mode;
-    Ok(Mode::from_bits_truncate(mode).contains(Mode::S_IWUSR))
+pub(crate) fn access(link: &Path) -> nix::Result<(bool, bool)> {
+    let mode = Mode::from_bits_truncate(lstat(link.as_c_str())?.st_mode);
+    Ok((mode.contains(Mode::S_IRUSR), mode.contains(Mode::S_IWUSR)))
 }
 
 /// A file, whatever leads to it: its device and its number there.
@@ -286,7 +287,8 @@ mod tests {
     #[test]
     fn the_ends_of_a_pipe_are_told_apart() {
         let (reader, writer) = std::io::pipe().unwrap();
-        let end = |fd: c_int| is_writable(&Path::of(getpid(), &format!("fd/{fd}")).unwrap());
-        assert_eq!((end(reader.as_raw_fd()), end(writer.as_raw_fd())), (Ok(false), Ok(true)));
+        let end = |fd: c_int| access(&Path::of(getpid(), &format!("fd/{fd}")).unwrap());
+        assert_eq!(end(reader.as_raw_fd()), Ok((true, false)));
+        assert_eq!(end(writer.as_raw_fd()), Ok((false, true)));
     }
 }
