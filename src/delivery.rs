@@ -163,15 +163,8 @@ impl Delivery {
         self.signalled.insert(process);
         let has_children = tree.is_none_or(|tree| !tree.children(process.pid).is_empty());
         if has_children && process::is_nested_init(process) {
-            let look;
-            let tree = match tree {
-                Some(tree) => Some(tree),
-                None => {
-                    look = self.look();
-                    look.as_ref().ok()
-                }
-            };
-            if let Some(tree) = tree {
+            let look = if tree.is_none() { self.look().ok() } else { None };
+            if let Some(tree) = tree.or(look.as_ref()) {
                 tree.reached_by_init(process.pid).for_each(|reached| self.signalled.insert(reached));
             }
         }
@@ -191,7 +184,9 @@ impl Delivery {
         match &members {
             Ok((members, tree)) => {
                 if care.records {
-                    members.iter().for_each(|process| self.record(process, Some(tree)));
+                    for process in members {
+                        self.record(process, Some(tree));
+                    }
                 }
                 say_each(signum, members);
             }
@@ -216,7 +211,9 @@ impl Delivery {
     /// Records that the members of our own process group have the drain's signal from the kernel.
     pub(crate) fn record_our_group(&mut self) {
         if let Ok((members, tree)) = self.members(getpgrp()) {
-            members.iter().for_each(|process| self.record(process, Some(&tree)));
+            for process in &members {
+                self.record(process, Some(&tree));
+            }
         }
     }
 
@@ -270,9 +267,12 @@ impl Delivery {
             Recipient::Group(leader) if children::is_stopped(leader) => {
                 let _ = signals::send_to_group(leader, Signum::CONT);
             }
-            Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {}
             // A drain wakes each process as it signals it.
-            Recipient::Unsignalled(_) => {}
+            Recipient::Process(_)
+            | Recipient::Group(_)
+            | Recipient::RestOfGroup(_)
+            | Recipient::Unsignalled(_)
+            | Recipient::Nobody => {}
             Recipient::Tree | Recipient::TreeOutsideOurGroup => {
                 match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
                     Ok(family) => {

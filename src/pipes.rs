@@ -65,6 +65,12 @@ pub(crate) fn input_of(pid: Pid) -> Result<Option<Pipe>, Unseen> {
     end(pid, libc::STDIN_FILENO, Direction::Read)
 }
 
+/// The pipe that a process has as standard input, in whatever direction it is open: half of the work of [`input_of`].
+pub(crate) fn likely_input_of(pid: Pid) -> Option<Pipe> {
+    let mut buffer = [0; 512];
+    named(procfs::link_target(&link(pid, libc::STDIN_FILENO)?, &mut buffer).ok()?)
+}
+
 /// The pipe behind a descriptor, if it is one that is open in this direction. A closed descriptor is no pipe.
 fn end(pid: Pid, descriptor: c_int, direction: Direction) -> Result<Option<Pipe>, Unseen> {
     let Some(link) = link(pid, descriptor) else { return Ok(None) };
@@ -274,7 +280,9 @@ fn only_cycles(mut edges: Vec<(Pipe, Pipe)>) -> Vec<(Pipe, Pipe)> {
             heads.extend(edges.iter().map(|&(_, head)| head));
             heads.sort_unstable();
             edges.retain(|(tail, _)| heads.binary_search(tail).is_ok());
-            edges.iter_mut().for_each(|(tail, head)| std::mem::swap(tail, head));
+            for (tail, head) in &mut edges {
+                std::mem::swap(tail, head);
+            }
         }
         if edges.len() == before {
             return edges;

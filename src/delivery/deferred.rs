@@ -97,9 +97,10 @@ impl Delivery {
         let may_be_prepared = |process: &Process| is_drain && process.has_not_executed;
         let command = self.command;
         for process in processes.iter().filter(|process| Some(process.pid) != command) {
-            let wait = if self.is_our_reader(process.pid, ours.outputs) {
+            let likely = pipes::likely_input_of(process.pid);
+            let wait = if self.is_our_reader(process.pid, likely, ours.outputs) {
                 Some(Wait::OurOutput)
-            } else if pipes::input_of(process.pid).is_ok_and(|input| input.is_some() && input != ours.input)
+            } else if (likely.is_some() && likely != ours.input && pipes::input_of(process.pid) == Ok(likely))
                 || (may_be_prepared(process) && pipes::reads_any(process.pid, ours.input))
             {
                 if pipeline.is_none() {
@@ -127,14 +128,13 @@ impl Delivery {
 
     /// Whether a child reads what we print, so that its input ends only when we close our end. A child from before our exec counts
     /// also if it does not show what it reads, as a logger of another user's.
-    fn is_our_reader(&mut self, child: Pid, outputs: [Option<Pipe>; 2]) -> bool {
+    fn is_our_reader(&mut self, child: Pid, likely_input: Option<Pipe>, outputs: [Option<Pipe>; 2]) -> bool {
         if self.our_readers.contains(&child) {
             return true;
         }
-        let is_ours = |input: Option<Pipe>| input.is_some() && outputs.contains(&input);
-        let is_reader = outputs.iter().any(Option::is_some)
-            && (pipes::input_of(child).is_ok_and(is_ours)
-                || (self.older_children.contains(&child) && pipes::may_read(child, outputs)));
+        let is_likely = likely_input.is_some() && outputs.contains(&likely_input);
+        let is_reader = is_likely && pipes::input_of(child) == Ok(likely_input)
+            || self.older_children.contains(&child) && pipes::may_read(child, outputs);
         if is_reader && self.our_readers.try_reserve(1).is_ok() {
             self.our_readers.push(child);
         }
@@ -146,7 +146,7 @@ impl Delivery {
         let outputs = Ends::ours().outputs;
         if outputs.iter().any(Option::is_some) {
             for child in crate::process::children().unwrap_or_default() {
-                self.is_our_reader(child, outputs);
+                self.is_our_reader(child, pipes::likely_input_of(child), outputs);
             }
         }
     }
@@ -180,13 +180,12 @@ impl Delivery {
                         input => input,
                     };
                     match pipeline.as_ref().map(input) {
-                        // No look: the next round tries again.
-                        None => return true,
+                        // Without a look the next round tries again.
+                        None | Some(Some(Input::FedByHidden)) => return true,
                         Some(Some(Input::FedBy(other))) => {
                             (*writer, *ended) = (Some(other), None);
                             return true;
                         }
-                        Some(Some(Input::FedByHidden)) => return true,
                         Some(Some(Input::Ending)) => {
                             now.saturating_duration_since(*ended.get_or_insert(now)) >= PATIENCE
                         }

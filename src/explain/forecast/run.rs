@@ -181,7 +181,9 @@ impl Run<'_, '_> {
             sent.signum = Some(signum);
             sent.end = sent.end.max(self.send(message, &recipients));
             if care.records {
-                recipients.iter().for_each(|process| told.insert(process));
+                for process in &recipients {
+                    told.insert(process);
+                }
             }
         }
         sent
