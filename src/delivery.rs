@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpgrp, getpid};
 
 use crate::descendants::{Depth, Tree};
 use crate::logging::{self, Fate, Line};
-use crate::pipes::Ends;
+use crate::pipes::{self, Ends};
 use crate::policy::{Care, Recipient, Scope};
 use crate::process::{self, Process, State};
 use crate::signal::Signum;
@@ -248,9 +248,10 @@ impl Delivery {
                 && Process::read_child(child).is_ok_and(|process| process.state != State::Zombie)
         };
         if process::children().is_ok_and(|children| !children.iter().any(is_other)) {
-            let ours = Ends::ours();
-            for (descriptor, pipe) in [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().zip(ours.outputs) {
-                if pipe.is_some() {
+            // One that hides its input may read either.
+            let inputs = || self.our_readers.iter().map(|&reader| pipes::likely_input_of(reader));
+            for (descriptor, pipe) in [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().zip(Ends::ours().outputs) {
+                if pipe.is_some() && inputs().any(|input| input.is_none() || input == pipe) {
                     fds::replace_by_null(descriptor);
                 }
             }

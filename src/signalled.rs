@@ -3,6 +3,7 @@
 //! A drain signals no process twice. Neither does a walk over all descendants, which finds the same processes again in its next
 //! pass. Both keep a [`Signalled`] of what was sent. No input or output.
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::process::Process;
@@ -15,7 +16,15 @@ pub(crate) struct Signalled {
 }
 
 impl Signalled {
-    /// Adds a process. Without memory for it, it may be signalled twice.
+    /// Makes room for further processes.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(crate) fn reserve(&mut self, count: usize) -> nix::Result<()> {
+        self.processes.try_reserve(count).map_err(|_| Errno::ENOMEM)
+    }
+
+    /// Adds a process. Without memory for it, it may be signalled twice: see [`Self::reserve`].
     pub(crate) fn insert(&mut self, process: &Process) {
         let entry = (process.pid, process.started);
         match self.index(process.pid) {

@@ -61,6 +61,13 @@ impl Delivery {
             if due.is_empty() {
                 return;
             }
+            // A process that could not be recorded would be signalled in each pass.
+            if done.reserve(due.len()).and(self.signalled.reserve(due.len())).is_err() {
+                if pass == 0 {
+                    self.send_without_look(signum, reach, care);
+                }
+                return;
+            }
             for process in due {
                 self.signal(&process, signum, reach);
                 done.insert(&process);
@@ -122,6 +129,7 @@ impl Delivery {
                 roots.push(self.account_for(process)?);
             }
         }
+        self.seen_roots.reserve(roots.len())?;
         for root in &roots {
             self.say_hidden(std::slice::from_ref(root));
             self.seen_roots.insert(root);
