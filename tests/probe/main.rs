@@ -49,6 +49,7 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
             nix::unistd::setuid(user.parse::<u32>().unwrap().into()).expect("setuid");
             signals::record(sentinel.parse().unwrap())
         }
+        ["catch", last] => signals::catch(last.parse().unwrap()),
         ["count", sentinel] => signals::count(sentinel.parse().unwrap()),
         ["work", name, milliseconds] => signals::work(name, milliseconds.parse().unwrap()),
         ["daemon", "work", name, milliseconds] => signals::daemon(name, milliseconds.parse().unwrap()),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::mem::{size_of, zeroed};
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
@@ -62,6 +63,28 @@ pub(crate) fn record(sentinel: i32) -> i32 {
         if number == sentinel {
             return 42;
         }
+    }
+}
+
+static LAST: AtomicI32 = AtomicI32::new(0);
+
+/// Reports each signal by a handler, until the one that ends it comes. The mask is the one that it was started with.
+pub(crate) fn catch(last: i32) -> i32 {
+    extern "C" fn report(number: libc::c_int) {
+        let line = format!("got {number}\n");
+        // SAFETY: reads that many bytes of the line.
+        unsafe { libc::write(libc::STDOUT_FILENO, line.as_ptr().cast(), line.len()) };
+        if number == LAST.load(Ordering::Relaxed) {
+            // SAFETY: ends this process and nothing else.
+            unsafe { libc::_exit(42) };
+        }
+    }
+    LAST.store(last, Ordering::Relaxed);
+    let handler: extern "C" fn(libc::c_int) = report;
+    (1..=64).filter(|&number| number != libc::SIGCHLD).for_each(|number| set_handler(number, handler as usize));
+    say("ready");
+    loop {
+        nix::unistd::pause();
     }
 }
 
@@ -148,11 +171,26 @@ pub(crate) fn stop_under_trace(number: i32) -> i32 {
     7
 }
 
+/// Sets a handler that no other signal interrupts.
+fn set_handler(number: i32, handler: libc::sighandler_t) {
+    // SAFETY: zeros are a valid sigset_t, which this fills.
+    let mut mask: libc::sigset_t = unsafe { zeroed() };
+    // SAFETY: writes the set.
+    unsafe { libc::sigfillset(&raw mut mask) };
+    set_action(number, handler, mask);
+}
+
 /// The disposition of a signal.
 pub(crate) fn set_disposition(number: i32, handler: libc::sighandler_t) {
+    // SAFETY: zeros are a valid sigset_t.
+    set_action(number, handler, unsafe { zeroed() });
+}
+
+fn set_action(number: i32, handler: libc::sighandler_t, mask: libc::sigset_t) {
     // SAFETY: zeros are a valid sigaction.
     let mut action: libc::sigaction = unsafe { zeroed() };
     action.sa_sigaction = handler;
+    action.sa_mask = mask;
     // SAFETY: `action` lives through the call.
     unsafe { libc::sigaction(number, &raw const action, ptr::null_mut()) };
 }

@@ -1,7 +1,7 @@
 //! What only thousands of tries show: signals in the first moments, bursts, orphans, processes that do as they like, and
 //! kernels that refuse something.
 //!
-//! `cargo build --examples && cargo test --test stress` takes about a minute; `-- long` tries more of it, and names of
+//! `cargo build --examples && cargo test --test stress` takes about two minutes; `-- long` tries more of it, and names of
 //! parts (`-- early mob`) leave the others out. As with the suite, `INIT_UNDER_TEST` names the init. Each part prints a
 //! line. What goes wrong is described, and ends the program with 1. `SEED` repeats the random choices of a run, though
 //! not the kernel's.
@@ -12,6 +12,7 @@
 mod bursts;
 mod early;
 mod faults;
+mod injection;
 mod mob;
 mod orphans;
 mod part;
@@ -36,12 +37,13 @@ use part::Plan;
 
 /// Says that the namespace is there already.
 const INSIDE: &str = "inside";
-const PARTS: [(&str, fn(&mut Plan)); 5] = [
+const PARTS: [(&str, fn(&mut Plan)); 6] = [
     ("early", early::run),
     ("bursts", bursts::run),
     ("orphans", orphans::run),
     ("mob", mob::run),
     ("faults", faults::run),
+    ("injection", injection::run),
 ];
 
 fn main() -> ExitCode {
@@ -78,13 +80,19 @@ fn live_as_pid_1(words: &[String]) -> ExitCode {
 }
 
 fn test(words: &[String]) -> ExitCode {
-    let known = |word: &String| word == "long" || PARTS.iter().any(|(name, _)| name == word);
+    let known = |word: &String| {
+        word == "long" || word.starts_with(injection::ONE) || PARTS.iter().any(|(name, _)| name == word)
+    };
     assert!(words.iter().all(known), "none of these is a part, or `long`: {words:?}");
     // Many of the processes are meant to be killed.
     setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("RLIMIT_CORE");
     start::forget_what_std_ignores();
     let seed = env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("SEED is a number"));
     let mut plan = Plan::new(words.iter().any(|word| word == "long"), seed);
+    if let Some(fault) = words.iter().find_map(|word| word.strip_prefix(injection::ONE)) {
+        injection::run_one(&mut plan, fault);
+        return if plan.summarize() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     for (name, run) in PARTS {
         if words.iter().all(|word| word == "long") || words.iter().any(|word| word == name) {
             run(&mut plan);

@@ -8,7 +8,7 @@ use std::time::Instant;
 use crate::state::Memory;
 use crate::support::init_under_test;
 
-/// No part describes more cases than this.
+/// Cases that a part describes if nothing else is asked for.
 const MOST_DESCRIPTIONS: u64 = 10;
 /// A part that waits in vain as often as this gives up.
 const MOST_HANGS: u64 = 10;
@@ -27,6 +27,10 @@ impl Plan {
         let length = if long { "long" } else { "short" };
         println!("{}, {length}, SEED={seed}", init_under_test().display());
         Self { long, seed, started: Instant::now(), cases: 0, wrong: 0 }
+    }
+
+    pub fn is_short(&self) -> bool {
+        !self.long
     }
 
     /// How often to try something.
@@ -51,13 +55,23 @@ pub struct Part<'a> {
     cases: u64,
     wrong: u64,
     hangs: u64,
+    most_descriptions: u64,
     notes: String,
 }
 
 impl<'a> Part<'a> {
     pub fn new(plan: &'a mut Plan, name: impl Display, unit: &'static str) -> Self {
-        let started = Instant::now();
-        Self { plan, name: name.to_string(), unit, started, cases: 0, wrong: 0, hangs: 0, notes: String::new() }
+        let (name, started, notes) = (name.to_string(), Instant::now(), String::new());
+        Self { plan, name, unit, started, cases: 0, wrong: 0, hangs: 0, most_descriptions: MOST_DESCRIPTIONS, notes }
+    }
+
+    pub fn is_short(&self) -> bool {
+        self.plan.is_short()
+    }
+
+    /// Has every case that is wrong described.
+    pub fn describe_all(&mut self) {
+        self.most_descriptions = u64::MAX;
     }
 
     /// Notes that so many were right, or that one was wrong, and in what way.
@@ -67,7 +81,7 @@ impl<'a> Part<'a> {
             Err(description) => {
                 self.cases += 1;
                 self.wrong += 1;
-                if self.wrong <= MOST_DESCRIPTIONS {
+                if self.wrong <= self.most_descriptions {
                     println!("{}: WRONG: {description} (SEED={})", self.name, self.plan.seed);
                 }
             }

@@ -28,6 +28,10 @@ pub struct Start {
     pub piped_stderr: bool,
     /// The processors that it may run on, if not on all of ours.
     pub processors: Option<CpuSet>,
+    /// Whether PID 1 gets a /proc of its own.
+    pub own_proc: bool,
+    /// Whether the thread that starts it traces it. It stops at its exec.
+    pub traced: bool,
 }
 
 impl Start {
@@ -47,7 +51,13 @@ impl Start {
         words.push(c"--".into());
         words.push(probe());
         words.extend(strings(role));
-        Self { place, words, blocked: 0, piped_stderr: false, processors: None }
+        Self::program(place, words)
+    }
+
+    /// Any program.
+    pub fn program(place: Place, words: Vec<CString>) -> Self {
+        let (blocked, piped_stderr, processors, own_proc, traced) = (0, false, None, false, false);
+        Self { place, words, blocked, piped_stderr, processors, own_proc, traced }
     }
 
     /// Runs another program under the init, or none that exists.
@@ -75,7 +85,7 @@ impl Start {
         let descriptors = [null.as_raw_fd(), stdout_writer.as_raw_fd(), stderr_fd];
         let mut argv: Vec<_> = self.words.iter().map(|word| word.as_ptr()).collect();
         argv.push(ptr::null());
-        let (blocked, processors) = (self.blocked, self.processors);
+        let (blocked, processors, own_proc, traced) = (self.blocked, self.processors, self.own_proc, self.traced);
         let child = || {
             for (fd, target) in descriptors.into_iter().zip(0..) {
                 // SAFETY: two descriptors of this process, which has its own table of them.
@@ -87,6 +97,14 @@ impl Start {
                 let _ = sched_setaffinity(Pid::from_raw(0), &processors);
             }
             set_mask(blocked);
+            if own_proc && !mount_proc() {
+                // SAFETY: ends this process and nothing else.
+                unsafe { libc::_exit(126) }
+            }
+            if traced {
+                // SAFETY: touches no memory.
+                unsafe { libc::ptrace(libc::PTRACE_TRACEME) };
+            }
             // SAFETY: a vector of C strings, with a null pointer at its end.
             unsafe { libc::execv(argv[0], argv.as_ptr()) };
             // SAFETY: ends this process and nothing else.
@@ -94,11 +112,22 @@ impl Start {
         };
         let mut flags = CloneFlags::CLONE_VM | CloneFlags::CLONE_VFORK;
         flags.set(CloneFlags::CLONE_NEWPID, self.place == Place::Pid1);
+        flags.set(CloneFlags::CLONE_NEWNS, own_proc);
         let mut stack = [0; 32 * 1024];
         // SAFETY: we sleep until the child's exec, and it allocates nothing and takes no lock.
         let pid = unsafe { clone(Box::new(child), &mut stack, flags, Some(libc::SIGCHLD)) }.expect("clone");
         Started::new(pid, stdout, stderr.map(|(reader, _)| reader))
     }
+}
+
+/// Mounts a /proc that shows the PID namespace of this process, in a mount namespace that is its own.
+fn mount_proc() -> bool {
+    let (none, private) = (ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
+    // SAFETY: C strings, and null pointers where nothing is read.
+    let is_private = unsafe { libc::mount(none, c"/".as_ptr(), none, private, ptr::null()) } == 0;
+    let (name, path) = (c"proc".as_ptr(), c"/proc".as_ptr());
+    // SAFETY: as above.
+    is_private && unsafe { libc::mount(name, path, name, 0, ptr::null()) } == 0
 }
 
 /// rt_sigprocmask(2) on all 64 signals, which the C libraries' calls don't reach.

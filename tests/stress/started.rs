@@ -64,6 +64,11 @@ impl Started {
         self.end
     }
 
+    /// Notes an end that a tracer has waited for.
+    pub fn note_end(&mut self, end: End) {
+        self.end = Some(end);
+    }
+
     /// What the init and its command have written to stderr. Waits for their end.
     pub fn stderr(&mut self) -> String {
         let mut text = Vec::new();
