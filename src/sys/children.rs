@@ -12,6 +12,7 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp};
 
+use super::procfs;
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 
@@ -85,13 +86,10 @@ fn next_of(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Result<Change,
 
 /// The same with wait4(2): a child that has ended is reaped.
 fn look_and_reap() -> Result<Change, Nothing> {
-    let mut status = 0;
-    // SAFETY: writes the status, and no resource usage, which isn't asked for.
-    let result = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, ptr::null_mut()) };
-    let pid = match Errno::result(result) {
+    let (pid, status) = match wait_4(-1) {
         Err(Errno::ECHILD) => return Err(Nothing::Left),
-        Ok(0) | Err(_) => return Err(Nothing::Changed),
-        Ok(pid) => Pid::from_raw(pid),
+        Ok((0, _)) | Err(_) => return Err(Nothing::Changed),
+        Ok((pid, status)) => (Pid::from_raw(pid), status),
     };
     Ok(if libc::WIFEXITED(status) {
         exited(pid, libc::WEXITSTATUS(status))
@@ -119,15 +117,16 @@ fn trapped(pid: Pid, status: i32) -> Change {
     Change::Trapped { pid, signum: Signum::new(status & 0x7f) }
 }
 
-/// Is this child stopped, by SIGSTOP or the like? Yes also where the kernel doesn't tell: whoever asks wants to let it go
-/// on, which does nothing to a child that runs.
+/// Whether this child is stopped, by SIGSTOP or the like. True if neither waitid(2) nor /proc shows its state: the caller
+/// sends SIGCONT, which a child that runs hardly notices.
 pub(crate) fn is_stopped(pid: Pid) -> bool {
     let options = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
     match wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), options) {
         Ok(info) => info.si_code == libc::CLD_STOPPED,
         // It is no child of ours any more.
         Err(Errno::ECHILD) => false,
-        Err(_refused) => true,
+        // wait4(2) would take note of the stop, or reap the child.
+        Err(_refused) => procfs::state_of(pid).is_none_or(|state| state == b'T'),
     }
 }
 
@@ -142,8 +141,11 @@ pub(crate) fn stop_of(pid: Pid) -> Option<Signum> {
 
 /// Removes a child that has ended. Its PID is free from here on.
 pub(crate) fn reap(pid: Pid) {
-    // It fails where looking has reaped it already.
-    let _ = wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), libc::WEXITED | libc::WNOHANG);
+    match wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), libc::WEXITED | libc::WNOHANG) {
+        // ECHILD: looking has reaped it already.
+        Ok(_) | Err(Errno::ECHILD) => {}
+        Err(_refused) => drop(wait_4(pid.as_raw())),
+    }
 }
 
 /// Lets a child that is stopped under our trace go on, untraced, acting on `signum` if there is one.
@@ -161,17 +163,35 @@ pub(crate) fn release(pid: Pid, signum: Option<Signum>) {
 /// # Errors
 /// ECHILD where there is no such child; ENOSYS, EPERM or any other where a sandbox refuses the call.
 fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<libc::siginfo_t> {
-    loop {
-        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        // SAFETY: writes a siginfo_t into `info` and touches nothing else.
-        let result = unsafe { libc::waitid(kind, id, info.as_mut_ptr(), options) };
-        match Errno::result(result) {
-            // SAFETY: zeros are a valid siginfo_t, which waitid leaves alone or fills in.
-            Ok(_) => return Ok(unsafe { info.assume_init() }),
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: writes a siginfo_t into `info` and touches nothing else.
+    uninterrupted(|| unsafe { libc::waitid(kind, id, info.as_mut_ptr(), options) })?;
+    // SAFETY: zeros are a valid siginfo_t, which waitid leaves alone or fills in.
+    Ok(unsafe { info.assume_init() })
+}
+
+/// wait4(2) for a child, or for any (-1), without waiting. Returns its PID and status; 0 if none has changed.
+///
+/// # Errors
+/// As `wait_id`.
+fn wait_4(pid: libc::pid_t) -> nix::Result<(libc::pid_t, i32)> {
+    let mut status = 0;
+    // SAFETY: writes the status, and no resource usage, which isn't asked for.
+    let pid = uninterrupted(|| unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, ptr::null_mut()) })?;
+    Ok((pid, status))
+}
+
+/// A call is interrupted once for each time that we are stopped. One that is interrupted more often is refused.
+const MOST_INTERRUPTIONS: u32 = 100;
+
+fn uninterrupted(mut call: impl FnMut() -> i32) -> nix::Result<i32> {
+    for _ in 0..MOST_INTERRUPTIONS {
+        match Errno::result(call()) {
             Err(Errno::EINTR) => {}
-            Err(errno) => return Err(errno),
+            result => return result,
         }
     }
+    Err(Errno::EINTR)
 }
 
 /// Is this child in our own process group, so that it gets the terminal's signals whenever we do?

@@ -42,6 +42,15 @@ pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Re
     buffer.get(..count).ok_or(Errno::EIO)
 }
 
+/// The letter for what a process does (proc_pid_stat(5)). `None` if it is gone or hidden.
+pub(super) fn state_of(pid: Pid) -> Option<u8> {
+    let mut buffer = [0; 128];
+    let text = read_of(pid, "stat", &mut buffer).ok()?;
+    // The name may have anything in it; no bracket follows it.
+    let end = text.iter().rposition(|&byte| byte == b')')?;
+    text.get(end.checked_add(2)?).copied()
+}
+
 fn open(path: &CStr, flags: c_int) -> nix::Result<File> {
     // SAFETY: the path is a C string; without O_CREAT there is no further argument.
     let fd = Errno::result(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | flags) })?;
