@@ -251,7 +251,22 @@ pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
 
 fn send(target: i32, signum: Signum) -> nix::Result<()> {
     // SAFETY: kill(2) touches no memory of ours. nix has no number above 31 to give it.
-    Errno::result(unsafe { libc::kill(target, signum.raw()) }).map(drop)
+    match Errno::result(unsafe { libc::kill(target, signum.raw()) }) {
+        Ok(_) => Ok(()),
+        Err(Errno::ESRCH) => Err(Errno::ESRCH),
+        Err(errno) => send_without_kill(target, signum).map_err(|_refused_too| errno),
+    }
+}
+
+/// Sends a signal to a process, or to the group with this number negated, if a sandbox refuses kill(2). No process has
+/// got the signal by then. If it is the kernel that refuses, it refuses this, too.
+#[cold]
+fn send_without_kill(target: i32, signum: Signum) -> nix::Result<()> {
+    match Target::open(Pid::from_raw(target.wrapping_abs()))? {
+        Target::Pid(_) => Err(Errno::ENOSYS),
+        Target::Pidfd(pidfd, _) if target < 0 => send_to_group_of(&pidfd, signum.raw()),
+        Target::Pidfd(pidfd, _) => send_by_pidfd(&pidfd, signum.raw(), 0),
+    }
 }
 
 /// A process that stays the one that it is, even when it has ended and its PID is another's (pidfd_open(2)).
@@ -284,18 +299,12 @@ impl Target {
     pub(crate) fn send(&self, signum: Signum) -> nix::Result<()> {
         match self {
             Self::Pid(pid) => send_to_process(*pid, signum),
-            Self::Pidfd(fd, pid) => {
-                let none = ptr::null::<libc::siginfo_t>();
-                // SAFETY: no information is passed, so that no memory is read.
-                let result =
-                    unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd.as_raw_fd(), signum.raw(), none, 0) };
-                match Errno::result(result) {
-                    Ok(_) => Ok(()),
-                    Err(Errno::ESRCH) => Err(Errno::ESRCH),
-                    // A sandbox may refuse this call alone. Where it is for want of permission, the other is refused too.
-                    Err(_) => send_to_process(*pid, signum),
-                }
-            }
+            Self::Pidfd(fd, pid) => match send_by_pidfd(fd, signum.raw(), 0) {
+                Ok(()) => Ok(()),
+                Err(Errno::ESRCH) => Err(Errno::ESRCH),
+                // A sandbox may refuse this call alone. Where it is for want of permission, the other is refused too.
+                Err(_) => send_to_process(*pid, signum),
+            },
         }
     }
 }
@@ -340,11 +349,13 @@ pub(crate) fn send_to_rest_of_group(leader: Pid, signum: Signum) -> nix::Result<
 }
 
 fn send_to_group_of(pidfd: &OwnedFd, number: c_int) -> nix::Result<()> {
+    send_by_pidfd(pidfd, number, PIDFD_SIGNAL_PROCESS_GROUP)
+}
+
+fn send_by_pidfd(pidfd: &OwnedFd, number: c_int, flags: c_uint) -> nix::Result<()> {
     let none = ptr::null::<libc::siginfo_t>();
     // SAFETY: no information is passed, so that no memory is read.
-    let result = unsafe {
-        libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, PIDFD_SIGNAL_PROCESS_GROUP)
-    };
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, flags) };
     Errno::result(result).map(drop)
 }
 
