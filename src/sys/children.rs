@@ -12,7 +12,7 @@ use std::ptr;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp};
 
-use super::procfs;
+use super::{procfs, uninterrupted};
 use crate::signal::Signum;
 use crate::status::ExitStatus;
 
@@ -165,7 +165,7 @@ pub(crate) fn release(pid: Pid, signum: Option<Signum>) {
 fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<libc::siginfo_t> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: writes a siginfo_t into `info` and touches nothing else.
-    uninterrupted(|| unsafe { libc::waitid(kind, id, info.as_mut_ptr(), options) })?;
+    uninterrupted(|| Errno::result(unsafe { libc::waitid(kind, id, info.as_mut_ptr(), options) }))?;
     // SAFETY: zeros are a valid siginfo_t, which waitid leaves alone or fills in.
     Ok(unsafe { info.assume_init() })
 }
@@ -176,22 +176,11 @@ fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<li
 /// As `wait_id`.
 fn wait_4(pid: libc::pid_t) -> nix::Result<(libc::pid_t, i32)> {
     let mut status = 0;
-    // SAFETY: writes the status, and no resource usage, which isn't asked for.
-    let pid = uninterrupted(|| unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, ptr::null_mut()) })?;
+    let pid = uninterrupted(|| {
+        // SAFETY: writes the status, and no resource usage, which isn't asked for.
+        Errno::result(unsafe { libc::wait4(pid, &raw mut status, libc::WNOHANG, ptr::null_mut()) })
+    })?;
     Ok((pid, status))
-}
-
-/// A call is interrupted once for each time that we are stopped. One that is interrupted more often is refused.
-const MOST_INTERRUPTIONS: u32 = 100;
-
-fn uninterrupted(mut call: impl FnMut() -> i32) -> nix::Result<i32> {
-    for _ in 0..MOST_INTERRUPTIONS {
-        match Errno::result(call()) {
-            Err(Errno::EINTR) => {}
-            result => return result,
-        }
-    }
-    Err(Errno::EINTR)
 }
 
 /// Is this child in our own process group, so that it gets the terminal's signals whenever we do?

@@ -24,3 +24,20 @@ pub(crate) mod procfs;
 pub(crate) mod signals;
 mod stderr;
 pub(crate) mod tty;
+
+/// A call is interrupted once for each time that we are stopped. One that is interrupted more often is refused by a sandbox.
+const MOST_INTERRUPTIONS: u32 = 10;
+
+/// Repeats a call that is interrupted.
+///
+/// # Errors
+/// Those of the call. EINTR if it has no end.
+fn uninterrupted<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    for _ in 0..MOST_INTERRUPTIONS {
+        match call() {
+            Err(nix::errno::Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+    Err(nix::errno::Errno::EINTR)
+}

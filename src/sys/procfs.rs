@@ -10,6 +10,8 @@ use nix::errno::Errno;
 use nix::sys::stat::{Mode, lstat};
 use nix::unistd::{Pid, getpid};
 
+use super::uninterrupted;
+
 /// Room for some sixty entries of /proc at a time.
 const BUFFER_BYTES: usize = 2048;
 /// getdents64(2): where an entry has its own length, and where its name begins.
@@ -64,16 +66,12 @@ fn open(path: &CStr, flags: c_int) -> nix::Result<File> {
 /// As [`read_of`].
 pub(crate) fn read_line_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str(), 0)?;
-    loop {
-        match file.read(buffer) {
-            Ok(count) => return buffer.get(..count).ok_or(Errno::EIO),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(errno_of(&error)),
-        }
-    }
+    let count = uninterrupted(|| file.read(buffer).map_err(errno_of))?;
+    buffer.get(..count).ok_or(Errno::EIO)
 }
 
-fn errno_of(error: &io::Error) -> Errno {
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn errno_of(error: io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 
@@ -81,12 +79,10 @@ fn errno_of(error: &io::Error) -> Errno {
 fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     let mut filled: usize = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
-        match file.read(free) {
-            Ok(0) => break,
-            Ok(count) => filled = filled.saturating_add(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // ESRCH: it has ended while it was read.
-            Err(error) => return Err(errno_of(&error)),
+        // ESRCH: it has ended while it was read.
+        match uninterrupted(|| file.read(free).map_err(errno_of))? {
+            0 => break,
+            count => filled = filled.saturating_add(count),
         }
     }
     Ok(filled)
@@ -234,15 +230,14 @@ fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
     let mut buffer = [0u8; BUFFER_BYTES];
     let mut numbers = Vec::new();
     loop {
-        // SAFETY: writes as many bytes into the buffer as it has room for.
-        let count =
-            Errno::result(unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES) });
-        let mut entries = match count {
-            Ok(0) => return Ok(numbers),
-            Ok(count) => buffer.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default(),
-            Err(Errno::EINTR) => continue,
-            Err(errno) => return Err(errno),
-        };
+        let count = uninterrupted(|| {
+            // SAFETY: writes as many bytes into the buffer as it has room for.
+            Errno::result(unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES) })
+        })?;
+        if count == 0 {
+            return Ok(numbers);
+        }
+        let mut entries = buffer.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default();
         while let Some(length) =
             entries.get(LENGTH_AT..).and_then(|rest| rest.first_chunk().copied()).map(u16::from_ne_bytes)
         {
