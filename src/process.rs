@@ -197,6 +197,24 @@ impl Process {
 /// ENOENT if /proc is missing or shows another PID namespace. Otherwise the errno of the look that failed: a list with gaps
 /// would be taken for the truth.
 pub(crate) fn snapshot() -> nix::Result<Vec<Process>> {
+    repeated(snapshot_once)
+}
+
+/// Looks again if a look failed, since the kernel may have lacked memory or a descriptor for a moment only. /proc appears or
+/// disappears for nobody.
+fn repeated<T>(mut look: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
+    const MOST_LOOKS: u32 = 3;
+    let mut result = look();
+    for _ in 1..MOST_LOOKS {
+        if matches!(result, Ok(_) | Err(Errno::ENOENT)) {
+            break;
+        }
+        result = look();
+    }
+    result
+}
+
+fn snapshot_once() -> nix::Result<Vec<Process>> {
     let pids = procfs::pids()?;
     let mut all = list_with_capacity(pids.len())?;
     for pid in pids {
@@ -207,6 +225,8 @@ pub(crate) fn snapshot() -> nix::Result<Vec<Process>> {
         }
     }
     all.sort_unstable_by_key(|process| process.pid);
+    // Nobody is hidden from itself, so a sandbox refuses to show anybody.
+    all.binary_search_by_key(&getpid(), |process| process.pid).map_err(|_| Errno::EPERM)?;
     // Not every kernel has this list (CONFIG_PROC_CHILDREN).
     let children = procfs::children().unwrap_or_default();
     let mut hidden = list_with_capacity(children.len())?;
@@ -239,7 +259,7 @@ pub(crate) fn list_with_capacity<T>(count: usize) -> nix::Result<Vec<T>> {
 /// # Errors
 /// As [`snapshot`].
 pub(crate) fn children() -> nix::Result<Vec<Pid>> {
-    match procfs::children() {
+    match repeated(procfs::children) {
         // CONFIG_PROC_CHILDREN is off, or this is no kernel of Linux's.
         Err(Errno::ENOENT) => {
             let mut all = snapshot()?;
