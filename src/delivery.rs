@@ -158,7 +158,7 @@ impl Delivery {
         say_outcome(signum, pid, signals::send_to_process(pid, signum));
     }
 
-    /// Records that a process has the drain's signal, and with it the processes that another init of ours passes it on to.
+    /// Records that a process gets the drain's signal, and with it the processes that another init of ours passes it on to.
     fn record(&mut self, process: &Process, tree: Option<&Tree>) {
         self.signalled.insert(process);
         let has_children = tree.is_none_or(|tree| !tree.children(process.pid).is_empty());
@@ -179,19 +179,20 @@ impl Delivery {
             self.walk(signum, Reach::Group(group), care);
             return logging::say(Line::Forwarded(signum));
         }
-        let result = signals::send_to_group(group, signum);
-        let is_reached = result.is_ok();
+        // Before it is sent: another init that has passed it on may end at once.
         match &members {
-            Ok((members, tree)) => {
-                if care.records {
-                    for process in members {
-                        self.record(process, Some(tree));
-                    }
+            Ok((members, tree)) if care.records => {
+                for process in members {
+                    self.record(process, Some(tree));
                 }
-                say_each(signum, members);
             }
             Err(_) if care.records => self.signalled_group = Some(group),
-            Err(_) => {}
+            Ok(_) | Err(_) => {}
+        }
+        let result = signals::send_to_group(group, signum);
+        let is_reached = result.is_ok();
+        if let Ok((members, _)) = &members {
+            say_each(signum, members);
         }
         say_outcome(signum, group, result);
         if is_reached {

@@ -69,11 +69,11 @@ impl Delivery {
                 return;
             }
             for process in due {
-                self.signal(&process, signum, reach);
                 done.insert(&process);
                 if care.records {
                     self.record(&process, tree.as_ref());
                 }
+                self.signal(&process, signum, reach);
             }
         }
     }
