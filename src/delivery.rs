@@ -33,6 +33,8 @@ pub(crate) struct Delivery {
     older_children: Vec<Pid>,
     /// Processes that have received the drain's signal.
     signalled: Signalled,
+    /// Those among them that were stopped then. They are continued when they are roots.
+    stopped: Signalled,
     /// The group that has received the drain's signal while its members could not be read.
     signalled_group: Option<Pid>,
     /// Children that a round of the drain has seen.
@@ -55,6 +57,7 @@ impl Delivery {
             command: Some(command),
             older_children,
             signalled: Signalled::default(),
+            stopped: Signalled::default(),
             signalled_group: None,
             seen_roots: Signalled::default(),
             deferred: Deferred::default(),
@@ -72,6 +75,7 @@ impl Delivery {
         self.older_children.retain(|&child| child != pid);
         self.our_readers.retain(|&child| child != pid);
         self.signalled.remove(pid);
+        self.stopped.remove(pid);
         self.seen_roots.remove(pid);
     }
 
@@ -161,6 +165,9 @@ impl Delivery {
     /// Records that a process gets the drain's signal, and with it the processes that another init of ours passes it on to.
     fn record(&mut self, process: &Process, tree: Option<&Tree>) {
         self.signalled.insert(process);
+        if process.state == State::Stopped {
+            self.stopped.insert(process);
+        }
         let has_children = tree.is_none_or(|tree| !tree.children(process.pid).is_empty());
         if has_children && process::is_nested_init(process) {
             let look = if tree.is_none() { self.look().ok() } else { None };

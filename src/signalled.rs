@@ -46,6 +46,18 @@ impl Signalled {
         self.processes.is_empty()
     }
 
+    /// Adds a child of ours by its PID alone.
+    ///
+    /// # Errors
+    /// ENOMEM.
+    pub(crate) fn insert_pid(&mut self, pid: Pid) -> nix::Result<()> {
+        if let Err(index) = self.index(pid) {
+            self.reserve(1)?;
+            self.processes.insert(index, (pid, 0));
+        }
+        Ok(())
+    }
+
     /// Whether a process has received the signal.
     pub(crate) fn contains(&self, process: &Process) -> bool {
         let entry = self.index(process.pid).ok().and_then(|index| self.processes.get(index));

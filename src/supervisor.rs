@@ -53,7 +53,7 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                     delivery.kill_all();
                     events.sweep(policy);
                 }
-                Action::CollectChildren => events.collect(policy, delivery),
+                Action::CollectChildren => events.collect(policy),
                 Action::Reap(pid) => {
                     if events.reaped != Some(pid) {
                         children::reap(pid);
@@ -145,7 +145,7 @@ struct Events {
     collect: Collect,
     /// Whether no SIGCHLD was the reason, so that there may be nothing to collect.
     is_sweep: bool,
-    /// When to collect children that have ended unnoticed.
+    /// Until then SIGCHLD has to wait.
     sweep_at: Option<Instant>,
     /// The child of the last [`Event::Ended`], where it was reaped before.
     reaped: Option<Pid>,
@@ -158,14 +158,12 @@ enum Collect {
     Look,
     /// Each is reaped at once.
     Reap,
-    /// Only this one is reaped at once.
-    One(Pid),
 }
 
-/// With more children than this a drain reaps only the child that a SIGCHLD names, since wait(2) goes through all living children
-/// each time. Children that have ended at the same moment, without a signal of their own, are collected a little later.
-const MANY_CHILDREN: usize = 256;
-const UNNOTICED_FOR: Duration = Duration::from_millis(5);
+/// With more children than this a drain collects those that have ended together, at the latest after that time: each wake-up, and
+/// each wait(2), which goes through all living children, costs more than a death.
+const MANY_CHILDREN: usize = 16;
+const COLLECTED_WITHIN: Duration = Duration::from_millis(20);
 
 impl Events {
     fn new(main: Pid, earlier: Vec<Event>) -> Self {
@@ -185,15 +183,8 @@ impl Events {
     /// Sees to it that the children that have ended are collected. Where the SIGCHLD told of another than the command there may be
     /// thousands, so each takes a single call, although the command may be among them: provided that nothing is sent by its
     /// number any more, or that the group with its number is held.
-    fn collect(&mut self, policy: &Policy, delivery: &Delivery) {
+    fn collect(&mut self, policy: &Policy) {
         (self.collected, self.is_sweep) = (Some(0), false);
-        if let Some(child) = self.sigchld_of.filter(|_| policy.waits_for_the_last())
-            && delivery.children_seen() > MANY_CHILDREN
-        {
-            self.collect = Collect::One(child);
-            self.sweep_at = self.sweep_at.or_else(|| Instant::now().checked_add(UNNOTICED_FOR));
-            return;
-        }
         let is_other = self.sigchld_of.is_some_and(|child| child != self.main);
         let reaps = is_other
             && match policy.recipient_at_the_end() {
@@ -234,8 +225,6 @@ impl Events {
             let change = match self.collect {
                 Collect::Look => children::look(),
                 Collect::Reap => children::take(),
-                Collect::One(_) if collected > 0 => Err(Nothing::Changed),
-                Collect::One(child) => children::take_one(child),
             };
             match change {
                 Ok(change) => {
@@ -245,6 +234,9 @@ impl Events {
                 }
                 Err(nothing) => {
                     self.collected = None;
+                    if collected > 0 && policy.waits_for_the_last() && delivery.children_seen() > MANY_CHILDREN {
+                        self.sweep_at = Instant::now().checked_add(COLLECTED_WITHIN);
+                    }
                     let is_idle = std::mem::take(&mut self.is_sweep) && collected == 0;
                     if is_idle && nothing == Nothing::Changed {
                         return self.next(policy, delivery);
@@ -266,12 +258,15 @@ impl Events {
                 return Event::Due;
             }
             if left.is_zero() {
+                signals::take_pending(Signum::CHLD);
                 self.sweep(policy);
                 return self.next(policy, delivery);
             }
             say_how_signals_are_fetched();
             // None has come: it is the deadline, or we were stopped meanwhile.
-            if let Some(received) = signals::wait_for(left) {
+            let received =
+                if self.sweep_at.is_some() { signals::wait_for_others(left) } else { signals::wait_for(left) };
+            if let Some(received) = received {
                 return self.arrival(received, policy);
             }
         }
@@ -286,7 +281,7 @@ impl Events {
     /// Takes note of what was reaped.
     fn note(&mut self, change: Change, delivery: &mut Delivery) {
         self.reaped = None;
-        if let (Collect::Reap | Collect::One(_), Change::Ended { pid, status }) = (self.collect, change) {
+        if let (Collect::Reap, Change::Ended { pid, status }) = (self.collect, change) {
             self.reaped = Some(pid);
             delivery.forget(pid);
             if pid == self.main {

@@ -124,7 +124,16 @@ impl Delivery {
         let children = self.account_for(children)?;
         let mut roots = list_with_capacity(children.len())?;
         for child in children {
-            if !self.seen_roots.contains_pid(child) {
+            if self.seen_roots.contains_pid(child) {
+                continue;
+            }
+            if self.signalled.contains_pid(child) {
+                // A PID that was reused since then is read in the round for all descendants.
+                self.seen_roots.insert_pid(child)?;
+                if self.stopped.contains_pid(child) {
+                    let _ = signals::send_to_process(child, Signum::CONT);
+                }
+            } else {
                 let process = Process::read_child(child);
                 roots.push(self.account_for(process)?);
             }

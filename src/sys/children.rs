@@ -51,20 +51,8 @@ pub(crate) fn take() -> Result<Change, Nothing> {
     next(0)
 }
 
-/// Reaps this child if it has ended. It takes no longer with many children.
-///
-/// # Errors
-/// That it has not, or is no child.
-pub(crate) fn take_one(child: Pid) -> Result<Change, Nothing> {
-    next_of(libc::P_PID, child.as_raw().cast_unsigned(), 0).map_err(|_| Nothing::Changed)
-}
-
 fn next(options: i32) -> Result<Change, Nothing> {
-    next_of(libc::P_ALL, 0, options)
-}
-
-fn next_of(kind: libc::idtype_t, id: libc::id_t, options: i32) -> Result<Change, Nothing> {
-    let info = match wait_id(kind, id, libc::WEXITED | libc::WNOHANG | options) {
+    let info = match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | options) {
         Ok(info) => info,
         Err(Errno::ECHILD) => return Err(Nothing::Left),
         Err(_refused) => return look_and_reap(),

@@ -187,11 +187,20 @@ pub(crate) fn wait() -> Option<Received> {
 
 /// The same, but only for so long. `None` also if none has come.
 pub(crate) fn wait_for(duration: Duration) -> Option<Received> {
+    wait_for_one_of(ALL, duration)
+}
+
+/// The same without SIGCHLD, which stays pending.
+pub(crate) fn wait_for_others(duration: Duration) -> Option<Received> {
+    wait_for_one_of(ALL & !set_of(Signum::CHLD), duration)
+}
+
+fn wait_for_one_of(set: KernelSet, duration: Duration) -> Option<Received> {
     if fallback::is_in_use() {
-        return fallback::fetch(ALL, Some(duration));
+        return fallback::fetch(set, Some(duration));
     }
     let start = Instant::now();
-    match timed_wait(ALL, Some(duration)) {
+    match timed_wait(set, Some(duration)) {
         Ok(received) => Some(received),
         Err(Errno::EAGAIN) if start.elapsed() >= duration => None,
         Err(errno) => {

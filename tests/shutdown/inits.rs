@@ -1,6 +1,6 @@
 //! What if there are several of us, one under the other?
 
-use super::{expect_lines, in_both_settings, script, wait_for_lines};
+use super::{count, expect_lines, in_both_settings, script, wait_for_lines};
 use crate::support::{Outcome, Scratch, init_under_test, skip};
 
 /// How often has the outer init, which tells, sent a signal to this one? Two that come at once may be one, so what he got
@@ -83,7 +83,9 @@ fn who_got_it_from_an_init_below_that_has_ended_does_not_get_it_again() {
         for line in ["inner got 15", "inner finished", "rest finished", "outer got 15", "outer finished"] {
             expect_lines(&outcome, &[(line, 1)]);
         }
-        expect_lines(&outcome, &[("rest got 15", 2)]);
+        // Two that come at once may be one.
+        let received = count(&outcome.stdout(), "rest got 15");
+        assert!((1..=2).contains(&received), "{outcome}");
     });
 }
 
