@@ -169,9 +169,19 @@ impl Process {
     }
 
     /// Whether this is still the same process, and not another one with its PID.
-    pub(crate) fn is_still_there(&self) -> bool {
+    ///
+    /// # Errors
+    /// The errno of a look that failed.
+    pub(crate) fn is_still_there(&self) -> nix::Result<bool> {
         // A child of ours that is hidden keeps its PID until we reap it.
-        self.state == State::Hidden || Self::read(self.pid).is_ok_and(|now| now.started == self.started)
+        if self.state == State::Hidden {
+            return Ok(true);
+        }
+        match Self::read(self.pid) {
+            Ok(now) => Ok(now.started == self.started),
+            Err(Unseen::Gone | Unseen::Hidden) => Ok(false),
+            Err(Unseen::Failed(errno)) => Err(errno),
+        }
     }
 
     /// Whether it began before `other`. PIDs are given one after the other, until they wrap around.

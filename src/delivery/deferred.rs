@@ -160,7 +160,12 @@ impl Delivery {
         let mut entries = std::mem::take(&mut self.deferred.0);
         let mut pipeline = None;
         entries.retain_mut(|entry| {
-            let Ok(process) = Process::read(entry.process.pid) else { return false };
+            let process = match Process::read(entry.process.pid) {
+                Ok(process) => process,
+                // The next round tries again.
+                Err(Unseen::Failed(_)) => return true,
+                Err(Unseen::Gone | Unseen::Hidden) => return false,
+            };
             if process.started != entry.process.started || process.state == State::Zombie {
                 return false;
             }

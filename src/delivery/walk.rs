@@ -193,5 +193,13 @@ pub(super) fn target_of(process: &Process) -> nix::Result<Target> {
         return Ok(Target::Pid(process.pid));
     }
     let target = Target::open(process.pid)?;
-    if process.is_still_there() { Ok(target) } else { Err(Errno::ESRCH) }
+    match process.is_still_there() {
+        Ok(true) => Ok(target),
+        Ok(false) => Err(Errno::ESRCH),
+        Err(_) => {
+            // The pidfd may have taken the last descriptor. A process is not skipped because a look has failed.
+            drop(target);
+            if process.is_still_there() == Ok(false) { Err(Errno::ESRCH) } else { Ok(Target::Pid(process.pid)) }
+        }
+    }
 }
