@@ -313,6 +313,25 @@ pub(crate) fn is_nested_init(process: &Process) -> bool {
     }
 }
 
+/// Whether a nested init also runs our file, or one that is called like an init. A process with a false mark does not. The text of
+/// its link decides, and the mark alone if that is hidden.
+pub(crate) fn is_nested_init_by_file(process: &Process) -> bool {
+    if !is_nested_init(process) {
+        return false;
+    }
+    let (mut theirs, mut ours) = ([0; 1024], [0; 1024]);
+    let Some([their_link, our_link]) =
+        Path::of(process.pid, "exe").zip(Path::of(getpid(), "exe")).map(<[Path; 2]>::from)
+    else {
+        return true;
+    };
+    let Ok(theirs) = procfs::link_target(&their_link, &mut theirs) else { return true };
+    let name = last_part(theirs.strip_suffix(b" (deleted)").unwrap_or(theirs));
+    name == OUR_NAME
+        || CalledAs::NAMES.iter().any(|(known, _)| known.as_bytes() == name)
+        || procfs::link_target(&our_link, &mut ours) == Ok(theirs)
+}
+
 #[cfg(test)]
 mod tests {
     use nix::unistd::getpgrp;

@@ -90,9 +90,14 @@ impl Delivery {
         let family = match reach {
             Reach::Drain(Scope::Roots) => self.new_roots()?,
             Reach::Deadline => family(tree.insert(self.look()?), Depth::All)?,
-            Reach::Everyone | Reach::OutsideOurGroup | Reach::Group(_) | Reach::Drain(Scope::Everyone) => {
+            Reach::Everyone | Reach::OutsideOurGroup | Reach::Group(_) => {
                 family(tree.insert(self.look()?), Depth::DownToInits)?
             }
+            // Nobody forwards the signal below a process with a false mark.
+            Reach::Drain(Scope::Everyone) => tree
+                .insert(self.look()?)
+                .descendants(getpid(), |_| false, Depth::DownToInits, process::is_nested_init_by_file)
+                .ok_or(Errno::ENOMEM)?,
         };
         let mut due = list_with_capacity(family.len())?;
         for process in living(&family).filter(|process| reach.includes(process)) {
