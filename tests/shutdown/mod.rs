@@ -8,6 +8,8 @@ mod drain;
 mod families;
 mod inits;
 mod linger;
+mod looks;
+mod pipelines;
 mod promises;
 mod surroundings;
 mod tree;
