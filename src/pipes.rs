@@ -174,9 +174,14 @@ fn open_pipes(pid: Pid, direction: Direction) -> impl Iterator<Item = Pipe> {
     descriptors.into_iter().filter_map(move |descriptor| end(pid, descriptor, direction).ok().flatten())
 }
 
+/// The pipes that a process reads by whatever number. One that becomes its standard input meanwhile is found there in the end.
+fn read_pipes(pid: Pid) -> impl Iterator<Item = Pipe> {
+    open_pipes(pid, Direction::Read).chain(std::iter::once_with(move || input_of(pid).ok().flatten()).flatten())
+}
+
 /// Whether a process reads a pipe by any number.
 pub(crate) fn reads_any(pid: Pid, except: Option<Pipe>) -> bool {
-    open_pipes(pid, Direction::Read).any(|pipe| Some(pipe) != except)
+    read_pipes(pid).any(|pipe| Some(pipe) != except)
 }
 
 /// How a pipe reader gets on.
@@ -236,7 +241,7 @@ impl Pipeline {
     /// The same for a process that has not executed a program yet: the shell's child that is about to become the reader may have
     /// the pipe under any number, and still hold the end for writing.
     pub(crate) fn input_before_exec(&self, pid: Pid) -> Option<Input> {
-        let mut pipes = open_pipes(pid, Direction::Read).filter(|&pipe| Some(pipe) != self.our_input);
+        let mut pipes = read_pipes(pid).filter(|&pipe| Some(pipe) != self.our_input);
         pipes.find_map(|pipe| self.state_of(pipe, pid, false))
     }
 
