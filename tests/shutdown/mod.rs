@@ -12,6 +12,7 @@ mod looks;
 mod pipelines;
 mod promises;
 mod surroundings;
+mod terminals;
 mod tree;
 
 use std::thread;

@@ -340,7 +340,7 @@ fn without_options_nobody_is_spared() {
 fn reader_is_spared_while_its_writer_redirects_its_output() {
     // The shell keeps the pipe under another number.
     const REDIRECTED: &str =
-        "trap 'end=1' TERM; { echo ready >&2; until [ \"$end\" ]; do sleep 0.05 & wait; done; } >/dev/null
+        "trap 'end=1' TERM; echo app ready; { echo ready >&2; until [ \"$end\" ]; do sleep 0.05 & wait; done; } >/dev/null
         echo app cleaned up";
     for options in OPTIONS {
         in_both_settings(|start| {
@@ -348,10 +348,11 @@ fn reader_is_spared_while_its_writer_redirects_its_output() {
             bash.0.file("redirected.sh", REDIRECTED, 0o644);
             let text = "trap : TERM; sh SCRATCH/redirected.sh | COPY b; exit 5";
             let running = start.words(options).words(bash.words(text)).start();
+            running.wait_for_line("app ready");
             running.wait_for_debug_line("ready");
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
-            outcome.expect_code(5).expect_stdout("app cleaned up\nb eof\n").expect_stderr("ready\n");
+            outcome.expect_code(5).expect_stdout("app ready\napp cleaned up\nb eof\n").expect_stderr("ready\n");
         });
     }
 }
@@ -381,11 +382,11 @@ fn reader_without_writer_is_signalled_beside_hidden_process() {
 #[test]
 fn child_that_its_parent_feeds_is_signalled_at_once_beside_hidden_process() {
     beside_hidden_process(|start| {
-        let text = "probe with user=1000 -- probe work hidden 50 & \
+        let text = "probe with user=1000 -- probe work hidden 999999 & \
                     exec 5> >(exec probe work child 50 5>&-); child=$!; \
                     trap 'wait $child; echo child first; exit 5' TERM; echo parent ready; while :; do sleep 0.05 & wait $!; done";
         let bash = Bash::new();
-        let running = start.words(["--drain", "60s"]).words(bash.words(text)).start();
+        let running = start.words(["--drain", "1s"]).words(bash.words(text)).start();
         let outcome = stop(running, &["hidden ready", "child ready", "parent ready"]);
         outcome.expect_code(5);
         expect_lines(&outcome, &[("child got 15", 1), ("child first", 1), ("hidden got 15", 1)]);
