@@ -234,7 +234,7 @@ impl Delivery {
         } else {
             self.find_our_readers();
         }
-        self.send_deferred();
+        self.send_deferred(drain.is_some_and(|(_, scope)| scope == Scope::Everyone));
         self.release_our_readers();
         let awaits_end = self.has_deferred() || (!self.our_readers.is_empty() && self.released_at.is_none());
         awaits_end || self.seen_roots.len() > before

@@ -26,6 +26,8 @@ pub(crate) enum Pipe {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) pid: Pid,
+    /// The parent, if a [`Pipeline`] is to know it.
+    pub(crate) parent: Option<Pid>,
     pub(crate) input: Option<Pipe>,
     pub(crate) outputs: [Option<Pipe>; 2],
 }
@@ -37,13 +39,18 @@ impl Ends {
     /// [`Unseen`]. Hidden if it is another user's and we lack CAP_SYS_PTRACE.
     pub(crate) fn read(pid: Pid) -> Result<Self, Unseen> {
         let output = |fd| end(pid, fd, Direction::Write);
-        Ok(Self { pid, input: input_of(pid)?, outputs: [output(libc::STDOUT_FILENO)?, output(libc::STDERR_FILENO)?] })
+        Ok(Self {
+            pid,
+            parent: None,
+            input: input_of(pid)?,
+            outputs: [output(libc::STDOUT_FILENO)?, output(libc::STDERR_FILENO)?],
+        })
     }
 
     /// Our own. None if /proc does not show them.
     pub(crate) fn ours() -> Self {
         let pid = getpid();
-        Self::read(pid).unwrap_or(Self { pid, input: None, outputs: [None; 2] })
+        Self::read(pid).unwrap_or(Self { pid, parent: None, input: None, outputs: [None; 2] })
     }
 
     fn writes(&self, pipe: Pipe) -> bool {
@@ -167,9 +174,14 @@ fn open_pipes(pid: Pid, direction: Direction) -> impl Iterator<Item = Pipe> {
     descriptors.into_iter().filter_map(move |descriptor| end(pid, descriptor, direction).ok().flatten())
 }
 
+/// The pipes that a process reads by whatever number. One that becomes its standard input meanwhile is found there in the end.
+fn read_pipes(pid: Pid) -> impl Iterator<Item = Pipe> {
+    open_pipes(pid, Direction::Read).chain(std::iter::once_with(move || input_of(pid).ok().flatten()).flatten())
+}
+
 /// Whether a process reads a pipe by any number.
 pub(crate) fn reads_any(pid: Pid, except: Option<Pipe>) -> bool {
-    open_pipes(pid, Direction::Read).any(|pipe| Some(pipe) != except)
+    read_pipes(pid).any(|pipe| Some(pipe) != except)
 }
 
 /// How a pipe reader gets on.
@@ -177,7 +189,7 @@ pub(crate) fn reads_any(pid: Pid, except: Option<Pipe>) -> bool {
 pub(crate) enum Input {
     /// This process writes to its input and lives.
     FedBy(Pid),
-    /// Its writer cannot be seen.
+    /// Its writer cannot be seen, if there is one.
     FedByHidden,
     /// No living process writes to it: the end of file is on its way.
     Ending,
@@ -218,8 +230,7 @@ impl Pipeline {
 
     /// The state of a process's input if it is a pipe reader.
     pub(crate) fn input(&self, pid: Pid) -> Option<Input> {
-        let index = self.ends.binary_search_by_key(&pid, |ends| ends.pid).ok()?;
-        let ends = self.ends.get(index)?;
+        let ends = self.ends_of(pid)?;
         let pipe = ends.input.filter(|&pipe| Some(pipe) != self.our_input)?;
         if self.cycle.iter().any(|&(input, output)| input == pipe && ends.writes(output)) {
             return None;
@@ -230,21 +241,49 @@ impl Pipeline {
     /// The same for a process that has not executed a program yet: the shell's child that is about to become the reader may have
     /// the pipe under any number, and still hold the end for writing.
     pub(crate) fn input_before_exec(&self, pid: Pid) -> Option<Input> {
-        let mut pipes = open_pipes(pid, Direction::Read).filter(|&pipe| Some(pipe) != self.our_input);
+        let mut pipes = read_pipes(pid).filter(|&pipe| Some(pipe) != self.our_input);
         pipes.find_map(|pipe| self.state_of(pipe, pid, false))
     }
 
-    /// The state of a pipe that `reader` reads. None if a process writes to it by another number than 1 or 2, as one does whose
-    /// child's input it writes; the reader itself counts only if `may_hold`.
+    /// The state of a pipe that `reader` reads. None if an ancestor writes to it by another number than 1 or 2, as a program does
+    /// that feeds its child. Any other process has it so while it redirects its output (a shell keeps it as 10 or above). The reader
+    /// itself counts as an ancestor only if `may_hold`.
     fn state_of(&self, pipe: Pipe, reader: Pid, may_hold: bool) -> Option<Input> {
-        match processes_with(&self.writers, pipe).find(|&writer| writer != reader) {
-            Some(writer) => Some(Input::FedBy(writer)),
-            None if self.has_hidden => Some(Input::FedByHidden),
-            None => {
-                let mut holders = processes_with(self.holders.get_or_init(|| self.find_holders()), pipe);
-                if holders.any(|holder| may_hold || holder != reader) { None } else { Some(Input::Ending) }
+        if let Some(writer) = processes_with(&self.writers, pipe).find(|&writer| writer != reader) {
+            return Some(Input::FedBy(writer));
+        }
+        let mut writer = None;
+        for holder in processes_with(self.holders.get_or_init(|| self.find_holders()), pipe) {
+            if holder == reader {
+                if may_hold {
+                    return None;
+                }
+            } else if self.is_ancestor(holder, reader) || self.may_be_reader(holder) {
+                return None;
+            } else {
+                writer = Some(holder);
             }
         }
+        Some(match writer {
+            Some(writer) => Input::FedBy(writer),
+            None if self.has_hidden => Input::FedByHidden,
+            None => Input::Ending,
+        })
+    }
+
+    fn ends_of(&self, pid: Pid) -> Option<&Ends> {
+        self.ends.binary_search_by_key(&pid, |ends| ends.pid).ok().and_then(|index| self.ends.get(index))
+    }
+
+    /// Whether a process reads a pipe itself. It could be the end of a cycle, in which each waits for the other.
+    fn may_be_reader(&self, pid: Pid) -> bool {
+        self.ends_of(pid).is_some_and(|ends| ends.input.is_some() && ends.input != self.our_input)
+    }
+
+    fn is_ancestor(&self, ancestor: Pid, pid: Pid) -> bool {
+        let parent = |pid: Pid| self.ends_of(pid)?.parent;
+        // A list that was made while PIDs were reused could lead in a circle.
+        std::iter::successors(parent(pid), |&pid| parent(pid)).take(self.ends.len()).any(|pid| pid == ancestor)
     }
 
     fn find_holders(&self) -> Vec<(Pipe, Pid)> {
@@ -298,7 +337,7 @@ mod tests {
 
     fn ends(pid: i32, input: u64, output: u64, errors: u64) -> Ends {
         let pipe = |number: u64| (number > 0).then_some(Pipe::Inode(number));
-        Ends { pid: Pid::from_raw(pid), input: pipe(input), outputs: [pipe(output), pipe(errors)] }
+        Ends { pid: Pid::from_raw(pid), parent: None, input: pipe(input), outputs: [pipe(output), pipe(errors)] }
     }
 
     /// The readers and their writers, which exist only here: PIDs above the highest that there are.

@@ -169,9 +169,19 @@ impl Process {
     }
 
     /// Whether this is still the same process, and not another one with its PID.
-    pub(crate) fn is_still_there(&self) -> bool {
+    ///
+    /// # Errors
+    /// The errno of a look that failed.
+    pub(crate) fn is_still_there(&self) -> nix::Result<bool> {
         // A child of ours that is hidden keeps its PID until we reap it.
-        self.state == State::Hidden || Self::read(self.pid).is_ok_and(|now| now.started == self.started)
+        if self.state == State::Hidden {
+            return Ok(true);
+        }
+        match Self::read(self.pid) {
+            Ok(now) => Ok(now.started == self.started),
+            Err(Unseen::Gone | Unseen::Hidden) => Ok(false),
+            Err(Unseen::Failed(errno)) => Err(errno),
+        }
     }
 
     /// Whether it began before `other`. PIDs are given one after the other, until they wrap around.
@@ -301,6 +311,25 @@ pub(crate) fn is_nested_init(process: &Process) -> bool {
         Err(Unseen::Hidden) => process.name.bytes() == OUR_NAME,
         Err(Unseen::Gone | Unseen::Failed(_)) => false,
     }
+}
+
+/// Whether a nested init also runs our file, or one that is called like an init. A process with a false mark does not. The text of
+/// its link decides, and the mark alone if that is hidden.
+pub(crate) fn is_nested_init_by_file(process: &Process) -> bool {
+    if !is_nested_init(process) {
+        return false;
+    }
+    let (mut theirs, mut ours) = ([0; 1024], [0; 1024]);
+    let Some([their_link, our_link]) =
+        Path::of(process.pid, "exe").zip(Path::of(getpid(), "exe")).map(<[Path; 2]>::from)
+    else {
+        return true;
+    };
+    let Ok(theirs) = procfs::link_target(&their_link, &mut theirs) else { return true };
+    let name = last_part(theirs.strip_suffix(b" (deleted)").unwrap_or(theirs));
+    name == OUR_NAME
+        || CalledAs::NAMES.iter().any(|(known, _)| known.as_bytes() == name)
+        || procfs::link_target(&our_link, &mut ours) == Ok(theirs)
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ use crate::signal::Signum;
 /// How long a reader may take to exit by end of file, and how long a newborn process may wait for its parent's exit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a reader may have a writer that cannot be seen, for nobody knows whether there is one. At most until a drain signals
+/// every remaining descendant.
+const PATIENCE_WITH_HIDDEN: Duration = Duration::from_secs(30);
+
 /// What a signal waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
@@ -35,6 +39,7 @@ struct Entry {
     process: Process,
     signum: Signum,
     wait: Wait,
+    since: Instant,
 }
 
 /// The signals that are kept.
@@ -57,7 +62,7 @@ impl Deferred {
             (entry.process.pid, entry.process.started, entry.signum) == (process.pid, process.started, signum)
         };
         if !self.0.iter().any(is_same) && self.0.try_reserve(1).is_ok() {
-            self.0.push(Entry { process: *process, signum, wait });
+            self.0.push(Entry { process: *process, signum, wait, since: Instant::now() });
         }
     }
 }
@@ -151,8 +156,8 @@ impl Delivery {
         }
     }
 
-    /// Sends the signals that have waited long enough.
-    pub(super) fn send_deferred(&mut self) {
+    /// Sends the signals that have waited long enough. `is_fallback` if every remaining descendant gets the drain's signal.
+    pub(super) fn send_deferred(&mut self, is_fallback: bool) {
         if self.deferred.is_empty() {
             return;
         }
@@ -160,7 +165,12 @@ impl Delivery {
         let mut entries = std::mem::take(&mut self.deferred.0);
         let mut pipeline = None;
         entries.retain_mut(|entry| {
-            let Ok(process) = Process::read(entry.process.pid) else { return false };
+            let process = match Process::read(entry.process.pid) {
+                Ok(process) => process,
+                // The next round tries again.
+                Err(Unseen::Failed(_)) => return true,
+                Err(Unseen::Gone | Unseen::Hidden) => return false,
+            };
             if process.started != entry.process.started || process.state == State::Zombie {
                 return false;
             }
@@ -181,10 +191,13 @@ impl Delivery {
                     };
                     match pipeline.as_ref().map(input) {
                         // Without a look the next round tries again.
-                        None | Some(Some(Input::FedByHidden)) => return true,
+                        None => return true,
                         Some(Some(Input::FedBy(other))) => {
                             (*writer, *ended) = (Some(other), None);
                             return true;
+                        }
+                        Some(Some(Input::FedByHidden)) => {
+                            is_fallback || now.saturating_duration_since(entry.since) >= PATIENCE_WITH_HIDDEN
                         }
                         Some(Some(Input::Ending)) => {
                             now.saturating_duration_since(*ended.get_or_insert(now)) >= PATIENCE
@@ -221,7 +234,7 @@ fn pipeline_of(tree: &Tree, our_input: Option<Pipe>) -> Option<Pipeline> {
     let mut has_hidden = false;
     for process in living(&family) {
         match Ends::read(process.pid) {
-            Ok(read) => ends.push(read),
+            Ok(read) => ends.push(Ends { parent: Some(process.parent), ..read }),
             Err(Unseen::Hidden) => has_hidden = true,
             Err(Unseen::Gone) => {}
             Err(Unseen::Failed(_)) => return None,

@@ -90,9 +90,14 @@ impl Delivery {
         let family = match reach {
             Reach::Drain(Scope::Roots) => self.new_roots()?,
             Reach::Deadline => family(tree.insert(self.look()?), Depth::All)?,
-            Reach::Everyone | Reach::OutsideOurGroup | Reach::Group(_) | Reach::Drain(Scope::Everyone) => {
+            Reach::Everyone | Reach::OutsideOurGroup | Reach::Group(_) => {
                 family(tree.insert(self.look()?), Depth::DownToInits)?
             }
+            // Nobody forwards the signal below a process with a false mark.
+            Reach::Drain(Scope::Everyone) => tree
+                .insert(self.look()?)
+                .descendants(getpid(), |_| false, Depth::DownToInits, process::is_nested_init_by_file)
+                .ok_or(Errno::ENOMEM)?,
         };
         let mut due = list_with_capacity(family.len())?;
         for process in living(&family).filter(|process| reach.includes(process)) {
@@ -202,5 +207,13 @@ pub(super) fn target_of(process: &Process) -> nix::Result<Target> {
         return Ok(Target::Pid(process.pid));
     }
     let target = Target::open(process.pid)?;
-    if process.is_still_there() { Ok(target) } else { Err(Errno::ESRCH) }
+    match process.is_still_there() {
+        Ok(true) => Ok(target),
+        Ok(false) => Err(Errno::ESRCH),
+        Err(_) => {
+            // The pidfd may have taken the last descriptor. A process is not skipped because a look has failed.
+            drop(target);
+            if process.is_still_there() == Ok(false) { Err(Errno::ESRCH) } else { Ok(Target::Pid(process.pid)) }
+        }
+    }
 }

@@ -46,7 +46,7 @@ impl Facts {
             command: command_line(pid).unwrap_or_else(|| name(pid)),
         };
         // What was read is of this process only if it is still there.
-        process.is_still_there().then_some(facts)
+        (process.is_still_there() == Ok(true)).then_some(facts)
     }
 
     /// What it does with a signal.

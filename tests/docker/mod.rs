@@ -3,6 +3,7 @@
 //! Where there is no engine, or nobody lets us see a container's processes, these are skipped. Each looks for zombies before
 //! its container ends, in the container's own /proc.
 
+mod drains;
 mod limits;
 mod own_engines;
 mod restarts;

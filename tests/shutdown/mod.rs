@@ -8,8 +8,11 @@ mod drain;
 mod families;
 mod inits;
 mod linger;
+mod looks;
+mod pipelines;
 mod promises;
 mod surroundings;
+mod terminals;
 mod tree;
 
 use std::thread;

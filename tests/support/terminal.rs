@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
@@ -42,4 +42,19 @@ impl Terminal {
     pub fn keys(&mut self, keys: &str) {
         self.0.write_all(keys.as_bytes()).expect("a key");
     }
+
+    /// Hangs up, as the kernel does when the last copy of the master is closed (vhangup(2)). Only root may.
+    pub fn hang_up(&self) {
+        // SAFETY: returns a new descriptor of the other end, and touches no memory.
+        let peer = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY) };
+        assert!(peer >= 0, "{}", std::io::Error::last_os_error());
+        // SAFETY: nothing else has it.
+        let peer = unsafe { OwnedFd::from_raw_fd(peer) };
+        // SAFETY: TIOCVHANGUP has no argument.
+        let result = unsafe { libc::ioctl(peer.as_raw_fd(), TIOCVHANGUP) };
+        assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    }
 }
+
+/// asm-generic/ioctls.h
+const TIOCVHANGUP: libc::Ioctl = 0x5437;

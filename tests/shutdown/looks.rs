@@ -1,0 +1,227 @@
+//! A drain that cannot look at processes, or looks at hostile ones.
+
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::unistd::Pid;
+
+use super::{count, expect_lines, in_both_settings, script, wait_for_lines};
+use crate::support::{Outcome, Running, Scratch, Start, can_inject_faults, init_beyond, probe, procfs, send};
+
+/// A command with a process in another session, an orphan, and a process whose parent ignores SIGTERM.
+const FAMILY: &str = "setsid probe work far 100 & (probe daemon work orphan 100 &); \
+                      sh -c 'setsid probe work near 100 & trap \"\" TERM; wait; wait' & exec probe work main 300";
+const READY: [&str; 4] = ["far ready", "orphan ready", "near ready", "main ready"];
+
+/// Lowers a limit of a process that runs.
+fn limit(pid: Pid, resource: libc::__rlimit_resource_t, to: u64) {
+    let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
+    // SAFETY: reads the limit.
+    let result = unsafe { libc::prlimit(pid.as_raw(), resource, &raw const limit, std::ptr::null_mut()) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+fn start_family(start: Start) -> Running {
+    let running = start.words(script(FAMILY)).start();
+    wait_for_lines(&running, &READY);
+    // Nothing is about to become the init's child.
+    procfs::wait_until("the orphan is adopted", || procfs::children(running.pid()).len() == 2);
+    running
+}
+
+/// How often each process got SIGTERM and finished.
+fn expect_all_reached_once(outcome: &Outcome) {
+    for name in ["far", "orphan", "near", "main"] {
+        expect_lines(outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
+    }
+}
+
+#[test]
+fn one_free_descriptor_is_enough() {
+    for descriptors in [4, 5] {
+        for options in [&["--drain", "4s"][..], &["--linger", "--drain", "60s"], &["-c", "--drain", "4s"]] {
+            in_both_settings(|start| {
+                let running = start_family(start.words(options));
+                limit(running.pid(), libc::RLIMIT_NOFILE, descriptors);
+                running.signal(libc::SIGTERM);
+                let outcome = running.outcome();
+                outcome.expect_code(0).expect_stderr("");
+                expect_all_reached_once(&outcome);
+            });
+        }
+    }
+}
+
+const FAILED: &str = "only the command's group is signalled.\n";
+
+#[test]
+fn without_a_free_descriptor_the_group_is_reached() {
+    for options in [&["--drain", "1s"][..], &["--linger", "--drain", "1s"], &["-c", "--drain", "1s"]] {
+        in_both_settings(|start| {
+            let mut running = start_family(start.words(options));
+            limit(running.pid(), libc::RLIMIT_NOFILE, 3);
+            let begin = Instant::now();
+            running.signal(libc::SIGTERM);
+            assert_eq!(running.wait().code(), Some(0), "{running}");
+            // The deadline, twenty tries to kill, and the command's own time.
+            assert!(begin.elapsed() < Duration::from_secs(10), "{running}");
+            let stderr = running.stderr();
+            let reason = "[dumb-init] Unable to look for descendants (errno=24 Too many open files); ";
+            assert_eq!(stderr, format!("{reason}{FAILED}"), "{running}");
+            assert_eq!(count(&running.stdout(), "main finished"), 1, "{running}");
+        });
+    }
+}
+
+/// strace(1) on a process that runs.
+struct Faults(Child);
+
+impl Faults {
+    fn inject(pid: Pid, fault: &str) -> Self {
+        let call = fault.split(':').next().unwrap_or_default();
+        let child = Command::new("strace")
+            .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={fault}"), "-p"])
+            .arg(pid.to_string())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("strace");
+        let traced = || procfs::status_field(pid, "TracerPid").is_some_and(|tracer| tracer != "0");
+        procfs::wait_until("the init is traced", traced);
+        Self(child)
+    }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn failed_look_signals_nobody_twice_and_forgets_nobody() {
+    if init_beyond().is_none() || !can_inject_faults() {
+        return;
+    }
+    for fault in [
+        "openat:error=EMFILE:when=1",
+        "openat:error=ENFILE:when=2",
+        "openat:error=ENOMEM:when=3",
+        "getdents64:error=ENOMEM:when=1",
+        "getdents64:error=ENOMEM:when=2",
+        "readlink:error=ENOMEM:when=1",
+        "readlink:error=ENOMEM:when=2",
+        "pidfd_open:error=EMFILE:when=1+",
+    ] {
+        in_both_settings(|start| {
+            let running = start_family(start.words(["--drain", "4s"]));
+            let _faults = Faults::inject(running.pid(), fault);
+            running.signal(libc::SIGTERM);
+            let outcome = running.outcome();
+            outcome.expect_code(0);
+            assert!(outcome.stderr().is_empty() || outcome.stderr().ends_with(FAILED), "{fault}\n{outcome}");
+            assert!(outcome.stderr().lines().count() <= 1, "{fault}\n{outcome}");
+            expect_all_reached_once(&outcome);
+        });
+    }
+}
+
+#[test]
+fn process_that_is_called_like_an_init_is_signalled() {
+    for name in ["dumb-init", "tini"] {
+        in_both_settings(|start| {
+            let scratch = Scratch::new();
+            // A program of one terabyte, most of which is a hole.
+            let path = scratch.executable_copy(&probe());
+            let file = scratch.path().join(name);
+            std::fs::rename(path, &file).expect("another name");
+            let status = Command::new("truncate").args(["--size", "1T"]).arg(&file).status();
+            assert!(status.is_ok_and(|status| status.success()), "truncate");
+            let text = format!("setsid {} work far 50 & probe work near 50 & exec probe work main 50", file.display());
+            let begin = Instant::now();
+            let running = start.words(["--forward", "tree", "--drain", "60s"]).words(script(&text)).start();
+            wait_for_lines(&running, &["far ready", "near ready", "main ready"]);
+            running.signal(libc::SIGTERM);
+            let outcome = running.outcome();
+            assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
+            outcome.expect_code(0).expect_stderr("");
+            for name in ["far", "near", "main"] {
+                expect_lines(&outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
+            }
+        });
+    }
+}
+
+/// A process with this name that is none of ours, and the descendants that it leaves alone.
+fn impostor(name: &str) -> String {
+    let text = format!(
+        "printf %s {name} >/proc/$$/comm; trap : TERM; probe work member 50 & setsid probe work child 50 & \
+         echo impostor ready; wait; wait; wait; wait; echo impostor ended"
+    );
+    format!("setsid sh -c '{text}' & probe work other 50 & exec probe work main 50")
+}
+
+#[test]
+fn false_mark_harms_only_descendants_of_its_process() {
+    for name in ["dumb-init[init]", "dumb-init", "tini[dumb-init]"] {
+        in_both_settings(|start| {
+            let running = start.words(["--drain", "4s"]).words(script(&impostor(name))).start();
+            wait_for_lines(&running, &["impostor ready", "child ready", "member ready", "other ready", "main ready"]);
+            running.signal(libc::SIGTERM);
+            let outcome = running.outcome();
+            outcome.expect_code(0);
+            for name in ["other", "main"] {
+                expect_lines(&outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
+            }
+            // Not killed by the deadline unsignalled.
+            expect_lines(&outcome, &[("child got 15", 1), ("child finished", 1)]);
+        });
+    }
+}
+
+#[test]
+fn deadline_holds_below_a_false_mark() {
+    in_both_settings(|start| {
+        let text = impostor("dumb-init[init]").replace("work child 50", "work child 999999");
+        let mut running = start.words(["--drain", "1s"]).words(script(&text)).start();
+        wait_for_lines(&running, &["impostor ready", "child ready", "member ready", "other ready", "main ready"]);
+        let begin = Instant::now();
+        running.signal(libc::SIGTERM);
+        assert_eq!(running.wait().code(), Some(0), "{running}");
+        assert!(begin.elapsed() < Duration::from_secs(10), "{running}");
+        assert!(running.descendants().is_empty(), "{running}");
+    });
+}
+
+/// The address space of a process, in bytes.
+fn address_space(pid: Pid) -> u64 {
+    let text = procfs::status_field(pid, "VmSize").expect("VmSize");
+    text.trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
+fn drain_without_memory_ends_after_all_and_not_before() {
+    in_both_settings(|start| {
+        // Several hundred that nobody but a walk reaches.
+        let text = "i=0; while [ $i -lt 400 ]; do setsid sleep 999 & i=$((i + 1)); done; \
+                    probe work near 50 & probe work main 50 & trap 'exit 5' TERM; echo started; wait; wait; wait";
+        let running = start.words(["-v", "--drain", "3s"]).words(script(text)).start();
+        wait_for_lines(&running, &["started", "near ready", "main ready"]);
+        let pid = running.pid();
+        procfs::wait_until("all have executed", || {
+            let is_sleep =
+                |pid: &Pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("sleep"));
+            running.descendants().iter().filter(|pid| is_sleep(pid)).count() == 400
+        });
+        limit(pid, libc::RLIMIT_AS, address_space(pid));
+        let begin = Instant::now();
+        send(pid, libc::SIGTERM);
+        let mut running = running;
+        let status = running.wait();
+        let time = begin.elapsed();
+        assert_eq!(status.code(), Some(5), "{running}");
+        assert!(time < Duration::from_secs(15), "{time:?} {running}");
+        assert_eq!(count(&running.stdout(), "near got 15"), 1, "{running}");
+        assert_eq!(running.descendants().len(), 0, "{time:?}\n{running}");
+    });
+}
