@@ -3,14 +3,15 @@
 //! Groups, sessions, orphans, inits below with options of their own; programs that catch, await, read, ignore and block
 //! signals, or die; any mode, with rewrites and drains; as PID 1 and as a plain process. A failure names its SEED.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
 use nix::unistd::Pid;
 
-use super::{Row, Told, explain_when_settled, own_pid, waits_for_signals};
+use super::{BY_PARENT, Row, Told, explain_when_settled, own_pid, waits_for_signals};
 use crate::shutdown::in_both_settings;
 use crate::support::{Running, Start, init_beyond, init_under_test, procfs, role, send};
 
@@ -86,10 +87,10 @@ impl Case {
         }
     }
 
-    /// Starts it, and waits until everybody is ready.
-    fn start(&self, start: Start) -> Running {
+    /// Starts it, with variables that beat its own, and waits until everybody is ready.
+    fn start(&self, start: Start, variables: &[(&str, &str)]) -> Running {
         let (words, variable) = self.mode;
-        let start = variable.into_iter().fold(start, |start, (name, value)| start.variable(name, value));
+        let start = variable.iter().chain(variables).fold(start, |start, (name, value)| start.variable(name, value));
         let start = if self.drains { start.words(["--drain", "60s"]) } else { start };
         let init = init_under_test().display().to_string();
         let (seed, size) = (self.seed.to_string(), SIZE.to_string());
@@ -106,7 +107,7 @@ impl Case {
 /// Returns how many processes there were, and of how many nothing was said.
 fn try_tree(start: Start, seed: u64) -> (usize, usize) {
     let case = Case::of(seed);
-    let running = case.start(start);
+    let running = case.start(start, &[]);
     let crew = Crew::of(&running);
     let stopped = case.stops.filter(|_| case.signal != libc::SIGHUP).and_then(|index| {
         let is_it = |member: &&Member| member.name == format!("member-{index}") && member.tells_what_it_has_got();
@@ -165,8 +166,7 @@ fn try_advice(case: &Case, told: &Told) {
         return;
     }
     let Some(start) = init_beyond() else { return };
-    let start = variables.into_iter().fold(start.in_namespace(), |start, (name, value)| start.variable(name, value));
-    let running = case.start(start);
+    let running = case.start(start.in_namespace(), &variables);
     let cured = case.explain(&running);
     assert_eq!(cured.outcome.code(), 0, "{case:?}\nbefore:\n{told}\nwith what was advised:\n{cured}");
 }
@@ -225,19 +225,29 @@ impl Crew {
         let is_asked = |member: &&Member| {
             member.name != but && !is_patient(member) && told.row(member.pid).is_some() && member.has_got(running)
         };
+        let is_to_come = |row: &&Row| row.is_late() && !row.fate.ends_with(", is stopped");
+        // Patient parents that are ended without a look at what they get.
+        let ended = RefCell::new(BTreeSet::new());
         let missing = || {
             let mut missing = String::new();
-            for member in &self.members {
-                let is_to_come = |row: &&Row| row.is_late() && !row.fate.ends_with(", is stopped");
+            for member in self.members.iter().filter(|member| !ended.borrow().contains(&member.pid)) {
                 if let Some(row) = told.row(member.pid).filter(is_to_come) {
+                    let before = missing.len();
                     member.look(running, Some(row), &mut missing);
+                    let is_parent = |member: &&Member| member.pid == row.parent && is_patient(member);
+                    if missing.len() > before && row.fate.contains(BY_PARENT) {
+                        ended.borrow_mut().extend(self.members.iter().filter(is_parent).map(|parent| parent.pid));
+                    }
                 }
             }
             missing
         };
         let all_has_come = || {
             self.members.iter().filter(is_asked).for_each(|member| send(member.seen, libc::SIGKILL));
-            missing().is_empty()
+            let is_missing = !missing().is_empty();
+            let is_ended = |member: &&Member| ended.borrow().contains(&member.pid);
+            self.members.iter().filter(is_ended).for_each(|member| send(member.seen, libc::SIGKILL));
+            !is_missing
         };
         procfs::wait_or_tell(all_has_come, || format!("it was true: {}{told}\n{running}", missing()));
     }
@@ -280,7 +290,7 @@ impl Member {
 
     /// Asks it what it has got, and compares.
     fn compare(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
-        let fate = row.map_or("never gets it".to_owned(), |row| row.fate.replace(", later", ""));
+        let fate = row.map_or("never gets it".to_owned(), Row::fate_at_once);
         if self.is_stopped() {
             // It tells nothing.
         } else if fate == "dies (default)" {
@@ -300,7 +310,7 @@ impl Member {
 
     /// Compares with what it has told.
     fn look(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
-        let fate = row.map_or("never gets it".to_owned(), |row| row.fate.replace(", later", ""));
+        let fate = row.map_or("never gets it".to_owned(), Row::fate_at_once);
         let got = self.got(running);
         let has_got = self.has_got(running);
         let (is_gone, is_pending) = (self.is_gone(), self.pending() != 0);
