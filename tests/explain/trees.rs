@@ -226,7 +226,7 @@ impl Crew {
             member.name != but && !is_patient(member) && told.row(member.pid).is_some() && member.has_got(running)
         };
         let is_to_come = |row: &&Row| row.is_late() && !row.fate.ends_with(", is stopped");
-        // Patient parents that are ended without a look at what they get.
+        // Patient ancestors that are ended without a look at what they get.
         let ended = RefCell::new(BTreeSet::new());
         let missing = || {
             let mut missing = String::new();
@@ -234,9 +234,13 @@ impl Crew {
                 if let Some(row) = told.row(member.pid).filter(is_to_come) {
                     let before = missing.len();
                     member.look(running, Some(row), &mut missing);
-                    let is_parent = |member: &&Member| member.pid == row.parent && is_patient(member);
-                    if missing.len() > before && row.fate.contains(BY_PARENT) {
-                        ended.borrow_mut().extend(self.members.iter().filter(is_parent).map(|parent| parent.pid));
+                    let is_missing = missing.len() > before && row.fate.contains(BY_PARENT);
+                    // The parent may be an init that waits for its own parent.
+                    let mut above = told.row(row.parent).filter(|_| is_missing);
+                    while let Some(parent) = above {
+                        let is_it = |member: &&Member| member.pid == parent.pid && is_patient(member);
+                        ended.borrow_mut().extend(self.members.iter().find(is_it).map(|member| member.pid));
+                        above = told.row(parent.parent);
                     }
                 }
             }
