@@ -69,6 +69,8 @@ pub(crate) struct Arrival {
     /// The init that sends it.
     pub(crate) by: Pid,
     pub(crate) when: When,
+    /// Whether the init keeps it until the writers have exited.
+    pub(crate) is_kept: bool,
 }
 
 /// What the init itself does with the signal.

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::evidence::{Evidence, Main};
 use super::facts::Facts;
-use super::forecast::{Command, Conduct, Forecast, Rest, Scenario, When};
+use super::forecast::{Arrival, Command, Conduct, Forecast, Rest, Scenario, When};
 use super::handling::Reaction;
 use super::inits::Rules;
 use super::relations::descendants_of;
@@ -107,6 +107,16 @@ impl Verdict {
             Main::Is(_) | Main::HasEnded => None,
         };
         let gets = |forecast: &Forecast, pid: Pid| forecast.arrivals_at(pid).next().is_some();
+        // An init that doesn't wait may end before it sends what it keeps for pipe readers.
+        let is_lost = |arrival: &Arrival| {
+            let main = evidence.main_of(arrival.by);
+            let ends =
+                forecast.rest_of(arrival.by) == Rest::IsLeft && main.is_some_and(|main| forecast.gone.contains(&main));
+            arrival.is_kept && ends
+        };
+        let is_doubtful = |pid: Pid| gets(&forecast, pid) && forecast.arrivals_at(pid).all(is_lost);
+        let doubtful = evidence.others().map(|facts| facts.process.pid).filter(|&pid| is_doubtful(pid));
+        let below_doubtful = descendants_of(scenario.tree, doubtful);
         let is_of_interest = |facts: &&Facts| {
             let pid = facts.process.pid;
             evidence.is_family(pid) || gets(&forecast, pid) || unknown.contains(&pid)
@@ -121,13 +131,8 @@ impl Verdict {
                 }
                 // An init that finds it in time lets it go on.
                 Fate::GetsStopped(..) => racing.contains(&pid),
-                // An init that doesn't wait may end before the writers.
                 Fate::Forwards(When::AfterWriters) | Fate::Gets(_, When::AfterWriters) => {
-                    forecast.arrivals_at(pid).all(|arrival| {
-                        let has_ended = |main| forecast.gone.contains(&main);
-                        forecast.rest_of(arrival.by) == Rest::IsLeft
-                            && evidence.main_of(arrival.by).is_some_and(has_ended)
-                    })
+                    is_doubtful(pid) || below_doubtful.contains(&pid)
                 }
                 Fate::Init(..) | Fate::Forwards(_) | Fate::Gets(..) | Fate::Unknown | Fate::Zombie | Fate::Plumbing => {
                     false

@@ -261,8 +261,9 @@ impl Run<'_, '_> {
             self.forecast.refused.insert(process.pid);
             return End::Never;
         }
-        let when = if self.is_spared(process.pid, care) { When::AfterWriters } else { when };
-        self.forecast.add_arrival(process.pid, Arrival { signum: message.signum, by: self.to.init, when });
+        let is_kept = self.is_spared(process.pid, care);
+        let when = if is_kept { When::AfterWriters } else { when };
+        self.forecast.add_arrival(process.pid, Arrival { signum: message.signum, by: self.to.init, when, is_kept });
         let end = self.end_of(facts, message, when);
         if Some(process.pid) == self.main { end } else { End::Never }
     }
