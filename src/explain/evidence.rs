@@ -15,6 +15,7 @@ use crate::descendants::{Depth, Tree};
 use crate::pipes::{self, Ends, Pipeline};
 use crate::process::{self, Process, State, Unseen};
 use crate::sys::capabilities;
+use crate::value::Switch;
 
 /// The process that runs the command of an init.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +145,12 @@ impl Evidence {
     /// Is it a pipe reader to this init, which signals its writers before it?
     pub(crate) fn is_reader(&self, init: Pid, pid: Pid) -> bool {
         self.readers.contains(&(init, pid))
+    }
+
+    /// Does this process adopt the orphans below it?
+    pub(crate) fn adopts(&self, pid: Pid) -> bool {
+        let is_subreaper = |facts: &Facts| facts.ours().is_some_and(|ours| ours.config.subreaper == Switch::On);
+        pid == self.init || self.facts(pid).is_some_and(|facts| facts.is_pid_1() || is_subreaper(facts))
     }
 
     /// The descendants of an init, as far down as it forwards signals itself: to inits that are not over.

@@ -143,8 +143,7 @@ impl Run<'_, '_> {
         let mut done = BTreeSet::new();
         let mut end = End::Never;
         loop {
-            // An init that ends leaves its family to this one.
-            let mut due = self.family(|pid| self.forecast.gone.contains(&pid));
+            let mut due = self.family_and_orphans();
             due.retain(|process| done.insert(process.pid) && self.is_there(process));
             if due.is_empty() {
                 return end;
@@ -165,6 +164,31 @@ impl Run<'_, '_> {
                 }
             }
         }
+    }
+
+    /// The family, with what inits leave behind that are over, and the orphans from below other inits.
+    fn family_and_orphans(&self) -> Vec<Process> {
+        let Scenario { evidence, tree, .. } = self.scenario;
+        let is_over = |pid| self.forecast.gone.contains(&pid);
+        let mut family = self.family(is_over);
+        let all = tree.descendants(self.to.init, |_| false, Depth::All, |_| false).unwrap_or_default();
+        for orphan in all.iter().filter(|process| is_over(process.parent) && self.adopts_orphans_of(process.parent)) {
+            family.push(*orphan);
+            if !evidence.facts(orphan.pid).is_some_and(Facts::counts_as_ours) || is_over(orphan.pid) {
+                family.extend(evidence.family(tree, orphan.pid, is_over));
+            }
+        }
+        family.retain(|process| process.state != State::Zombie);
+        family
+    }
+
+    /// Whether the children of a process that is over become this init's.
+    fn adopts_orphans_of(&self, parent: Pid) -> bool {
+        let evidence = self.scenario.evidence;
+        let parent_of = |pid: &Pid| evidence.facts(*pid).map(|facts| facts.process.parent);
+        let mut above = std::iter::successors(Some(parent), parent_of).take(self.scenario.tree.processes().len());
+        above.find(|&pid| pid == self.to.init || evidence.adopts(pid) && !self.forecast.gone.contains(&pid))
+            == Some(self.to.init)
     }
 
     /// The living descendants of the init, as far down as it signals them, through the inits that are over.
