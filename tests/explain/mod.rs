@@ -5,6 +5,7 @@ mod endings;
 mod founding;
 mod inits;
 mod processes;
+mod roots;
 mod scale;
 mod told;
 mod trees;

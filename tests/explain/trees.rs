@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use fastrand::Rng;
 use nix::unistd::Pid;
 
-use super::{BY_PARENT, BY_WRITERS, Row, Told, explain_when_settled, own_pid, waits_for_signals};
+use super::{BY_WRITERS, Row, Told, explain_when_settled, own_pid, waits_for_signals};
 use crate::shutdown::in_both_settings;
 use crate::support::{Running, Start, init_beyond, init_under_test, procfs, role, send};
 

@@ -88,9 +88,12 @@ impl Family {
                 end(0);
             }
             drop(next_input);
-            input.take().iter().for_each(|input| dup2_stdin(input).expect("dup2"));
-            output.iter().for_each(|output| dup2_stderr(output).expect("dup2"));
-            drop(output);
+            if let Some(input) = input.take() {
+                dup2_stdin(input).expect("dup2");
+            }
+            if let Some(output) = output {
+                dup2_stderr(output).expect("dup2");
+            }
             match member.place {
                 Place::WithItsParent => {}
                 Place::GroupOfItsOwn => setpgid(Pid::from_raw(0), Pid::from_raw(0)).expect("setpgid"),
