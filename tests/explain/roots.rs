@@ -84,3 +84,15 @@ fn process_below_one_that_stays_is_reached_when_its_parent_exits() {
     assert_eq!(row.map(|row| row.fate.clone()), Some(format!("catches it{BY_PARENT}")), "{told}");
     told.expect_part(", 1 of 3 when its parent exits.");
 }
+
+#[test]
+fn command_is_found_on_a_terminal_that_the_init_keeps() {
+    let Some(start) = init_beyond() else { return };
+    let (running, _terminal) = start.words(["--drain", "60s"]).words(role(["hang"])).start_on_terminal();
+    running.wait_for_stdout("it is ready", |text| text.contains("ready"));
+    explain(&running, "--explain").expect_code(0).expect("hang", "dies (default)");
+    // It leads a group in the session of the init, so that no other stop stands for this one.
+    explain(&running, "--explain=TSTP")
+        .expect_line("SIGTSTP is forwarded as SIGTSTP")
+        .expect("hang", "stops (default)");
+}
