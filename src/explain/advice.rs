@@ -87,6 +87,9 @@ fn remedy(scenario: Scenario<'_>, forward: Forward, forwarded: Option<Signum>, s
     let remedies = |&forward| [None, Some(DRAIN)].map(|drain| Remedy { forward, drain, forwarded });
     let mut all: Vec<Remedy> = forwards.iter().flat_map(remedies).collect();
     all.sort_by_key(|remedy| usize::from(remedy.forward.is_some()).saturating_add(usize::from(remedy.drain.is_some())));
+    // A master that stops its workers gets the signal alone.
+    let is_new = forward != Forward::Child || scenario.evidence.facts(scenario.evidence.init)?.ours().is_none();
+    all.extend(remedies(&is_new.then_some(Forward::Child)));
     all.into_iter().find(|&remedy| helps(scenario, remedy, signum) == Some(true))
 }
 
@@ -149,11 +152,6 @@ fn in_words(remedy: Remedy, ours: &Ours) -> String {
     }
 }
 
-/// Would it act on the signal also as PID 1?
-fn handles(facts: &Facts, signum: Signum) -> bool {
-    matches!(facts.reaction(signum), Reaction::Catches | Reaction::Awaits | Reaction::Reads)
-}
-
 /// Where the command is a shell that does nothing but wait for one program, that could take its place.
 fn exec(evidence: &Evidence, signum: Signum) -> Option<String> {
     let shell = evidence.facts(evidence.main_of(evidence.init)?)?;
@@ -187,7 +185,7 @@ fn of_no_init(evidence: &Evidence, init: &Facts, verdict: &Verdict, signum: Sign
                     evidence.init
                 )]
             }
-            Some(Rules::Shell | Rules::Unknown) | None if handles(only, signum) => {
+            Some(Rules::Shell | Rules::Unknown) | None if only.handles(signum) => {
                 vec![format!("exec before {name}"), entrypoint]
             }
             Some(Rules::Pausing | Rules::Shell | Rules::Unknown) | None => vec![entrypoint],

@@ -12,8 +12,8 @@ use super::facts::Facts;
 use super::inits::command_line;
 use super::relations::{Groups, descendants_of};
 use crate::descendants::{Depth, Tree};
-use crate::pipes::{self, Ends};
-use crate::process::{self, Process, State};
+use crate::pipes::{self, Ends, Pipeline};
+use crate::process::{self, Process, State, Unseen};
 use crate::sys::capabilities;
 use crate::value::Switch;
 
@@ -37,6 +37,8 @@ pub(crate) struct Evidence {
     family: BTreeSet<Pid>,
     /// Children of the init that only pass on what it prints or reads.
     plumbing: BTreeSet<Pid>,
+    /// Inits of ours with the pipe readers among their descendants.
+    readers: BTreeSet<(Pid, Pid)>,
     /// May there be processes that /proc doesn't show us?
     pub(crate) is_partial: bool,
 }
@@ -67,9 +69,11 @@ impl Evidence {
         for facts in &mut facts {
             facts.infer_mode(&tree);
         }
-        let mut evidence = Self { init, tree, facts, family, plumbing: BTreeSet::new(), is_partial: is_partial() };
+        let (plumbing, readers) = (BTreeSet::new(), BTreeSet::new());
+        let mut evidence = Self { init, tree, facts, family, plumbing, readers, is_partial: is_partial() };
         evidence.facts(init)?;
         evidence.plumbing = evidence.find_plumbing();
+        evidence.readers = evidence.find_readers();
         // Those that have ended meanwhile were never there.
         let there: Vec<Process> = evidence
             .tree
@@ -138,16 +142,22 @@ impl Evidence {
         self.plumbing.contains(&pid)
     }
 
-    /// The descendants of an init, as far down as it forwards signals itself.
-    pub(crate) fn family(&self, tree: &Tree, init: Pid) -> Vec<Process> {
-        let is_an_init = |process: &Process| self.facts(process.pid).is_some_and(Facts::counts_as_ours);
-        tree.descendants(init, |pid| self.is_plumbing(pid), Depth::DownToInits, is_an_init).unwrap_or_default()
+    /// Is it a pipe reader to this init, which signals its writers before it?
+    pub(crate) fn is_reader(&self, init: Pid, pid: Pid) -> bool {
+        self.readers.contains(&(init, pid))
     }
 
     /// Does this process adopt the orphans below it?
     pub(crate) fn adopts(&self, pid: Pid) -> bool {
         let is_subreaper = |facts: &Facts| facts.ours().is_some_and(|ours| ours.config.subreaper == Switch::On);
         pid == self.init || self.facts(pid).is_some_and(|facts| facts.is_pid_1() || is_subreaper(facts))
+    }
+
+    /// The descendants of an init, as far down as it forwards signals itself: to inits that are not over.
+    pub(crate) fn family(&self, tree: &Tree, init: Pid, is_over: impl Fn(Pid) -> bool) -> Vec<Process> {
+        let is_an_init =
+            |process: &Process| self.facts(process.pid).is_some_and(Facts::counts_as_ours) && !is_over(process.pid);
+        tree.descendants(init, |pid| self.is_plumbing(pid), Depth::DownToInits, is_an_init).unwrap_or_default()
     }
 
     /// The process that runs the command of an init, as far as it is there.
@@ -170,7 +180,7 @@ impl Evidence {
         let by_command = if command.is_empty() { None } else { Process::oldest(candidates().filter(runs_it)) };
         match (by_command, Process::oldest(candidates())) {
             (Some(main), _) => Main::Is(main.pid),
-            (None, Some(oldest)) if facts.outlives_its_command() && facts.may_have_reaped => Main::MayBe(oldest.pid),
+            (None, Some(oldest)) if facts.may_outlive_command() && facts.may_have_reaped => Main::MayBe(oldest.pid),
             (None, Some(oldest)) => Main::Is(oldest.pid),
             (None, None) => Main::HasEnded,
         }
@@ -184,6 +194,35 @@ impl Evidence {
         let older = self.tree.children(self.init).iter().filter(is_older).map(|child| child.pid);
         let Ok(Ends { outputs, .. }) = Ends::read(self.init) else { return BTreeSet::new() };
         older.filter(|&child| needs_descendants && pipes::may_read(child, outputs)).collect()
+    }
+
+    fn find_readers(&self) -> BTreeSet<(Pid, Pid)> {
+        let is_of_ours = |facts: &&Facts| facts.process.pid == self.init || facts.ours().is_some();
+        let inits = self.facts.iter().filter(is_of_ours).map(|facts| facts.process.pid);
+        inits.flat_map(|init| self.readers_below(init).into_iter().map(move |reader| (init, reader))).collect()
+    }
+
+    /// As the init itself finds them. None if that fails.
+    fn readers_below(&self, init: Pid) -> Vec<Pid> {
+        let mut family = self.tree.descendants(init, |_| false, Depth::All, |_| false).unwrap_or_default();
+        family.retain(|process| process.state != State::Zombie);
+        let own = Ends::read(init).unwrap_or(Ends { pid: init, input: None, outputs: [None; 2] });
+        let mut ends = vec![Ends { input: None, ..own }];
+        let mut has_hidden = false;
+        for process in &family {
+            match Ends::read(process.pid) {
+                Ok(read) => ends.push(read),
+                Err(Unseen::Hidden) => has_hidden = true,
+                Err(Unseen::Gone) => {}
+                Err(Unseen::Failed(_)) => return Vec::new(),
+            }
+        }
+        let Ok(pipeline) = Pipeline::new(ends, own.input, has_hidden) else { return Vec::new() };
+        family.retain(|process| {
+            let is_about_to_read = || process.has_not_executed && pipeline.input_before_exec(process.pid).is_some();
+            pipeline.input(process.pid).is_some() || is_about_to_read()
+        });
+        family.into_iter().map(|process| process.pid).collect()
     }
 }
 

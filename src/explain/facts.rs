@@ -1,11 +1,14 @@
 //! What is to be known of a process?
 
+use std::fs;
+use std::path::PathBuf;
+
 use nix::unistd::Pid;
 
 use super::handling::{Credentials, Handling, Reaction};
 use super::inits::{Known, Ours, Rules, Variables, command_line, name};
 use super::relations::Groups;
-use crate::called_as::{CalledAs, Place};
+use crate::called_as::{CalledAs, Place, last_part};
 use crate::config::Source;
 use crate::descendants::Tree;
 use crate::policy::Forward;
@@ -13,7 +16,6 @@ use crate::process::{self, Process, State};
 use crate::signal::Signum;
 use crate::sys::arguments::Word;
 use crate::sys::procfs;
-use crate::value::Switch;
 
 /// A process, and what is known of it.
 pub(crate) struct Facts {
@@ -29,19 +31,34 @@ pub(crate) struct Facts {
     in_orphaned_group: bool,
     /// Its command line; its name, where it has none.
     pub(crate) command: Vec<Word>,
+    executable: Option<PathBuf>,
 }
+
+/// Fields of /proc/PID/stat by their numbers in proc_pid_stat(5): `tty_nr` and `cminflt`.
+const TERMINAL: usize = 7;
+const FAULTS_OF_CHILDREN: usize = 11;
 
 impl Facts {
     /// `None` where it has ended.
     pub(super) fn read(process: Process, tree: &Tree, groups: &Groups, init: Pid) -> Option<Self> {
         let pid = process.pid;
         let may_be_an_init = pid == init || !tree.children(pid).is_empty();
+        let mut rules = may_be_an_init.then(|| Rules::of(&process));
+        if let Some(Rules::Ours(ours)) = &mut rules {
+            let settings = &mut ours.config.settings;
+            // Otherwise it would have given its terminal up.
+            let leads_with_terminal = process.session == pid && field_of_stat(pid, TERMINAL) != Some(0);
+            settings.keeps_terminal = settings.may_outlive_command() && leads_with_terminal;
+        }
         let facts = Self {
             process,
             handling: Handling::read(pid),
-            rules: may_be_an_init.then(|| Rules::of(&process)),
+            rules,
             counts_as_ours: may_be_an_init && process::is_nested_init(&process),
-            may_have_reaped: may_be_an_init && may_have_reaped(pid),
+            // The children that it has reaped leave their page faults behind. A program that ran in the process before may have
+            // reaped some.
+            may_have_reaped: may_be_an_init && field_of_stat(pid, FAULTS_OF_CHILDREN) != Some(0),
+            executable: fs::read_link(format!("/proc/{pid}/exe")).ok(),
             in_orphaned_group: groups.is_orphaned(process.group),
             command: command_line(pid).unwrap_or_else(|| name(pid)),
         };
@@ -59,6 +76,23 @@ impl Facts {
             Reaction::Stops if self.in_orphaned_group && signum.suspends_a_job() => Reaction::DoesNothing,
             reaction => reaction,
         }
+    }
+
+    /// Would it act on the signal, also as PID 1?
+    pub(crate) fn handles(&self, signum: Signum) -> bool {
+        matches!(self.reaction(signum), Reaction::Catches | Reaction::Awaits | Reaction::Reads)
+    }
+
+    /// Has it the same executable or title as `other`, as a worker and its master?
+    pub(crate) fn resembles(&self, other: &Self) -> bool {
+        self.executable.is_some() && self.executable == other.executable || self.title() == other.title()
+    }
+
+    /// `nginx` of `/usr/sbin/nginx` and of `nginx: worker process`.
+    fn title(&self) -> &[u8] {
+        let first = self.command.first().map(|word| word.to_bytes()).unwrap_or_default();
+        let first = first.split(|&byte| byte == b' ' || byte == b':').next().unwrap_or_default();
+        last_part(first)
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -123,20 +157,13 @@ impl Facts {
         }
     }
 
-    /// Is the end of its command not its end?
-    pub(super) fn outlives_its_command(&self) -> bool {
-        let outlives = |ours: &Ours| {
-            let settings = &ours.config.settings;
-            settings.drain.is_some() || settings.linger == Switch::On
-        };
-        self.ours().is_some_and(outlives)
+    pub(super) fn may_outlive_command(&self) -> bool {
+        self.ours().is_some_and(|ours| ours.config.settings.may_outlive_command())
     }
 
     /// Does it put its command where this child is: at the head of a session, or of a group?
     pub(super) fn starts_as(&self, child: &Process) -> bool {
         match (self.ours().map(|ours| ours.config.settings.place()), self.known()) {
-            // With a terminal that the init keeps it leads a group only.
-            (Some(Place::OwnSession), _) if self.outlives_its_command() => child.group == child.pid,
             (Some(Place::OwnSession), _) => child.session == child.pid,
             (Some(Place::OwnGroup), _) | (None, Some(_)) => child.group == child.pid,
             (Some(Place::OurGroup), _) | (None, None) => true,
@@ -151,15 +178,11 @@ impl Facts {
     }
 }
 
-/// Whether a process may have reaped a child. The children that it has reaped leave their page faults behind; a program that ran
-/// in the process before may have reaped some.
-fn may_have_reaped(pid: Pid) -> bool {
+/// A number of /proc/PID/stat, by its place behind the name, the second field.
+fn field_of_stat(pid: Pid, number: usize) -> Option<u64> {
     let mut buffer = [0; 1024];
-    let mut faults = || {
-        let text = procfs::read_of(pid, "stat", &mut buffer).ok()?;
-        let end = text.iter().rposition(|&byte| byte == b')')?;
-        // The field cminflt, the 11th, where the state is the third.
-        str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().nth(9)?.parse::<u64>().ok()
-    };
-    faults().is_none_or(|faults| faults > 0)
+    let text = procfs::read_of(pid, "stat", &mut buffer).ok()?;
+    let end = text.iter().rposition(|&byte| byte == b')')?;
+    let mut fields = str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace();
+    fields.nth(number.checked_sub(2)?)?.parse().ok()
 }

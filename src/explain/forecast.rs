@@ -56,6 +56,10 @@ pub(crate) enum When {
     AtOnce,
     /// When the command has ended.
     AfterMain,
+    /// When its parent has exited, or half of the time of a drain is over.
+    AfterParent,
+    /// When the processes that write to its standard input have exited.
+    AfterWriters,
 }
 
 /// A signal that a process would get.
@@ -65,6 +69,8 @@ pub(crate) struct Arrival {
     /// The init that sends it.
     pub(crate) by: Pid,
     pub(crate) when: When,
+    /// Whether the init keeps it until the writers have exited.
+    pub(crate) is_kept: bool,
 }
 
 /// What the init itself does with the signal.
@@ -108,8 +114,6 @@ pub(crate) struct Forecast {
     /// When the init kills everybody, its command included.
     pub(crate) kills: Deadline,
     arrivals: BTreeMap<Pid, Vec<Arrival>>,
-    /// Number of arrivals at all processes.
-    arrival_count: usize,
     /// Those whom an init may not signal (kill(2), EPERM).
     pub(crate) refused: BTreeSet<Pid>,
     /// It isn't known whether these pass signals on to those below them.
@@ -121,7 +125,7 @@ pub(crate) struct Forecast {
     /// Those that are stopped and get SIGCONT, and when.
     woken: BTreeSet<(Pid, When)>,
     /// Those that end by it, sooner or later.
-    gone: BTreeSet<Pid>,
+    pub(crate) gone: BTreeSet<Pid>,
     /// Does an init go through all its descendants?
     walks: bool,
 }
@@ -138,7 +142,6 @@ impl Forecast {
             suspends: false,
             kills: Deadline::Never,
             arrivals: BTreeMap::new(),
-            arrival_count: 0,
             refused: BTreeSet::new(),
             unknown: Vec::new(),
             racing: BTreeSet::new(),
@@ -158,7 +161,6 @@ impl Forecast {
 
     fn add_arrival(&mut self, pid: Pid, arrival: Arrival) {
         self.arrivals.entry(pid).or_default().push(arrival);
-        self.arrival_count = self.arrival_count.saturating_add(1);
     }
 
     /// The signals that a process gets, in their order.
@@ -176,8 +178,8 @@ impl Forecast {
         if !facts.is_stopped() || matches!(signum, Signum::CONT | Signum::KILL) {
             return Some(When::AtOnce);
         }
-        let woken = |when| self.woken.contains(&(facts.process.pid, when));
-        [When::AtOnce, When::AfterMain].into_iter().find(|&when| woken(when))
+        let pid = facts.process.pid;
+        self.woken.range((pid, When::AtOnce)..=(pid, When::AfterWriters)).next().map(|&(_, when)| when)
     }
 
     /// An init has got a signal.

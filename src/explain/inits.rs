@@ -191,11 +191,19 @@ fn is_of_the_original(entry: &Word) -> bool {
 /// Text that no file of the original contains, nor that of any other init.
 const VARIABLE: &[u8] = b"DUMB_INIT_DRAIN";
 
+/// Bytes of the largest file that is searched for it.
+const LARGEST_INIT: u64 = 16 << 20;
+
 /// Which edition it is, by what its file has in it.
 fn edition(pid: Pid) -> Edition {
     let Some(exe) = Path::of(pid, "exe") else { return Edition::Unknown };
     if procfs::file_behind(&exe).is_some_and(|file| Some(file) == procfs::our_file()) {
         return Edition::Ours;
+    }
+    // A large file of this name is another program, and would take long to read.
+    let is_small = |file: fs::Metadata| file.is_file() && file.len() <= LARGEST_INIT;
+    if !fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(is_small) {
+        return Edition::Unknown;
     }
     match procfs::contains(&exe, VARIABLE) {
         Some(true) => Edition::Ours,

@@ -125,6 +125,8 @@ fn in_words(fate: Fate, verdict: &Verdict) -> (String, Colour) {
     let late = |when| match when {
         When::AtOnce => "",
         When::AfterMain => ", later",
+        When::AfterParent => ", when its parent exits",
+        When::AfterWriters => ", after its writers",
     };
     let text = match fate {
         Fate::Init(Conduct::Forwards(_), _) if verdict.forecast.held.is_some() => "holds it".to_owned(),

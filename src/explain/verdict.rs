@@ -3,11 +3,13 @@
 //! From a forecast to what becomes of each process, and to the answer: does every process get the signal, and does the
 //! container wait for all of them? No input or output.
 
+use std::collections::BTreeMap;
+
 use nix::unistd::Pid;
 
 use super::evidence::{Evidence, Main};
 use super::facts::Facts;
-use super::forecast::{Command, Conduct, Forecast, Rest, Scenario, When};
+use super::forecast::{Arrival, Command, Conduct, Forecast, Rest, Scenario, When};
 use super::handling::Reaction;
 use super::inits::Rules;
 use super::relations::descendants_of;
@@ -68,11 +70,12 @@ impl Fate {
         self == Self::Never || self.reaction() == Some(Reaction::Drops)
     }
 
-    pub(crate) fn is_late(self) -> bool {
-        matches!(
-            self,
-            Self::Forwards(When::AfterMain) | Self::Gets(_, When::AfterMain) | Self::GetsStopped(_, When::AfterMain)
-        )
+    /// When it gets the signal.
+    pub(crate) fn when(self) -> Option<When> {
+        match self {
+            Self::Forwards(when) | Self::Gets(_, when) | Self::GetsStopped(_, when) => Some(when),
+            Self::Init(..) | Self::Never | Self::Unknown | Self::Zombie | Self::Plumbing => None,
+        }
     }
 }
 
@@ -85,7 +88,8 @@ pub(crate) struct Verdict {
     pub(crate) total: usize,
     pub(crate) never: usize,
     pub(crate) unknown: usize,
-    pub(crate) late: usize,
+    /// Masters with workers that get the signal beside them, while the masters shut them down.
+    pub(crate) interrupted: BTreeMap<Pid, Vec<Pid>>,
     /// Does the container end no sooner than the last process?
     pub(crate) waits: bool,
 }
@@ -103,6 +107,16 @@ impl Verdict {
             Main::Is(_) | Main::HasEnded => None,
         };
         let gets = |forecast: &Forecast, pid: Pid| forecast.arrivals_at(pid).next().is_some();
+        // An init that doesn't wait may end before it sends what it keeps for pipe readers.
+        let is_lost = |arrival: &Arrival| {
+            let main = evidence.main_of(arrival.by);
+            let ends =
+                forecast.rest_of(arrival.by) == Rest::IsLeft && main.is_some_and(|main| forecast.gone.contains(&main));
+            arrival.is_kept && ends
+        };
+        let is_doubtful = |pid: Pid| gets(&forecast, pid) && forecast.arrivals_at(pid).all(is_lost);
+        let doubtful = evidence.others().map(|facts| facts.process.pid).filter(|&pid| is_doubtful(pid));
+        let below_doubtful = descendants_of(scenario.tree, doubtful);
         let is_of_interest = |facts: &&Facts| {
             let pid = facts.process.pid;
             evidence.is_family(pid) || gets(&forecast, pid) || unknown.contains(&pid)
@@ -117,6 +131,9 @@ impl Verdict {
                 }
                 // An init that finds it in time lets it go on.
                 Fate::GetsStopped(..) => racing.contains(&pid),
+                Fate::Forwards(When::AfterWriters) | Fate::Gets(_, When::AfterWriters) => {
+                    is_doubtful(pid) || below_doubtful.contains(&pid)
+                }
                 Fate::Init(..) | Fate::Forwards(_) | Fate::Gets(..) | Fate::Unknown | Fate::Zombie | Fate::Plumbing => {
                     false
                 }
@@ -137,16 +154,16 @@ impl Verdict {
             total: counted.len(),
             never: count(&Fate::is_never),
             unknown: count(&|fate| fate == Fate::Unknown),
-            late: count(&Fate::is_late),
+            interrupted: interrupted(evidence, &forecast, signum),
             waits: is_alone || waits(scenario, &forecast, &pids),
             fates,
             forecast,
         }
     }
 
-    /// Does every process get the signal, and does the container wait for all of them?
+    /// Does every process get the signal, no worker beside its master, and does the container wait for all of them?
     pub(crate) fn is_good(&self) -> bool {
-        self.never == 0 && self.unknown == 0 && self.waits
+        self.never == 0 && self.unknown == 0 && self.interrupted.is_empty() && self.waits
     }
 
     /// Those with this fate.
@@ -180,9 +197,33 @@ fn waits(scenario: Scenario<'_>, forecast: &Forecast, all: &[Pid]) -> bool {
     true
 }
 
+/// Masters that shut their workers down, which get the signal at once, too. The master is the command, or a start script runs it.
+fn interrupted(evidence: &Evidence, forecast: &Forecast, signum: Signum) -> BTreeMap<Pid, Vec<Pid>> {
+    let mut interrupted = BTreeMap::<Pid, Vec<Pid>>::new();
+    let arrival = |facts: &Facts| {
+        let mut arrivals = forecast.arrivals_at(facts.process.pid).copied();
+        arrivals.find(|arrival| arrival.when == When::AtOnce && facts.handles(arrival.signum))
+    };
+    let is_shell = |pid| evidence.facts(pid).is_some_and(|facts| matches!(facts.rules, Some(Rules::Shell)));
+    for worker in evidence.others().filter(|_| signum.shuts_down()) {
+        let Some(master) = evidence.facts(worker.process.parent) else { continue };
+        let (Some(first), Some(second)) = (arrival(master), arrival(worker)) else { continue };
+        let main = evidence.main_of(first.by);
+        let is_command =
+            main == Some(master.process.pid) || main == Some(master.process.parent) && is_shell(master.process.parent);
+        let is_program = matches!(master.rules, Some(Rules::Unknown));
+        let is_worker = worker.process.group == master.process.group && worker.resembles(master);
+        if is_command && is_program && is_worker && first == second {
+            interrupted.entry(master.process.pid).or_default().push(worker.process.pid);
+        }
+    }
+    interrupted
+}
+
 fn fate(evidence: &Evidence, facts: &Facts, forecast: &Forecast) -> Fate {
     let pid = facts.process.pid;
-    let Some(arrival) = forecast.arrivals_at(pid).next().filter(|_| facts.process.state != State::Zombie) else {
+    let first = forecast.arrivals_at(pid).min_by_key(|arrival| arrival.when);
+    let Some(arrival) = first.filter(|_| facts.process.state != State::Zombie) else {
         return match facts.process.state {
             State::Zombie => Fate::Zombie,
             State::Alive | State::Stopped | State::Hidden if evidence.is_plumbing(pid) => Fate::Plumbing,

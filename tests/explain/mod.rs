@@ -5,6 +5,7 @@ mod endings;
 mod founding;
 mod inits;
 mod processes;
+mod roots;
 mod scale;
 mod told;
 mod trees;
@@ -28,6 +29,7 @@ struct Told {
 struct Row {
     /// As the init's namespace has it.
     pid: i32,
+    parent: i32,
     fate: String,
     command: String,
 }
@@ -91,17 +93,25 @@ impl fmt::Display for Told {
     }
 }
 
+const BY_PARENT: &str = ", when its parent exits";
+const BY_WRITERS: &str = ", after its writers";
+const TIMES: [&str; 3] = [", later", BY_PARENT, BY_WRITERS];
+
 impl Row {
     fn is_late(&self) -> bool {
-        self.fate.contains(", later")
+        self.fate != self.fate_at_once()
+    }
+
+    /// The fate without the time at which the signal comes.
+    fn fate_at_once(&self) -> String {
+        TIMES.iter().fold(self.fate.clone(), |fate, time| fate.replace(time, ""))
     }
 
     fn parse(line: &str) -> Self {
         let fields: Vec<&str> = line.split('\t').collect();
         let [pid, parent, group, session, fate, command] = fields[..] else { panic!("not six fields: {line:?}") };
-        let are_numbers = [parent, group, session].iter().all(|number| number.parse::<i32>().is_ok());
-        assert!(are_numbers, "{line:?}");
-        Self { pid: pid.parse().expect(line), fate: fate.into(), command: command.into() }
+        let [pid, parent, ..] = [pid, parent, group, session].map(|number| number.parse::<i32>().expect(line));
+        Self { pid, parent, fate: fate.into(), command: command.into() }
     }
 }
 

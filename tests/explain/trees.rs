@@ -3,14 +3,15 @@
 //! Groups, sessions, orphans, inits below with options of their own; programs that catch, await, read, ignore and block
 //! signals, or die; any mode, with rewrites and drains; as PID 1 and as a plain process. A failure names its SEED.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fastrand::Rng;
 use nix::unistd::Pid;
 
-use super::{Row, Told, explain_when_settled, own_pid, waits_for_signals};
+use super::{BY_WRITERS, Row, Told, explain_when_settled, own_pid, waits_for_signals};
 use crate::shutdown::in_both_settings;
 use crate::support::{Running, Start, init_beyond, init_under_test, procfs, role, send};
 
@@ -86,16 +87,22 @@ impl Case {
         }
     }
 
-    /// Starts it, and waits until everybody is ready.
-    fn start(&self, start: Start) -> Running {
+    /// Starts it, with variables that beat its own, and waits until everybody is ready.
+    fn start(&self, start: Start, variables: &[(&str, &str)]) -> Running {
         let (words, variable) = self.mode;
-        let start = variable.into_iter().fold(start, |start, (name, value)| start.variable(name, value));
+        let start = variable.iter().chain(variables).fold(start, |start, (name, value)| start.variable(name, value));
         let start = if self.drains { start.words(["--drain", "60s"]) } else { start };
         let init = init_under_test().display().to_string();
         let (seed, size) = (self.seed.to_string(), SIZE.to_string());
         let running = start.words(words).words(self.rewrites).words(role(["crew", &seed, &size, &init, "0"])).start();
         running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready ").count() == SIZE);
         running
+    }
+
+    /// Whether the signal is taken for a request to end. A SIGHUP is not.
+    fn asks_to_end(&self) -> bool {
+        let is_rewritten = self.signal == libc::SIGUSR1 && self.rewrites.contains(&"USR1:TERM");
+        is_rewritten || [libc::SIGTERM, libc::SIGINT].contains(&self.signal)
     }
 
     fn explain(&self, running: &Running) -> Told {
@@ -106,7 +113,7 @@ impl Case {
 /// Returns how many processes there were, and of how many nothing was said.
 fn try_tree(start: Start, seed: u64) -> (usize, usize) {
     let case = Case::of(seed);
-    let running = case.start(start);
+    let running = case.start(start, &[]);
     let crew = Crew::of(&running);
     let stopped = case.stops.filter(|_| case.signal != libc::SIGHUP).and_then(|index| {
         let is_it = |member: &&Member| member.name == format!("member-{index}") && member.tells_what_it_has_got();
@@ -130,12 +137,14 @@ fn try_tree(start: Start, seed: u64) -> (usize, usize) {
         // Who is to get it later may get it sooner, when the one above it dies at once.
         if !row.is_some_and(Row::is_late) {
             member.compare(&running, row, &mut wrong);
+        } else if member.has_got(&running) && crew.waits_for_writers(&told, member.pid) {
+            let _ = writeln!(wrong, "{} got it before its writers ended", member.name);
         }
     }
     if wrong.is_empty() && told.rows.iter().any(Row::is_late) {
         // As PID 1, it would take everybody with it.
         let may_end = case.drains || case.mode.0.contains(&"--linger") || !running.is_in_namespace();
-        crew.end_those_that_are_asked_to(&running, &told, if may_end { "" } else { "member-0" });
+        crew.end_those_that_are_asked_to(&running, &told, case.asks_to_end(), if may_end { "" } else { "member-0" });
         crew.settle();
         let is_never = |row: &Row| row.fate == "never gets it";
         for member in &crew.members {
@@ -165,8 +174,7 @@ fn try_advice(case: &Case, told: &Told) {
         return;
     }
     let Some(start) = init_beyond() else { return };
-    let start = variables.into_iter().fold(start.in_namespace(), |start, (name, value)| start.variable(name, value));
-    let running = case.start(start);
+    let running = case.start(start.in_namespace(), &variables);
     let cured = case.explain(&running);
     assert_eq!(cured.outcome.code(), 0, "{case:?}\nbefore:\n{told}\nwith what was advised:\n{cured}");
 }
@@ -175,6 +183,8 @@ fn try_advice(case: &Case, told: &Told) {
 struct Crew {
     members: Vec<Member>,
     inits: Vec<Pid>,
+    /// By the PIDs of their namespace.
+    seen: BTreeMap<i32, Pid>,
 }
 
 struct Member {
@@ -204,7 +214,21 @@ impl Crew {
         let file = |pid: Pid| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
         let outer = file(running.pid());
         let inits = seen.values().filter(|pid| outer.is_some() && file(**pid) == outer).copied().collect();
-        Self { members, inits }
+        Self { members, inits, seen }
+    }
+
+    /// Whether a process, or one above it, is said to wait for the end of its input and one lives that writes to it.
+    fn waits_for_writers(&self, told: &Told, pid: i32) -> bool {
+        let link = |pid: Pid, descriptor: i32| std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok();
+        let is_fed = |reader: Pid| {
+            let input = link(reader, 0);
+            let mut others = self.seen.values().filter(|&&pid| pid != reader);
+            input.is_some() && others.any(|&pid| link(pid, 1) == input || link(pid, 2) == input)
+        };
+        let is_row_fed =
+            |row: &Row| row.fate.contains(BY_WRITERS) && self.seen.get(&row.pid).is_some_and(|&pid| is_fed(pid));
+        let above = std::iter::successors(told.row(pid), |row| told.row(row.parent));
+        above.into_iter().any(is_row_fed)
     }
 
     /// Waits until every init has forwarded what it has got: the outer one wakes the inner ones, and so on.
@@ -220,24 +244,49 @@ impl Crew {
 
     /// Lets those end, as they may when they have got the signal, until everything has come of it that was
     /// said to.
-    fn end_those_that_are_asked_to(&self, running: &Running, told: &Told, but: &str) {
+    fn end_those_that_are_asked_to(&self, running: &Running, told: &Told, asks_to_end: bool, but: &str) {
         let is_patient = |member: &Member| matches!(&*member.manner, "Ignores" | "Blocks") || member.is_stopped();
         let is_asked = |member: &&Member| {
-            member.name != but && !is_patient(member) && told.row(member.pid).is_some() && member.has_got(running)
+            member.name != but
+                && !is_patient(member)
+                && told.row(member.pid).is_some()
+                && member.has_got(running)
+                && (asks_to_end || member.got(running).contains(&libc::SIGTERM))
         };
+        let is_patient_row = |row: &Row| row.fate.contains(BY_WRITERS);
+        let is_to_come = |row: &&Row| row.is_late() && !row.fate.ends_with(", is stopped");
+        // Patient ancestors that are ended without a look at what they get.
+        let ended = RefCell::new(BTreeSet::new());
         let missing = || {
             let mut missing = String::new();
-            for member in &self.members {
-                let is_to_come = |row: &&Row| row.is_late() && !row.fate.ends_with(", is stopped");
-                if let Some(row) = told.row(member.pid).filter(is_to_come) {
+            for member in self.members.iter().filter(|member| !ended.borrow().contains(&member.pid)) {
+                let is_fed = self.waits_for_writers(told, member.pid);
+                if let Some(row) = told.row(member.pid).filter(is_to_come).filter(|_| !is_fed) {
+                    let before = missing.len();
                     member.look(running, Some(row), &mut missing);
+                    let is_missing = missing.len() > before && !row.fate.contains(", later");
+                    // The parent may be an init that waits for its own parent.
+                    let mut above = told.row(row.parent).filter(|_| is_missing);
+                    let is_inner_init = |row: &Row| row.fate.starts_with("forwards it") && Some(row.pid) != told.init;
+                    while let Some(parent) = above {
+                        let waits = is_patient_row(parent);
+                        let is_it = |member: &&Member| member.pid == parent.pid && (waits || is_patient(member));
+                        // An init below ends with its command.
+                        let ends_init = told.row(parent.parent).is_some_and(is_inner_init);
+                        let ended_now = self.members.iter().filter(|_| !ends_init).find(is_it);
+                        ended.borrow_mut().extend(ended_now.map(|member| member.pid));
+                        above = told.row(parent.parent);
+                    }
                 }
             }
             missing
         };
         let all_has_come = || {
             self.members.iter().filter(is_asked).for_each(|member| send(member.seen, libc::SIGKILL));
-            missing().is_empty()
+            let is_missing = !missing().is_empty();
+            let is_ended = |member: &&Member| ended.borrow().contains(&member.pid);
+            self.members.iter().filter(is_ended).for_each(|member| send(member.seen, libc::SIGKILL));
+            !is_missing
         };
         procfs::wait_or_tell(all_has_come, || format!("it was true: {}{told}\n{running}", missing()));
     }
@@ -280,7 +329,7 @@ impl Member {
 
     /// Asks it what it has got, and compares.
     fn compare(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
-        let fate = row.map_or("never gets it".to_owned(), |row| row.fate.replace(", later", ""));
+        let fate = row.map_or("never gets it".to_owned(), Row::fate_at_once);
         if self.is_stopped() {
             // It tells nothing.
         } else if fate == "dies (default)" {
@@ -300,7 +349,7 @@ impl Member {
 
     /// Compares with what it has told.
     fn look(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
-        let fate = row.map_or("never gets it".to_owned(), |row| row.fate.replace(", later", ""));
+        let fate = row.map_or("never gets it".to_owned(), Row::fate_at_once);
         let got = self.got(running);
         let has_got = self.has_got(running);
         let (is_gone, is_pending) = (self.is_gone(), self.pending() != 0);

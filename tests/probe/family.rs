@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use fastrand::Rng;
-use nix::unistd::{ForkResult, Pid, fork, setpgid, setsid};
+use nix::unistd::{ForkResult, Pid, dup2_stderr, dup2_stdin, fork, setpgid, setsid};
 
 use crate::manners::{MANNERS, Manner};
 use crate::signals::{ALL, set_mask, work};
@@ -33,6 +33,8 @@ struct Member {
     init_option: &'static str,
     milliseconds: u64,
     manner: Manner,
+    /// Whether its standard error is the standard input of its parent's next child.
+    feeds_next: bool,
 }
 
 const INIT_OPTIONS: [&str; 6] = ["-v", "-c", "--forward=tree", "-rTERM:USR1", "-rUSR2:0", "--linger"];
@@ -56,7 +58,8 @@ struct Family {
 /// Starts a family of `size`, or the part of it that begins with this member. Nobody misses a signal who is ready.
 pub(crate) fn family(task: Task, [seed, size, init]: [&str; 3], begin: usize) -> i32 {
     set_mask(ALL);
-    let mut rng = Rng::with_seed(seed.parse().unwrap());
+    let seed_number: u64 = seed.parse().unwrap();
+    let (mut rng, mut rng_of_pipes) = (Rng::with_seed(seed_number), Rng::with_seed(!seed_number));
     let member = |index: usize| Member {
         parent: rng.usize(0..index.max(1)),
         place: *rng.choice(&PLACES).unwrap(),
@@ -66,6 +69,7 @@ pub(crate) fn family(task: Task, [seed, size, init]: [&str; 3], begin: usize) ->
         milliseconds: rng.u64(0..150),
         // Who tells that it begins, is there to the end.
         manner: if index == 0 { Manner::Waits } else { *rng.choice(&MANNERS).unwrap() },
+        feeds_next: task == Task::Record && rng_of_pipes.u8(0..6) == 0,
     };
     let members = (0..size.parse().unwrap()).map(member).collect();
     Family { members, task, init: init.into(), words: [seed.into(), size.into()] }.live(begin)
@@ -73,12 +77,22 @@ pub(crate) fn family(task: Task, [seed, size, init]: [&str; 3], begin: usize) ->
 
 impl Family {
     fn live(&self, index: usize) -> i32 {
+        let mut input = None;
         for (child, member) in self.members.iter().enumerate().skip(1).filter(|(_, member)| member.parent == index) {
+            let (next_input, output) = member.feeds_next.then(|| std::io::pipe().expect("a pipe")).unzip();
             if !fork_one() {
+                input = next_input;
                 continue;
             }
             if member.is_daemon && !fork_one() {
                 end(0);
+            }
+            drop(next_input);
+            if let Some(input) = input.take() {
+                dup2_stdin(input).expect("dup2");
+            }
+            if let Some(output) = output {
+                dup2_stderr(output).expect("dup2");
             }
             match member.place {
                 Place::WithItsParent => {}
@@ -103,6 +117,7 @@ impl Family {
             }
             end(self.live(child));
         }
+        drop(input);
         let (name, member) = (format!("member-{index}"), &self.members[index]);
         match self.task {
             Task::Work => work(&name, member.milliseconds),

@@ -1,26 +1,21 @@
 //! What does one init make of one signal?
 
-use std::time::Instant;
+use std::collections::BTreeSet;
 
 use nix::unistd::Pid;
 
-use super::super::aftermath;
 use super::super::facts::Facts;
 use super::super::inits::Rules;
 use super::{Arrival, Conduct, Deadline, End, Forecast, Message, Passed, Position, Rest, Scenario, To, When};
 use crate::descendants::Depth;
 use crate::logging::Line;
-use crate::policy::{Action, Care, Event, Policy, Recipient, Scope, Settings, Via};
+use crate::policy::{Action, Care, Event, Policy, Recipient, Settings, Via};
 use crate::process::{Process, State};
 use crate::signal::Signum;
-use crate::signalled::Signalled;
 use crate::status::ExitStatus;
 
 /// No process has this PID.
 const NOBODY: Pid = Pid::from_raw(i32::MAX);
-
-/// So often a drain is followed down to whoever is left behind by those that end meanwhile.
-const MOST_REMINDERS: u8 = 100;
 
 /// One init, one signal.
 pub(super) struct Run<'f, 's> {
@@ -63,8 +58,7 @@ impl Run<'_, '_> {
         if held.is_some() {
             policy.decide(&|| forwarded_at, Event::Due, &mut actions);
         }
-        let mut told = Signalled::default();
-        let sent = self.act(&actions, message.asks_to_end, &mut told);
+        let sent = self.act(&actions, message.asks_to_end);
         let conduct = match sent.signum {
             Some(signum) => Conduct::Forwards(signum),
             None if actions.contains(&Action::CollectChildren) => Conduct::Keeps,
@@ -73,26 +67,17 @@ impl Run<'_, '_> {
         let kills = if policy.kills_at() == kills_before { None } else { policy.kills_at() };
         let kills =
             kills.map_or(Deadline::Never, |at| Deadline::AfterSignal(at.saturating_duration_since(forwarded_at)));
-        // Where it lingers, a drain may begin with the signal.
-        self.remind(&mut policy, forwarded_at, &mut told);
         if self.position == Position::Outer {
             self.forecast.held = held;
             self.forecast.suspends = actions.contains(&Action::StopOurselves);
             self.forecast.kills = kills;
         }
-        let end = self.at_the_end(&mut policy, ended, sent.end, kills, &mut told);
+        let end = self.at_the_end(&mut policy, ended, sent.end, kills);
         Passed { conduct, end }
     }
 
     /// What follows when the command has ended, if it does by the signal.
-    fn at_the_end(
-        &mut self,
-        policy: &mut Policy,
-        ended: Event,
-        end: End,
-        kills: Deadline,
-        told: &mut Signalled,
-    ) -> End {
+    fn at_the_end(&mut self, policy: &mut Policy, ended: Event, end: End, kills: Deadline) -> End {
         let now = self.scenario.now;
         let before = policy.kills_at();
         let mut actions = Vec::new();
@@ -113,10 +98,9 @@ impl Run<'_, '_> {
             && is_left
             && self.scenario.evidence.facts(self.to.init).is_some_and(Facts::is_pid_1);
         if end != End::Never && !is_last_word {
-            self.to.when = When::AfterMain;
+            self.to.when = self.to.when.max(When::AfterMain);
             self.forecast.gone.extend(self.main);
-            self.act(&actions, true, told);
-            self.remind(policy, now, told);
+            self.act(&actions, true);
         }
         // Who lingers without a drain stays for as long as anybody is left.
         if rest == Rest::IsAwaited(Deadline::Never) && self.is_anybody_left() { End::Never } else { end }
@@ -129,24 +113,8 @@ impl Run<'_, '_> {
         family.iter().any(stays)
     }
 
-    /// A drain goes on to whoever is left behind by those that end meanwhile.
-    fn remind(&mut self, policy: &mut Policy, now: Instant, told: &mut Signalled) {
-        let at_first = self.to.when;
-        self.to.when = When::AfterMain;
-        for _ in 0..MOST_REMINDERS {
-            let mut actions = Vec::new();
-            policy.decide(&|| now, Event::Collected, &mut actions);
-            let before = self.forecast.arrival_count;
-            self.act(&actions, true, told);
-            if self.forecast.arrival_count == before {
-                break;
-            }
-        }
-        self.to.when = at_first;
-    }
-
     /// Notes what these actions send.
-    fn act(&mut self, actions: &[Action], asks_to_end: bool, told: &mut Signalled) -> Sent {
+    fn act(&mut self, actions: &[Action], asks_to_end: bool) -> Sent {
         // Who is stopped acts on what it gets only if it goes on, which comes right after it.
         for action in actions {
             if let Action::WakeIfStopped(recipient) = action {
@@ -155,64 +123,109 @@ impl Run<'_, '_> {
         }
         let mut sent = Sent { signum: None, end: End::Never };
         for action in actions {
-            let (signum, recipient, care) = match *action {
-                Action::Forward(signum, recipient, care) => (signum, recipient, care),
-                Action::Round(Some((signum, scope))) => {
-                    (signum, Recipient::Unsignalled(scope), Care { records: true, spares_readers: true })
-                }
-                Action::Say(_)
-                | Action::NoteOurGroup
-                | Action::ContinueIfSuspended(_)
-                | Action::WakeIfStopped(_)
-                | Action::StopOurselves
-                | Action::KillAll
-                | Action::CollectChildren
-                | Action::Reap(_)
-                | Action::Release(..)
-                | Action::Round(None)
-                | Action::Exit(_) => continue,
-            };
+            let Action::Forward(signum, recipient, care) = *action else { continue };
             let message = Message { signum, asks_to_end: asks_to_end || signum.shuts_down() };
-            let recipients = self.recipients(recipient, told);
-            if let Recipient::Unsignalled(_) = recipient {
-                self.wake_those(&recipients);
-            }
+            let end = if let Recipient::Unsignalled(_) = recipient {
+                self.drain(message, care)
+            } else {
+                let recipients = self.recipients(recipient, care);
+                self.send(message, &recipients, care)
+            };
             self.forecast.walks |= recipient == Recipient::Tree;
             sent.signum = Some(signum);
-            sent.end = sent.end.max(self.send(message, &recipients));
-            if care.records {
-                for process in &recipients {
-                    told.insert(process);
-                }
-            }
+            sent.end = sent.end.max(end);
         }
         sent
     }
 
-    fn recipients(&self, recipient: Recipient, told: &Signalled) -> Vec<Process> {
-        let evidence = self.scenario.evidence;
-        let tree = self.scenario.tree;
-        let is_there = |process: &Process| self.to.when == When::AtOnce || !self.forecast.gone.contains(&process.pid);
-        match recipient {
-            Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {
-                let all = tree.processes().iter();
-                all.filter(|process| recipient.has(process) && is_there(process)).copied().collect()
+    /// Notes what a drain sends: at first to the roots, to all others when their parents exit or half of the time is over.
+    fn drain(&mut self, message: Message, care: Care) -> End {
+        let mut done = BTreeSet::new();
+        let mut end = End::Never;
+        loop {
+            let mut due = self.family_and_orphans();
+            due.retain(|process| done.insert(process.pid) && self.is_there(process));
+            if due.is_empty() {
+                return end;
             }
-            // A last word, which may come before those have ended that leave others behind.
-            Recipient::Tree | Recipient::TreeOutsideOurGroup => {
-                let mut all = living(evidence.family(tree, self.to.init));
-                all.retain(is_there);
-                all
-            }
-            Recipient::Unsignalled(scope) => {
-                let adopted = (self.to.when != When::AtOnce)
-                    .then(|| aftermath::without(tree, &self.forecast.gone, |pid| evidence.adopts(pid)));
-                let mut all = living(evidence.family(adopted.as_ref().unwrap_or(tree), self.to.init));
-                let is_root = |process: &Process| process.parent == self.to.init || scope == Scope::Everyone;
-                all.retain(|process| is_root(process) && !told.contains(process));
-                all
+            for process in due {
+                let is_of_main = Some(process.parent) == self.main && self.forecast.gone.contains(&process.parent);
+                let when = match process.parent {
+                    parent if parent == self.to.init => When::AtOnce,
+                    _ if is_of_main => When::AfterMain,
+                    _ => When::AfterParent,
+                };
+                let when = when.max(self.to.when);
+                let has_it = |arrival: &Arrival| arrival.by == self.to.init && arrival.signum == message.signum;
+                let is_signalled = self.forecast.arrivals_at(process.pid).any(has_it);
+                self.wake_those(&[process], when);
+                if !is_signalled {
+                    end = end.max(self.send_to(message, &process, care, when));
+                }
             }
         }
+    }
+
+    /// The family, with what inits leave behind that are over, and the orphans from below other inits.
+    fn family_and_orphans(&self) -> Vec<Process> {
+        let Scenario { evidence, tree, .. } = self.scenario;
+        let is_over = |pid| self.forecast.gone.contains(&pid);
+        let mut family = self.family(is_over);
+        let all = tree.descendants(self.to.init, |_| false, Depth::All, |_| false).unwrap_or_default();
+        for orphan in all.iter().filter(|process| is_over(process.parent) && self.adopts_orphans_of(process.parent)) {
+            family.push(*orphan);
+            if !evidence.facts(orphan.pid).is_some_and(Facts::counts_as_ours) || is_over(orphan.pid) {
+                family.extend(evidence.family(tree, orphan.pid, is_over));
+            }
+        }
+        family.retain(|process| process.state != State::Zombie);
+        family
+    }
+
+    /// Whether the children of a process that is over become this init's.
+    fn adopts_orphans_of(&self, parent: Pid) -> bool {
+        let evidence = self.scenario.evidence;
+        let parent_of = |pid: &Pid| evidence.facts(*pid).map(|facts| facts.process.parent);
+        let mut above = std::iter::successors(Some(parent), parent_of).take(self.scenario.tree.processes().len());
+        above.find(|&pid| pid == self.to.init || evidence.adopts(pid) && !self.forecast.gone.contains(&pid))
+            == Some(self.to.init)
+    }
+
+    /// The living descendants of the init, as far down as it signals them, through the inits that are over.
+    fn family(&self, is_over: impl Fn(Pid) -> bool) -> Vec<Process> {
+        let mut family = self.scenario.evidence.family(self.scenario.tree, self.to.init, is_over);
+        family.retain(|process| process.state != State::Zombie);
+        family
+    }
+
+    fn is_there(&self, process: &Process) -> bool {
+        self.to.when == When::AtOnce || !self.forecast.gone.contains(&process.pid)
+    }
+
+    fn recipients(&self, recipient: Recipient, care: Care) -> Vec<Process> {
+        let mut all = match recipient {
+            Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {
+                let all = self.scenario.tree.processes().iter();
+                let members: Vec<Process> = all.filter(|process| recipient.has(process)).copied().collect();
+                if members.iter().any(|process| self.is_spared(process.pid, care)) {
+                    // They are signalled one by one then.
+                    let mut family = self.family(|_| false);
+                    family.retain(|process| recipient.has(process));
+                    family
+                } else {
+                    members
+                }
+            }
+            Recipient::Tree | Recipient::TreeOutsideOurGroup => self.family(|_| false),
+            Recipient::Unsignalled(_) => Vec::new(),
+        };
+        all.retain(|process| self.is_there(process));
+        all
+    }
+
+    /// Is it a pipe reader that gets this signal after its writers?
+    fn is_spared(&self, pid: Pid, care: Care) -> bool {
+        care.spares_readers && Some(pid) != self.main && self.scenario.evidence.is_reader(self.to.init, pid)
     }
 
     /// Notes who is let go on: all of a group if the command is stopped, else each that is.
@@ -227,62 +240,67 @@ impl Run<'_, '_> {
             | Recipient::RestOfGroup(_)
             | Recipient::Tree
             | Recipient::TreeOutsideOurGroup
-            | Recipient::Nobody => self.recipients(recipient, &Signalled::default()),
+            | Recipient::Nobody => self.recipients(recipient, Care::NONE),
         };
-        self.wake_those(&all);
+        self.wake_those(&all, self.to.when);
     }
 
     /// Notes that those go on that are stopped, and what comes of what they have got before.
-    fn wake_those(&mut self, all: &[Process]) {
+    fn wake_those(&mut self, all: &[Process], when: When) {
         let evidence = self.scenario.evidence;
         for facts in all.iter().filter_map(|process| evidence.facts(process.pid)).filter(|facts| facts.is_stopped()) {
-            let (pid, when) = (facts.process.pid, self.to.when);
+            let pid = facts.process.pid;
             if !self.forecast.woken.insert((pid, when)) {
                 continue;
             }
             let before = self.forecast.arrivals_at(pid).next().map(|arrival| arrival.signum);
             if let Some(signum) = before {
-                self.end_of(facts, Message { signum, asks_to_end: true });
+                self.end_of(facts, Message { signum, asks_to_end: true }, when);
             }
         }
     }
 
     /// Sends a signal by one call of kill(2), as other inits do.
     pub(super) fn send_directly(&mut self, message: Message, recipient: Recipient) -> End {
-        let recipients = self.recipients(recipient, &Signalled::default());
-        self.send(message, &recipients)
+        let recipients = self.recipients(recipient, Care::NONE);
+        self.send(message, &recipients, Care::NONE)
     }
 
     /// Sends a signal, and tells whether the command ends by it.
-    fn send(&mut self, message: Message, recipients: &[Process]) -> End {
-        let Some(sender) = self.scenario.evidence.facts(self.to.init) else { return End::Never };
-        let mut end = End::Never;
-        for process in recipients.iter().filter(|process| process.state != State::Zombie) {
-            let Some(facts) = self.scenario.evidence.facts(process.pid) else { continue };
-            if !sender.may_signal(facts, message.signum) {
-                self.forecast.refused.insert(process.pid);
-                continue;
-            }
-            let (signum, when) = (message.signum, self.to.when);
-            let arrival = Arrival { signum, by: self.to.init, when };
-            self.forecast.add_arrival(process.pid, arrival);
-            let its_end = self.end_of(facts, message);
-            if Some(process.pid) == self.main {
-                end = its_end;
-            }
+    fn send(&mut self, message: Message, recipients: &[Process], care: Care) -> End {
+        let ends = recipients.iter().map(|process| self.send_to(message, process, care, self.to.when));
+        ends.max().unwrap_or(End::Never)
+    }
+
+    /// The same for one process.
+    fn send_to(&mut self, message: Message, process: &Process, care: Care, when: When) -> End {
+        let evidence = self.scenario.evidence;
+        let (Some(sender), Some(facts)) = (evidence.facts(self.to.init), evidence.facts(process.pid)) else {
+            return End::Never;
+        };
+        if process.state == State::Zombie {
+            return End::Never;
         }
-        end
+        if !sender.may_signal(facts, message.signum) {
+            self.forecast.refused.insert(process.pid);
+            return End::Never;
+        }
+        let is_kept = self.is_spared(process.pid, care);
+        let when = if is_kept { When::AfterWriters } else { when };
+        self.forecast.add_arrival(process.pid, Arrival { signum: message.signum, by: self.to.init, when, is_kept });
+        let end = self.end_of(facts, message, when);
+        if Some(process.pid) == self.main { end } else { End::Never }
     }
 
     /// How one that gets a signal ends by it. If it is an init, it passes it on.
-    fn end_of(&mut self, facts: &Facts, message: Message) -> End {
+    fn end_of(&mut self, facts: &Facts, message: Message, when: When) -> End {
         let pid = facts.process.pid;
-        if self.forecast.acts_from(facts, message.signum).is_none_or(|when| when > self.to.when) {
+        if self.forecast.acts_from(facts, message.signum).is_none_or(|from| from > when) {
             return End::Never;
         }
         let end = match facts.rules {
             Some(Rules::Ours(_) | Rules::Unreadable(_) | Rules::Known(_)) => {
-                let to = To { init: pid, depth: self.to.depth.saturating_add(1), ..self.to };
+                let to = To { init: pid, when, depth: self.to.depth.saturating_add(1) };
                 self.forecast.signal(self.scenario, to, message).end
             }
             // Whom we don't know as an init is a program of which nobody expects that it forwards signals.
@@ -295,8 +313,4 @@ impl Run<'_, '_> {
         }
         end
     }
-}
-
-fn living(family: Vec<Process>) -> Vec<Process> {
-    family.into_iter().filter(|process| process.state != State::Zombie).collect()
 }

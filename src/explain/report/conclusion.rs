@@ -71,16 +71,32 @@ impl View<'_> {
     }
 
     fn how_many(&self) -> String {
-        let Verdict { total, never, unknown, late, .. } = *self.verdict;
+        let Verdict { total, never, unknown, .. } = *self.verdict;
         let and_unknown = if unknown == 0 { String::new() } else { format!(" Of {unknown} it can't be told.") };
-        match (never, unknown, late) {
-            (0, 0, 0) => "Every process gets the signal.".to_owned(),
-            (0, 0, late) => format!("Every process gets the signal, {late} of {total} when {} has ended.", self.main()),
-            (0, unknown, _) => format!("Whether {unknown} of {total} processes get it can't be told."),
-            (1, _, _) if total == 1 => "The only process never gets it.".to_owned(),
-            (1, _, _) => format!("1 of {total} processes never gets it.{and_unknown}"),
-            (never, _, _) => format!("{never} of {total} processes never get it.{and_unknown}"),
+        match (never, unknown) {
+            (0, 0) => format!("Every process gets the signal{}.", self.how_many_later()),
+            (0, unknown) => format!("Whether {unknown} of {total} processes get it can't be told."),
+            (1, _) if total == 1 => "The only process never gets it.".to_owned(),
+            (1, _) => format!("1 of {total} processes never gets it.{and_unknown}"),
+            (never, _) => format!("{never} of {total} processes never get it.{and_unknown}"),
         }
+    }
+
+    fn how_many_later(&self) -> String {
+        let when_main_has_ended = format!("when {} has ended", self.main());
+        let all = [
+            (When::AfterMain, &*when_main_has_ended),
+            (When::AfterParent, "when its parent exits"),
+            (When::AfterWriters, "after its writers"),
+        ];
+        let mut late = String::new();
+        for (when, text) in all {
+            let count = self.verdict.with(|fate| fate.when() == Some(when)).len();
+            if count > 0 {
+                let _ = write!(late, ", {count} of {} {text}", self.verdict.total);
+            }
+        }
+        late
     }
 
     fn awaited(&self, deadline: Deadline) -> String {
@@ -141,6 +157,9 @@ impl View<'_> {
         .into_iter()
         .filter_map(|(what, pids)| listed(what, &pids))
         .collect();
+        lines.extend(self.verdict.interrupted.iter().filter_map(|(master, workers)| {
+            listed(&format!("Signalled beside their master (PID {master}), which stops them itself:"), workers)
+        }));
         if let Main::MayBe(main) = self.evidence.main(self.evidence.init) {
             lines
                 .push(format!("PID {main} is taken for the command; it may be an orphan, and the command have ended."));
