@@ -47,8 +47,8 @@ pub(crate) const MOST_ACTIONS: usize = 12;
 pub(crate) struct State {
     /// How the command has ended.
     ended: Option<ExitStatus>,
-    /// The descendants that the drain signals, once it has begun.
-    draining: Option<Scope>,
+    /// Whether the drain has begun.
+    draining: bool,
     /// When the drain signals every remaining descendant.
     fallback_at: Option<Instant>,
     /// When the next round is, if one is needed.
@@ -70,7 +70,7 @@ impl State {
     fn new(delays: &Delays) -> Self {
         Self {
             ended: None,
-            draining: None,
+            draining: false,
             fallback_at: None,
             round_at: None,
             last_round: None,

@@ -206,7 +206,13 @@ impl Delivery {
                     }
                 }
             };
-            if is_due && target_of(&process).and_then(|target| target.send(entry.signum)).is_ok() {
+            let send = || {
+                let target = target_of(&process)?;
+                target.send(entry.signum)?;
+                // A stopped process acts on nothing until it is continued.
+                if process.state == State::Stopped { target.send(Signum::CONT) } else { Ok(()) }
+            };
+            if is_due && send().is_ok() {
                 logging::say_of(process.pid, &process.name, Fate::Gets(entry.signum));
             }
             !is_due

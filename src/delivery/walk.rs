@@ -12,6 +12,7 @@ use crate::policy::{Care, Scope};
 use crate::process::{self, Process, State, list_with_capacity};
 use crate::signal::Signum;
 use crate::signalled::Signalled;
+use crate::sys::procfs;
 use crate::sys::signals::{self, Target};
 
 /// The most passes over the descendants. A program that forks without end must not keep us here for ever.
@@ -183,6 +184,10 @@ impl Delivery {
         // Nobody gets the drain's signal twice. Later rounds look again.
         if reach.is_drain() && (self.signalled_group.is_some() || !self.signalled.is_empty()) {
             return;
+        }
+        if reach == Reach::Deadline {
+            // Children keep their PIDs until we reap them. Those that they leave behind are killed the next time.
+            let _ = procfs::for_each_child(|child| signals::send_to_process(child, signum));
         }
         // The PID is the command's until it is reaped, and so is the number of its group.
         let Some(command) = self.command else { return };

@@ -206,7 +206,7 @@ impl Evidence {
     fn readers_below(&self, init: Pid) -> Vec<Pid> {
         let mut family = self.tree.descendants(init, |_| false, Depth::All, |_| false).unwrap_or_default();
         family.retain(|process| process.state != State::Zombie);
-        let own = Ends::read(init).unwrap_or(Ends { pid: init, input: None, outputs: [None; 2] });
+        let own = Ends::read(init).unwrap_or(Ends { pid: init, parent: None, input: None, outputs: [None; 2] });
         let mut ends = vec![Ends { input: None, ..own }];
         let mut has_hidden = false;
         for process in &family {

@@ -19,18 +19,16 @@ const PATIENCE_WITH_PARENTS: Duration = Duration::from_secs(30);
 /// nothing, up to the second value.
 pub(super) const ROUND_GAP: Duration = Duration::from_millis(10);
 pub(super) const LONGEST_GAP: Duration = Duration::from_millis(160);
-/// The same for rounds over all descendants, which cost more.
-pub(super) const FULL_ROUND_GAP: Duration = Duration::from_millis(250);
 /// A parent that is no child of ours exits without a SIGCHLD for us, so a round comes at the latest after this time.
 pub(super) const POLL: Duration = Duration::from_millis(500);
 
 impl Policy {
     /// Signals the roots: descendants whose parent we are.
     pub(super) fn start_drain(&mut self, clock: Clock<'_>, limit: Limit, actions: &mut Vec<Action>) {
-        if self.state.draining.is_some() {
+        if self.state.draining {
             return;
         }
-        self.state.draining = Some(Scope::Roots);
+        self.state.draining = true;
         self.state.kills = 0;
         if self.outcome(Signum::TERM) != Outcome::Dropped {
             self.state.fallback_at = clock().checked_add(PATIENCE_WITH_PARENTS);
@@ -58,9 +56,8 @@ impl Policy {
     /// Children have been reaped, so that others may have become our children, or a pipe may have lost its last writer.
     pub(super) fn on_reaped(&mut self, clock: Clock<'_>) {
         let Some(last) = self.state.last_round.filter(|_| self.state.round_at.is_some()) else { return };
-        let gap = if self.state.draining == Some(Scope::Everyone) { FULL_ROUND_GAP } else { self.state.gap };
         let elapsed = clock().saturating_duration_since(last);
-        self.expect_round(clock, gap.saturating_sub(elapsed).max(Duration::from_millis(1)));
+        self.expect_round(clock, self.state.gap.saturating_sub(elapsed).max(Duration::from_millis(1)));
     }
 
     /// A round is over. `found` says whether the next one should come soon.
@@ -68,15 +65,15 @@ impl Policy {
         self.state.gap = if found { ROUND_GAP } else { self.state.gap.saturating_mul(2).min(LONGEST_GAP) };
     }
 
-    fn round(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
+    fn round(&mut self, clock: Clock<'_>, scope: Scope, actions: &mut Vec<Action>) {
         self.state.last_round = Some(clock());
         // Without a drain the next one is scheduled if it is needed.
         self.state.round_at = None;
         let drain = match (self.state.draining, self.outcome(Signum::TERM)) {
-            (Some(scope), Outcome::Becomes(to)) => Some((to, scope)),
-            (Some(_), Outcome::Dropped) | (None, _) => None,
+            (true, Outcome::Becomes(to)) => Some((to, scope)),
+            (true, Outcome::Dropped) | (false, _) => None,
         };
-        if self.state.draining.is_some() || self.state.ended.is_some() {
+        if self.state.draining || self.state.ended.is_some() {
             self.expect_round(clock, POLL);
         }
         actions.push(Action::Round(drain));
@@ -104,10 +101,9 @@ impl Policy {
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
         if is_due(self.state.fallback_at) {
             self.state.fallback_at = None;
-            self.state.draining = Some(Scope::Everyone);
-            self.round(clock, actions);
+            self.round(clock, Scope::Everyone, actions);
         } else if is_due(self.state.round_at) {
-            self.round(clock, actions);
+            self.round(clock, Scope::Roots, actions);
         }
         if self.state.kill_at.is_none_or(|at| at > now) {
             return;

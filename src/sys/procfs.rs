@@ -109,8 +109,21 @@ pub(crate) fn read_whole(path: &CStr) -> Option<Vec<u8>> {
 /// # Errors
 /// ENOENT if the kernel has no such list (CONFIG_PROC_CHILDREN); open(2), read(2); ENOMEM.
 pub(crate) fn children() -> nix::Result<Vec<Pid>> {
-    let mut file = open(c"/proc/thread-self/children", 0)?;
     let mut children = Vec::new();
+    for_each_child(|child| {
+        children.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+        children.push(child);
+        Ok(())
+    })?;
+    Ok(children)
+}
+
+/// The same, one after the other and without heap memory.
+///
+/// # Errors
+/// As [`children`], and those of `run`.
+pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix::Result<()> {
+    let mut file = open(c"/proc/thread-self/children", 0)?;
     let mut buffer = [0; 4096];
     // The beginning of a number whose rest is read next.
     let mut number: Option<i32> = None;
@@ -121,12 +134,11 @@ pub(crate) fn children() -> nix::Result<Vec<Pid>> {
                 let digit = i32::from(byte.wrapping_sub(b'0'));
                 number = Some(number.unwrap_or(0).saturating_mul(10).saturating_add(digit));
             } else if let Some(pid) = number.take() {
-                children.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-                children.push(Pid::from_raw(pid));
+                run(Pid::from_raw(pid))?;
             }
         }
         if count < buffer.len() {
-            return Ok(children);
+            return Ok(());
         }
     }
 }

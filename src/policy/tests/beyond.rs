@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::duration::{Delay, Limit};
-use crate::policy::shutdown::{FULL_ROUND_GAP, KILL_AGAIN, KILL_AGAIN_AFTER, POLL, ROUND_GAP};
+use crate::policy::shutdown::{KILL_AGAIN, KILL_AGAIN_AFTER, POLL, ROUND_GAP};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -96,11 +96,11 @@ fn roots_have_half_of_the_time_or_30_s_alone() {
         assert_eq!(policy.deadline(), None);
         decide_at(&mut policy, start, ended(MAIN));
         let actions = until(&mut policy, start + patience + POLL);
-        assert_eq!(rounds(&actions, Scope::Everyone).first(), Some(&(start + patience)), "{limit:?}");
+        // Once: what is started later is its parent's business again.
+        assert_eq!(rounds(&actions, Scope::Everyone), [start + patience], "{limit:?}");
         let roots = rounds(&actions, Scope::Roots);
-        assert!(roots.iter().all(|at| *at < start + patience), "{limit:?}");
         // A parent that is no child of ours exits unnoticed.
-        assert!(roots.windows(2).all(|pair| pair[1] - pair[0] <= POLL), "{limit:?}");
+        assert!(roots.windows(2).all(|pair| pair[1] - pair[0] <= POLL * 2), "{limit:?}");
     }
 }
 
@@ -116,10 +116,8 @@ fn rounds_are_bounded_in_rate_however_many_children_end() {
         decide_at(&mut policy, now, ended(OTHER));
         assert_eq!(decide_at(&mut policy, now, Event::Collected), []);
     }
-    for (scope, gap) in [(Scope::Roots, ROUND_GAP), (Scope::Everyone, FULL_ROUND_GAP)] {
-        let rounds = rounds(&actions, scope);
-        assert!(rounds.len() > 5 && rounds.windows(2).all(|pair| pair[1] - pair[0] >= gap), "{rounds:?}");
-    }
+    let rounds = rounds(&actions, Scope::Roots);
+    assert!(rounds.len() > 5 && rounds.windows(2).all(|pair| pair[1] - pair[0] >= ROUND_GAP), "{rounds:?}");
 }
 
 #[test]
