@@ -48,17 +48,23 @@ impl Deferred {
 
     pub(super) fn add_newborn(&mut self, process: &Process, signum: Signum) {
         let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+        // Without memory it is left to its parent, as later.
         self.add(process, signum, Wait::Parent(process.parent, until));
     }
 
-    /// Adds a signal, unless it is there already or there is no memory for it.
-    fn add(&mut self, process: &Process, signum: Signum, wait: Wait) {
+    /// Adds a signal, unless it is there already. Returns whether it is there now: it is not if memory is lacking.
+    fn add(&mut self, process: &Process, signum: Signum, wait: Wait) -> bool {
         let is_same = |entry: &Entry| {
             (entry.process.pid, entry.process.started, entry.signum) == (process.pid, process.started, signum)
         };
-        if !self.0.iter().any(is_same) && self.0.try_reserve(1).is_ok() {
+        if self.0.iter().any(is_same) {
+            return true;
+        }
+        let has_room = self.0.try_reserve(1).is_ok();
+        if has_room {
             self.0.push(Entry { process: *process, signum, wait });
         }
+        has_room
     }
 }
 
@@ -74,13 +80,20 @@ impl Delivery {
         is_drain: bool,
     ) {
         let Some(readers) = self.readers(due, tree, is_drain) else { return };
-        for (process, wait) in &readers {
-            self.deferred.add(process, signum, *wait);
-            if care.records {
+        // They are in the order of `due`, so one pass is enough.
+        let mut readers = readers.iter().peekable();
+        due.retain(|process| {
+            let Some((_, wait)) = readers.next_if(|(reader, _)| reader.pid == process.pid) else { return true };
+            let is_deferred = self.deferred.add(process, signum, *wait);
+            if is_deferred && care.records {
                 self.signalled.insert(process);
             }
-        }
-        due.retain(|process| !readers.iter().any(|(reader, _)| reader.pid == process.pid));
+            // A stopped process does not read to the end of its input.
+            if is_deferred && is_drain && process.state == State::Stopped {
+                let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
+            }
+            !is_deferred
+        });
     }
 
     /// Whether there is a pipe reader among some processes.
