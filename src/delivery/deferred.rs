@@ -5,12 +5,13 @@
 
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use super::walk::target_of;
 use super::{Delivery, family, living};
 use crate::descendants::{Depth, Tree};
-use crate::logging::{self, Fate};
+use crate::logging::{self, Fate, Line};
 use crate::pipes::{self, Ends, Input, Pipe, Pipeline};
 use crate::policy::Care;
 use crate::process::{Process, State, Unseen, list_with_capacity};
@@ -173,7 +174,12 @@ impl Delivery {
         let mut entries = std::mem::take(&mut self.deferred.0);
         let mut pipeline = None;
         entries.retain_mut(|entry| {
-            let Ok(process) = Process::read(entry.process.pid) else { return false };
+            let process = match Process::read(entry.process.pid) {
+                Ok(process) => process,
+                // The next round tries again.
+                Err(Unseen::Failed(_)) => return true,
+                Err(Unseen::Gone | Unseen::Hidden) => return false,
+            };
             if process.started != entry.process.started || process.state == State::Zombie {
                 return false;
             }
@@ -206,8 +212,14 @@ impl Delivery {
                     }
                 }
             };
-            if is_due && target_of(&process).and_then(|target| target.send(entry.signum)).is_ok() {
-                logging::say_of(process.pid, &process.name, Fate::Gets(entry.signum));
+            if is_due {
+                let signum = entry.signum;
+                match target_of(&process).and_then(|target| target.send(signum)) {
+                    Ok(()) => logging::say_of(process.pid, &process.name, Fate::Gets(signum)),
+                    // ESRCH: it has ended meanwhile.
+                    Err(Errno::ESRCH) => {}
+                    Err(errno) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
+                }
             }
             !is_due
         });
