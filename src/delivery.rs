@@ -77,9 +77,11 @@ impl Delivery {
 
     /// Forgets the children that were reaped without [`Self::forget`].
     pub(crate) fn forget_reaped(&mut self) {
-        let children = process::children().unwrap_or_default();
-        self.older_children.retain(|child| children.contains(child));
-        self.our_readers.retain(|child| children.contains(child));
+        // If the look failed, a PID that was reused since then is at worst taken for that of a reader.
+        if let Ok(children) = process::children() {
+            self.older_children.retain(|child| children.contains(child));
+            self.our_readers.retain(|child| children.contains(child));
+        }
     }
 
     /// The number of children that a drain has seen.
@@ -211,10 +213,10 @@ impl Delivery {
 
     /// Records that the members of our own process group have the drain's signal from the kernel.
     pub(crate) fn record_our_group(&mut self) {
-        if let Ok((members, tree)) = self.members(getpgrp()) {
-            for process in &members {
-                self.record(process, Some(&tree));
-            }
+        let group = getpgrp();
+        match self.members(group) {
+            Ok((members, tree)) => members.iter().for_each(|process| self.record(process, Some(&tree))),
+            Err(_) => self.signalled_group = Some(group),
         }
     }
 

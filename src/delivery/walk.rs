@@ -63,6 +63,10 @@ impl Delivery {
             }
             // A process that could not be recorded would be signalled in each pass.
             if done.reserve(due.len()).and(self.signalled.reserve(due.len())).is_err() {
+                // A later round finds them again.
+                for process in &due {
+                    self.seen_roots.remove(process.pid);
+                }
                 if pass == 0 {
                     self.send_without_look(signum, reach, care);
                 }
@@ -95,6 +99,12 @@ impl Delivery {
             }
         };
         let mut due = list_with_capacity(family.len())?;
+        if reach == Reach::Drain(Scope::Roots) {
+            self.seen_roots.reserve(family.len())?;
+            for root in &family {
+                self.seen_roots.insert(root);
+            }
+        }
         for process in living(&family).filter(|process| reach.includes(process)) {
             let has_it = if reach.is_drain() { self.has_drain_signal(process) } else { done.contains(process) };
             if has_it {
@@ -129,11 +139,7 @@ impl Delivery {
                 roots.push(self.account_for(process)?);
             }
         }
-        self.seen_roots.reserve(roots.len())?;
-        for root in &roots {
-            self.say_hidden(std::slice::from_ref(root));
-            self.seen_roots.insert(root);
-        }
+        self.say_hidden(&roots);
         Ok(roots)
     }
 
