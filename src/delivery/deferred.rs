@@ -1,7 +1,7 @@
-//! Keeps signals for processes that must not have them yet.
+//! Holds signals back from processes that must not receive them yet.
 //!
-//! A pipe reader gets a signal after its writers, if it does not exit by end of file. A process that was started while a walk
-//! signalled its parent gets it if that parent exits soon.
+//! A pipe reader receives a signal after its writers, unless it exits by end of file. A process that was
+//! started while a walk signalled its parent receives the signal if that parent exits soon.
 
 use std::time::{Duration, Instant};
 
@@ -17,17 +17,17 @@ use crate::policy::Care;
 use crate::process::{Process, State, Unseen, list_with_capacity};
 use crate::signal::Signum;
 
-/// How long a reader may take to exit by end of file, and how long a newborn process may wait for its parent's exit.
+/// The time for a reader to exit by end of file, and for the parent of a newborn process to exit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What a signal waits for.
+/// The event after which a deferred signal is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
-    /// The end of its input. A writer that was seen, and the time since when there is none.
+    /// End of file on its input: a writer seen last, and the time since when there is none.
     Input { writer: Option<Pid>, ended: Option<Instant> },
-    /// The end of what we print.
+    /// End of file on the pipe that we write to.
     OurOutput,
-    /// The end of its parent, until then.
+    /// The exit of its parent before this time.
     Parent(Pid, Instant),
 }
 
@@ -38,7 +38,7 @@ struct Entry {
     wait: Wait,
 }
 
-/// The signals that are kept.
+/// The deferred signals.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deferred(Vec<Entry>);
 
@@ -49,11 +49,11 @@ impl Deferred {
 
     pub(super) fn add_newborn(&mut self, process: &Process, signum: Signum) {
         let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
-        // Without memory it is left to its parent, as later.
+        // If there is no memory for it, the process is left to its parent.
         self.add(process, signum, Wait::Parent(process.parent, until));
     }
 
-    /// Adds a signal, unless it is there already. Returns whether it is there now: it is not if memory is lacking.
+    /// Adds a signal, unless it is there already. Returns false if there is no memory for it.
     fn add(&mut self, process: &Process, signum: Signum, wait: Wait) -> bool {
         let is_same = |entry: &Entry| {
             (entry.process.pid, entry.process.started, entry.signum) == (process.pid, process.started, signum)
@@ -70,8 +70,8 @@ impl Deferred {
 }
 
 impl Delivery {
-    /// Removes pipe readers from `due`, and keeps the signal for them. The command is none: nothing else ends it. If processes
-    /// cannot be looked at, all are treated alike.
+    /// Removes pipe readers from `due`, and defers their signal. The command is none, since nothing else
+    /// would end it. If the look for readers fails, there are none.
     pub(super) fn put_readers_aside(
         &mut self,
         due: &mut Vec<Process>,
@@ -102,12 +102,13 @@ impl Delivery {
         self.readers(processes, Some(tree), false).is_some()
     }
 
-    /// The pipe readers among some processes, if there are any, and what they wait for.
+    /// The pipe readers among some processes, each with the event that it waits for. `None` if there are
+    /// none, or if the look failed.
     fn readers(&mut self, processes: &[Process], tree: Option<&Tree>, is_drain: bool) -> Option<Vec<(Process, Wait)>> {
         let ours = Ends::ours();
         let mut readers = Vec::new();
         let mut pipeline: Option<Pipeline> = None;
-        // A drain comes also right after the start, if the command fails at once.
+        // A drain begins right after the start if the command fails at once.
         let may_be_prepared = |process: &Process| is_drain && process.has_not_executed;
         let command = self.command;
         for process in processes.iter().filter(|process| Some(process.pid) != command) {
@@ -140,8 +141,9 @@ impl Delivery {
         (!readers.is_empty()).then_some(readers)
     }
 
-    /// Whether a child reads what we print, so that its input ends only when we close our end. A child from before our exec counts
-    /// also if it does not show what it reads, as a logger of another user's.
+    /// Whether a child reads a pipe that we write to, so that its input ends only when we close our end. A
+    /// child from before our exec that hides its descriptors counts, since it may be the logger of another
+    /// user.
     fn is_our_reader(&mut self, child: Pid, likely_input: Option<Pipe>, outputs: [Option<Pipe>; 2]) -> bool {
         if self.our_readers.contains(&child) {
             return true;
@@ -155,7 +157,7 @@ impl Delivery {
         is_reader
     }
 
-    /// Finds the children that read what we print, if no walk looks for them.
+    /// Finds the children that read a pipe that we write to, if no walk looks for them.
     pub(super) fn find_our_readers(&mut self) {
         let outputs = Ends::ours().outputs;
         if outputs.iter().any(Option::is_some) {
@@ -165,7 +167,7 @@ impl Delivery {
         }
     }
 
-    /// Sends the signals that have waited long enough.
+    /// Sends the deferred signals that are due.
     pub(super) fn send_deferred(&mut self) {
         if self.deferred.is_empty() {
             return;
@@ -216,7 +218,7 @@ impl Delivery {
                 let signum = entry.signum;
                 match target_of(&process).and_then(|target| target.send(signum)) {
                     Ok(()) => logging::say_of(process.pid, &process.name, Fate::Gets(signum)),
-                    // ESRCH: it has ended meanwhile.
+                    // ESRCH: it has exited meanwhile.
                     Err(Errno::ESRCH) => {}
                     Err(errno) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
                 }
