@@ -38,6 +38,8 @@ pub(crate) struct Delivery {
     /// Children that a round of the drain has seen.
     seen_roots: Signalled,
     deferred: Deferred,
+    /// The time of the last look at all processes for deferred signals.
+    looked_at: Option<Instant>,
     /// Children that read our standard output or error. They see end of file when we close our end.
     our_readers: Vec<Pid>,
     /// When we closed our end, after all other children had exited.
@@ -58,6 +60,7 @@ impl Delivery {
             signalled_group: None,
             seen_roots: Signalled::default(),
             deferred: Deferred::default(),
+            looked_at: None,
             our_readers: Vec::new(),
             released_at: None,
             killed: Signalled::default(),

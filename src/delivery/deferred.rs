@@ -20,6 +20,10 @@ use crate::signal::Signum;
 /// The time for a reader to exit by end of file, and for the parent of a newborn process to exit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The time between two looks at all processes for deferred signals, so that their cost does not grow with the
+/// number of exits.
+const LOOK_GAP: Duration = Duration::from_millis(250);
+
 /// The event after which a deferred signal is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
@@ -175,6 +179,7 @@ impl Delivery {
         let now = Instant::now();
         let mut entries = std::mem::take(&mut self.deferred.0);
         let mut pipeline = None;
+        let may_look = self.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_GAP);
         entries.retain_mut(|entry| {
             let process = match Process::read(entry.process.pid) {
                 Ok(process) => process,
@@ -190,12 +195,22 @@ impl Delivery {
                 Wait::Parent(..) => true,
                 Wait::OurOutput => self.released_at.is_some_and(|at| now.saturating_duration_since(at) >= PATIENCE),
                 Wait::Input { writer, ended } => {
+                    // A look at all processes is expensive, and no signal is due before this.
+                    if ended.is_some_and(|at| now.saturating_duration_since(at) < PATIENCE) {
+                        return true;
+                    }
                     let input = pipes::input_of(process.pid).ok().flatten();
                     let is_fed = input.zip(*writer).is_some_and(|(input, writer)| pipes::still_writes(writer, input));
                     if is_fed {
                         return true;
                     }
-                    let pipeline = pipeline.get_or_insert_with(|| pipeline_of(&self.look().ok()?, Ends::ours().input));
+                    if pipeline.is_none() && !may_look {
+                        return true;
+                    }
+                    let pipeline = pipeline.get_or_insert_with(|| {
+                        self.looked_at = Some(now);
+                        pipeline_of(&self.look().ok()?, Ends::ours().input)
+                    });
                     let input = |pipeline: &Pipeline| match pipeline.input(process.pid) {
                         None if process.has_not_executed => pipeline.input_before_exec(process.pid),
                         input => input,
