@@ -230,7 +230,11 @@ fn snapshot_once() -> nix::Result<Vec<Process>> {
     // No process is hidden from itself. If we are, a sandbox hides all processes.
     all.binary_search_by_key(&getpid(), |process| process.pid).map_err(|_| Errno::EPERM)?;
     // Not every kernel has this list (CONFIG_PROC_CHILDREN).
-    let children = procfs::children().unwrap_or_default();
+    let children = match procfs::children().map_err(Unseen::from) {
+        Ok(children) => children,
+        Err(Unseen::Gone | Unseen::Hidden) => Vec::new(),
+        Err(Unseen::Failed(errno)) => return Err(errno),
+    };
     let mut hidden = list_with_capacity(children.len())?;
     for child in children {
         if all.binary_search_by_key(&child, |process| process.pid).is_err() {

@@ -14,7 +14,7 @@ use crate::descendants::{Depth, Tree};
 use crate::logging::{self, Fate, Line};
 use crate::pipes::{self, Ends, Input, Pipe, Pipeline};
 use crate::policy::Care;
-use crate::process::{Process, State, Unseen, list_with_capacity};
+use crate::process::{self, Process, State, Unseen, list_with_capacity};
 use crate::signal::Signum;
 
 /// The time for a reader to exit by end of file, and for the parent of a newborn process to exit.
@@ -165,7 +165,7 @@ impl Delivery {
     pub(super) fn find_our_readers(&mut self) {
         let outputs = Ends::ours().outputs;
         if outputs.iter().any(Option::is_some) {
-            for child in crate::process::children().unwrap_or_default() {
+            for child in process::children().unwrap_or_default() {
                 self.is_our_reader(child, pipes::likely_input_of(child), outputs);
             }
         }
