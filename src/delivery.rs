@@ -1,7 +1,7 @@
 //! Sends signals to the command, its group or all descendants.
 //!
-//! The policy says what to send, and this module sends it. A process or a group is one kill(2). Descendants are looked up in
-//! /proc and signalled one by one (`walk`). Nothing that can block is read before a signal is sent: see `process` and `pipes`.
+//! A process or a group takes one kill(2). Descendants are found in /proc and signalled one by one (`walk`).
+//! Nothing that can block is read before a signal is sent: see `process` and `pipes`.
 
 use std::mem;
 use std::time::Instant;
@@ -24,7 +24,7 @@ mod walk;
 use deferred::Deferred;
 use walk::{Reach, target_of};
 
-/// What signalling depends on.
+/// The recipients of signals, and the signals that they have received.
 #[derive(Clone)]
 pub(crate) struct Delivery {
     /// The command's PID until it is reaped; the PID may be reused afterwards.
@@ -40,11 +40,13 @@ pub(crate) struct Delivery {
     /// Children that a round of the drain has seen.
     seen_roots: Signalled,
     deferred: Deferred,
-    /// Children that read what we print. Their end of file comes when we close our end.
+    /// The time of the last look at all processes for deferred signals.
+    looked_at: Option<Instant>,
+    /// Children that read our standard output or error. They see end of file when we close our end.
     our_readers: Vec<Pid>,
-    /// When we closed our end, after all others had ended.
+    /// When we closed our end, after all other children had exited.
     released_at: Option<Instant>,
-    /// Processes that were named as killed.
+    /// Processes that were reported as killed.
     killed: Signalled,
     has_said_hidden: bool,
     has_said_failed: bool,
@@ -61,6 +63,7 @@ impl Delivery {
             signalled_group: None,
             seen_roots: Signalled::default(),
             deferred: Deferred::default(),
+            looked_at: None,
             our_readers: Vec::new(),
             released_at: None,
             killed: Signalled::default(),
@@ -81,9 +84,11 @@ impl Delivery {
 
     /// Forgets the children that were reaped without [`Self::forget`].
     pub(crate) fn forget_reaped(&mut self) {
-        let children = process::children().unwrap_or_default();
-        self.older_children.retain(|child| children.contains(child));
-        self.our_readers.retain(|child| children.contains(child));
+        // If the look failed, a PID that was reused since then is at worst taken for that of a reader.
+        if let Ok(children) = process::children() {
+            self.older_children.retain(|child| children.contains(child));
+            self.our_readers.retain(|child| children.contains(child));
+        }
     }
 
     /// The number of children that a drain has seen.
@@ -96,7 +101,7 @@ impl Delivery {
         !self.deferred.is_empty()
     }
 
-    /// All processes. Says it once if /proc hides some, or if the look failed.
+    /// All processes. Logs once that /proc hides some, or that the look failed.
     ///
     /// # Errors
     /// As [`process::snapshot`].
@@ -116,7 +121,7 @@ impl Delivery {
         }
     }
 
-    /// Says it once if a look failed. A missing /proc was reported at the start.
+    /// Logs the first look that failed. A missing /proc was reported at the start.
     fn account_for<T>(&mut self, result: nix::Result<T>) -> nix::Result<T> {
         if let Err(errno) = &result
             && *errno != Errno::ENOENT
@@ -127,14 +132,14 @@ impl Delivery {
         result
     }
 
-    /// Forwards a signal, and says so.
+    /// Forwards a signal, and logs it.
     pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) {
         let reach = match recipient {
             Recipient::Process(pid) => return self.forward_to_process(signum, pid, care),
             Recipient::Group(group) => return self.forward_to_group(signum, group, care),
             Recipient::RestOfGroup(group) => {
                 self.say_recipients(signum, |process| process.group == group);
-                // At the end it may well be that no member is left, or none that we may signal.
+                // ESRCH or EPERM: no member is left, or none that we may signal.
                 let _ = signals::send_to_rest_of_group(group, signum);
                 return logging::say(Line::Forwarded(signum));
             }
@@ -162,7 +167,8 @@ impl Delivery {
         say_outcome(signum, pid, signals::send_to_process(pid, signum));
     }
 
-    /// Records that a process gets the drain's signal, and with it the processes that another init of ours passes it on to.
+    /// Records that a process receives the drain's signal. If it is a nested init, so do the processes that
+    /// it forwards the signal to.
     fn record(&mut self, process: &Process, tree: Option<&Tree>) {
         self.signalled.insert(process);
         if process.state == State::Stopped {
@@ -186,7 +192,7 @@ impl Delivery {
             self.walk(signum, Reach::Group(group), care);
             return logging::say(Line::Forwarded(signum));
         }
-        // Before it is sent: another init that has passed it on may end at once.
+        // Before the signal is sent, since a nested init may exit as soon as it has forwarded it.
         match &members {
             Ok((members, tree)) if care.records => {
                 for process in members {
@@ -218,15 +224,16 @@ impl Delivery {
 
     /// Records that the members of our own process group have the drain's signal from the kernel.
     pub(crate) fn record_our_group(&mut self) {
-        if let Ok((members, tree)) = self.members(getpgrp()) {
-            for process in &members {
-                self.record(process, Some(&tree));
-            }
+        let group = getpgrp();
+        match self.members(group) {
+            Ok((members, tree)) => members.iter().for_each(|process| self.record(process, Some(&tree))),
+            Err(_) => self.signalled_group = Some(group),
         }
     }
 
-    /// Sends the drain's signal to processes that have not received it, and deferred signals that are due. Returns whether the next
-    /// round should come soon: there were new processes, or the end of the last one is not announced by ECHILD.
+    /// Sends the drain's signal to processes that have not received it, and deferred signals that are due.
+    /// Returns whether the next round should come soon: if new processes were found, or if a process waits
+    /// for an end of file.
     pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> bool {
         let before = self.seen_roots.len();
         if let Some((signum, scope)) = drain {
@@ -240,13 +247,13 @@ impl Delivery {
         awaits_end || self.seen_roots.len() > before
     }
 
-    /// Kills every descendant, and names each.
+    /// Kills every descendant, and logs the name of each.
     pub(crate) fn kill_all(&mut self) {
         self.walk(Signum::KILL, Reach::Deadline, Care::NONE);
     }
 
-    /// Closes our end of the pipes that our readers read, if they are the only children that are left after the command. They
-    /// get their end of file, as those of any other writer that has exited.
+    /// Closes our end of the pipes that our readers read, if the command has exited and no other children are
+    /// left. The readers see end of file then.
     fn release_our_readers(&mut self) {
         if self.command.is_some() || self.released_at.is_some() || self.our_readers.is_empty() {
             return;
@@ -256,7 +263,7 @@ impl Delivery {
                 && Process::read_child(child).is_ok_and(|process| process.state != State::Zombie)
         };
         if process::children().is_ok_and(|children| !children.iter().any(is_other)) {
-            // One that hides its input may read either.
+            // A reader that hides its input may read either.
             let inputs = || self.our_readers.iter().map(|&reader| pipes::likely_input_of(reader));
             for (descriptor, pipe) in [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().zip(Ends::ours().outputs) {
                 if pipe.is_some() && inputs().any(|input| input.is_none() || input == pipe) {
@@ -267,7 +274,7 @@ impl Delivery {
         }
     }
 
-    /// Continues stopped recipients by SIGCONT. That fails only if there is nobody to reach.
+    /// Continues stopped recipients by SIGCONT. It fails only if no recipient is left.
     pub(crate) fn wake(&mut self, recipient: Recipient) {
         match recipient {
             Recipient::Process(pid) if children::is_stopped(pid) => {
@@ -276,7 +283,7 @@ impl Delivery {
             Recipient::Group(leader) if children::is_stopped(leader) => {
                 let _ = signals::send_to_group(leader, Signum::CONT);
             }
-            // A drain wakes each process as it signals it.
+            // A drain continues each process as it signals it.
             Recipient::Process(_)
             | Recipient::Group(_)
             | Recipient::RestOfGroup(_)
@@ -298,7 +305,7 @@ impl Delivery {
         }
     }
 
-    /// Says which processes are still running, at the highest verbosity.
+    /// Logs the processes that are still running, at the highest verbosity.
     pub(crate) fn say_remaining(&mut self) {
         if logging::traces() {
             let family = self.look().and_then(|tree| family(&tree, Depth::All)).unwrap_or_default();
@@ -308,7 +315,7 @@ impl Delivery {
         }
     }
 
-    /// Says, at the highest verbosity, which processes are about to get a signal.
+    /// Logs the recipients before a signal is sent, at the highest verbosity.
     fn say_recipients(&mut self, signum: Signum, is_recipient: impl Fn(&Process) -> bool) {
         if logging::traces()
             && let Ok(tree) = self.look()
@@ -318,7 +325,7 @@ impl Delivery {
     }
 }
 
-/// Says, at the highest verbosity, which processes get a signal.
+/// Logs the recipients of a signal, at the highest verbosity.
 fn say_each<'a>(signum: Signum, processes: impl IntoIterator<Item = &'a Process>) {
     for process in processes.into_iter().filter(|process| process.state != State::Zombie) {
         logging::say_of(process.pid, &process.name, Fate::Gets(signum));
@@ -327,7 +334,7 @@ fn say_each<'a>(signum: Signum, processes: impl IntoIterator<Item = &'a Process>
 
 fn say_outcome(signum: Signum, pid: Pid, result: nix::Result<()>) {
     match result {
-        // ESRCH: it has ended, and its SIGCHLD is on its way.
+        // ESRCH: it has exited, and its SIGCHLD is pending.
         Ok(()) | Err(Errno::ESRCH) => logging::say(Line::Forwarded(signum)),
         // EPERM: it runs as another user, and we lack CAP_KILL.
         Err(errno) => logging::say(Line::NotDelivered { signum, pid, errno }),
@@ -346,8 +353,8 @@ fn living(family: &[Process]) -> impl Iterator<Item = &Process> {
     family.iter().filter(|process| process.state != State::Zombie)
 }
 
-/// Says which members of a group the kernel did not let us signal, now that it has let us signal one (kill(2) succeeds with the
-/// first). For signals that do not ask to end only the command is checked, since they may come by the thousand.
+/// Logs the members of a group that we may not signal. kill(2) succeeds if it reaches one member. Only the
+/// command is checked for signals other than SIGTERM and the like, since thousands of them may arrive.
 fn say_excluded(signum: Signum, group: Pid) {
     if capabilities::may_signal_everybody() {
         return;

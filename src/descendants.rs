@@ -1,7 +1,7 @@
-//! Who descends from us?
+//! Finds the descendants of a process in a snapshot.
 //!
-//! From a snapshot of all processes to those among them that are ours, parents before their children. No input or
-//! output. A process that entered the namespace from outside (`docker exec`) is none: its parent is not in it.
+//! Parents come before their children. A process that entered the namespace from outside (`docker exec`) is
+//! no descendant, since its parent is not in the namespace. No input or output.
 
 use nix::unistd::Pid;
 
@@ -10,13 +10,13 @@ use crate::process::Process;
 /// How far down to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
-    /// What descends from an init of ours is left to it.
+    /// The descendants of a nested init are left to it.
     DownToInits,
-    /// To the last.
+    /// All descendants.
     All,
 }
 
-/// All processes of a moment.
+/// All processes at one moment, by their parents.
 pub(crate) struct Tree {
     by_parent: Vec<Process>,
 }
@@ -38,8 +38,8 @@ impl Tree {
         self.by_parent.get(begin..end).unwrap_or_default()
     }
 
-    /// The descendants of `root`, zombies included. Strangers and what descends from them are none. `None` where there is no
-    /// memory to tell.
+    /// The descendants of `root`, zombies included. Strangers and their descendants are left out. `None` if
+    /// there is no memory for the list.
     pub(crate) fn descendants(
         &self,
         root: Pid,
@@ -48,7 +48,7 @@ impl Tree {
         is_an_init: impl Fn(&Process) -> bool,
     ) -> Option<Vec<Process>> {
         let mut found: Vec<Process> = Vec::new();
-        // No more are found than there are.
+        // No more are found than there are processes.
         found.try_reserve(self.by_parent.len()).ok()?;
         let mut parent: Option<Process> = None;
         let mut next: usize = 0;
@@ -68,8 +68,8 @@ impl Tree {
         }
     }
 
-    /// The processes that another init signals as we do by default: its command, and the group that this leads. Its other children
-    /// are orphans that it has adopted, or are older than the command.
+    /// The processes that a nested init signals by default: its command, and the group that the command
+    /// leads. Its command is its oldest child; the others are orphans that it has adopted.
     pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
         let command = Process::oldest(self.children(init).iter()).map(|child| child.pid);
         self.by_parent.iter().filter(move |process| command == Some(process.pid) || command == Some(process.group))

@@ -1,9 +1,9 @@
-//! Escapes text that other programs or users control, so that it stays one line and reads as it is.
+//! Escapes text that other programs or users control, so that it stays on one line and in order.
 
 use std::fmt::{self, Write as _};
 
-/// Whether a terminal shows the character, in its place and in its line. Control characters are not harmless, nor are
-/// separators of lines and characters that are invisible or reorder the text (Unicode, Bidi_Control and Default_Ignorable).
+/// Whether a character is printed as it is. Control characters, line separators and characters that are
+/// invisible or reorder the text (Unicode: Bidi_Control, Default_Ignorable) are not harmless.
 pub(crate) fn is_harmless(letter: char) -> bool {
     let is_format = matches!(
         letter,
@@ -20,7 +20,8 @@ pub(crate) fn is_harmless(letter: char) -> bool {
     !letter.is_control() && !is_format
 }
 
-/// Displays bytes with `\n`, `\u{202e}` or, if they are not UTF-8, `\xff` in place of everything that is not harmless.
+/// Displays bytes with `\n`, `\u{202e}` or, if they are not UTF-8, `\xff` in place of everything that is not
+/// harmless.
 pub(crate) struct Escaped<'a>(pub(crate) &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {

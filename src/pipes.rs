@@ -1,8 +1,8 @@
 //! Finds the pipe readers among the descendants, which are signalled after their writers.
 //!
-//! If `app | tee log` gets SIGTERM, `tee` exits at once, and `app` loses what it prints while it shuts down, or is killed by
-//! SIGPIPE. So a process that reads what a living one prints is left to read until its input ends. Pipes are recognised by the
-//! text of the links /proc/PID/fd/0 to 2, which are not followed.
+//! If `app | tee log` receives SIGTERM, `tee` exits at once, and `app` loses its last lines or is killed by
+//! SIGPIPE. So a reader is not signalled before its input ends. Pipes are recognised by the text of the links
+//! in /proc/PID/fd, which are not followed.
 
 use std::cell::OnceCell;
 use std::collections::hash_map::DefaultHasher;
@@ -33,10 +33,10 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
-    /// Reads those of a process.
+    /// Reads the standard descriptors of a process.
     ///
     /// # Errors
-    /// [`Unseen`]. Hidden if it is another user's and we lack CAP_SYS_PTRACE.
+    /// [`Unseen`]. Hidden if it runs as another user and we lack CAP_SYS_PTRACE.
     pub(crate) fn read(pid: Pid) -> Result<Self, Unseen> {
         let output = |fd| end(pid, fd, Direction::Write);
         Ok(Self {
@@ -47,7 +47,7 @@ impl Ends {
         })
     }
 
-    /// Our own. None if /proc does not show them.
+    /// Our own standard descriptors. No pipes if /proc does not show them.
     pub(crate) fn ours() -> Self {
         let pid = getpid();
         Self::read(pid).unwrap_or(Self { pid, parent: None, input: None, outputs: [None; 2] })
@@ -72,7 +72,8 @@ pub(crate) fn input_of(pid: Pid) -> Result<Option<Pipe>, Unseen> {
     end(pid, libc::STDIN_FILENO, Direction::Read)
 }
 
-/// The pipe that a process has as standard input, in whatever direction it is open: half of the work of [`input_of`].
+/// The pipe that a process has as standard input, also if it is open for writing only. It takes half of the
+/// calls of [`input_of`].
 pub(crate) fn likely_input_of(pid: Pid) -> Option<Pipe> {
     let mut buffer = [0; 512];
     named(procfs::link_target(&link(pid, libc::STDIN_FILENO)?, &mut buffer).ok()?)
@@ -129,7 +130,8 @@ impl std::fmt::Write for String16 {
     }
 }
 
-/// The pipe that the text of a link names: `pipe:[INODE]`, or the path of a file that may be a FIFO. Devices are none.
+/// The pipe that the text of a link names: `pipe:[INODE]`, or the path of a file that may be a FIFO. A device
+/// is no pipe.
 fn named(text: &[u8]) -> Option<Pipe> {
     if let Some(inode) = text.strip_prefix(b"pipe:[").and_then(|rest| rest.strip_suffix(b"]")) {
         return str::from_utf8(inode).ok()?.parse().ok().map(Pipe::Inode);
@@ -143,14 +145,14 @@ fn named(text: &[u8]) -> Option<Pipe> {
     Some(Pipe::Path(hasher.finish()))
 }
 
-/// Whether a process reads one of these pipes by any descriptor. A shell that prepares a process substitution has it under
-/// another number first. Yes also if it hides its descriptors.
+/// Whether a process reads one of these pipes by any descriptor, or hides its descriptors. A shell that
+/// prepares a process substitution has the pipe under another number first.
 pub(crate) fn may_read(pid: Pid, pipes: [Option<Pipe>; 2]) -> bool {
     if pipes.iter().all(Option::is_none) {
         return false;
     }
     let is_one = |pipe: Option<Pipe>| pipe.is_some() && pipes.contains(&pipe);
-    // A directory that may be listed may have links that may not be read.
+    // We may be allowed to list the directory but not to read its links.
     match procfs::descriptors(pid).map_err(Unseen::from) {
         Ok(descriptors) => descriptors
             .into_iter()
@@ -168,30 +170,31 @@ pub(crate) fn still_writes(pid: Pid, pipe: Pipe) -> bool {
     Ends::read(pid).is_ok_and(|ends| ends.writes(pipe))
 }
 
-/// The pipes that a process has open in this direction, by whatever number. None if it hides them.
+/// The pipes that a process has open in this direction, by any descriptor. None if it hides them.
 fn open_pipes(pid: Pid, direction: Direction) -> impl Iterator<Item = Pipe> {
     let descriptors = procfs::descriptors(pid).unwrap_or_default();
     descriptors.into_iter().filter_map(move |descriptor| end(pid, descriptor, direction).ok().flatten())
 }
 
-/// The pipes that a process reads by whatever number. One that becomes its standard input meanwhile is found there in the end.
+/// The pipes that a process reads by any descriptor. One that becomes its standard input meanwhile is found
+/// there in the end.
 fn read_pipes(pid: Pid) -> impl Iterator<Item = Pipe> {
     open_pipes(pid, Direction::Read).chain(std::iter::once_with(move || input_of(pid).ok().flatten()).flatten())
 }
 
-/// Whether a process reads a pipe by any number.
+/// Whether a process reads a pipe other than `except` by any descriptor.
 pub(crate) fn reads_any(pid: Pid, except: Option<Pipe>) -> bool {
     read_pipes(pid).any(|pipe| Some(pipe) != except)
 }
 
-/// How a pipe reader gets on.
+/// The state of a pipe reader's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// This process writes to its input and lives.
+    /// This living process writes to it.
     FedBy(Pid),
     /// Its writer cannot be seen, if there is one.
     FedByHidden,
-    /// No living process writes to it: the end of file is on its way.
+    /// No living process writes to it: end of file follows.
     Ending,
 }
 
@@ -202,12 +205,12 @@ pub(crate) struct Pipeline {
     writers: Vec<(Pipe, Pid)>,
     /// Pipes that a process both reads and writes on, so that they form a cycle.
     cycle: Vec<(Pipe, Pipe)>,
-    /// What we read: it comes from outside, so that we do not see who writes it.
+    /// Our own standard input. Its writers are outside of the container, so that we do not see them.
     our_input: Option<Pipe>,
     /// Whether a living process hides its ends.
     has_hidden: bool,
-    /// Pipes that are open for writing, by whatever number, and the processes that have them, in the order of the pipes.
-    /// Collected when they are first asked for.
+    /// Pipes that are open for writing by any descriptor, and their processes, in the order of the pipes.
+    /// Collected at the first use.
     holders: OnceCell<Vec<(Pipe, Pid)>>,
 }
 
@@ -238,8 +241,8 @@ impl Pipeline {
         self.state_of(pipe, pid, true)
     }
 
-    /// The same for a process that has not executed a program yet: the shell's child that is about to become the reader may have
-    /// the pipe under any number, and still hold the end for writing.
+    /// The same for a shell's child that has not executed the reader yet. It may have the pipe under any
+    /// number, and may still hold the end for writing.
     pub(crate) fn input_before_exec(&self, pid: Pid) -> Option<Input> {
         let mut pipes = read_pipes(pid).filter(|&pipe| Some(pipe) != self.our_input);
         pipes.find_map(|pipe| self.state_of(pipe, pid, false))
@@ -247,15 +250,15 @@ impl Pipeline {
 
     /// The state of a pipe that `reader` reads. None if an ancestor writes to it by another number than 1 or 2, as a program does
     /// that feeds its child. Any other process has it so while it redirects its output (a shell keeps it as 10 or above). The reader
-    /// itself counts as an ancestor only if `may_hold`.
-    fn state_of(&self, pipe: Pipe, reader: Pid, may_hold: bool) -> Option<Input> {
+    /// itself counts as an ancestor only if `counts_reader`.
+    fn state_of(&self, pipe: Pipe, reader: Pid, counts_reader: bool) -> Option<Input> {
         if let Some(writer) = processes_with(&self.writers, pipe).find(|&writer| writer != reader) {
             return Some(Input::FedBy(writer));
         }
         let mut writer = None;
         for holder in processes_with(self.holders.get_or_init(|| self.find_holders()), pipe) {
             if holder == reader {
-                if may_hold {
+                if counts_reader {
                     return None;
                 }
             } else if self.is_ancestor(holder, reader) || self.may_be_reader(holder) {
@@ -300,18 +303,18 @@ impl Pipeline {
     }
 }
 
-/// The processes beside a pipe in a list that is in the order of the pipes.
+/// The processes listed with a pipe. The list is in the order of the pipes.
 fn processes_with(list: &[(Pipe, Pid)], pipe: Pipe) -> impl Iterator<Item = Pid> {
     let begin = list.partition_point(|&(other, _)| other < pipe);
     list.iter().skip(begin).take_while(move |&&(other, _)| other == pipe).map(|&(_, pid)| pid)
 }
 
-/// Removes the edges that lie on no cycle: those that come from nowhere, and those that lead nowhere.
+/// Removes the edges that lie on no cycle: edges without a predecessor, and edges without a successor.
 fn only_cycles(mut edges: Vec<(Pipe, Pipe)>) -> Vec<(Pipe, Pipe)> {
     loop {
         let before = edges.len();
         for _ in 0..2 {
-            // Each edge of a cycle follows another one, in both directions.
+            // Each edge of a cycle has a predecessor, in both directions.
             let mut heads: Vec<Pipe> = Vec::new();
             if heads.try_reserve(edges.len()).is_err() {
                 return Vec::new();
@@ -340,7 +343,7 @@ mod tests {
         Ends { pid: Pid::from_raw(pid), parent: None, input: pipe(input), outputs: [pipe(output), pipe(errors)] }
     }
 
-    /// The readers and their writers, which exist only here: PIDs above the highest that there are.
+    /// The readers and their writers. Their PIDs are above the highest that the kernel gives.
     fn readers(all: &[Ends], our_input: Option<Pipe>) -> Vec<(i32, Input)> {
         let pipeline = Pipeline::new(all.to_vec(), our_input, false).unwrap();
         let input = |ends: &Ends| Some((ends.pid.as_raw(), pipeline.input(ends.pid)?));
@@ -365,7 +368,7 @@ mod tests {
     fn a_cycle_has_no_readers_and_what_it_feeds_is_one() {
         let all = [ends(A, 1, 2, 3), ends(B, 2, 1, 9), ends(C, 3, 9, 9)];
         assert_eq!(readers(&all, None), [(C, Input::FedBy(Pid::from_raw(A)))]);
-        // A process that reads what it writes itself.
+        // A process that reads the pipe that it writes to.
         assert_eq!(readers(&[ends(A, 1, 1, 9), ends(B, 0, 1, 9)], None), []);
     }
 

@@ -51,9 +51,9 @@ pub(crate) struct State {
     draining: bool,
     /// When the drain signals every remaining descendant.
     fallback_at: Option<Instant>,
-    /// When the next round is, if one is needed.
+    /// The time of the next round, if one is needed.
     round_at: Option<Instant>,
-    /// When the last round was, or rounds began.
+    /// The time of the last round, or of the beginning of rounds.
     last_round: Option<Instant>,
     /// The time between two rounds.
     gap: Duration,
@@ -349,7 +349,7 @@ impl Policy {
         }
     }
 
-    /// How carefully a signal is sent.
+    /// The precautions with which a signal is sent.
     fn care(&self, signum: Signum) -> Care {
         let drains = self.settings.drain.is_some();
         let reaches_others = drains || self.lingers() || self.settings.forward == Forward::Tree;

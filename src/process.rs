@@ -1,7 +1,7 @@
 //! A process as /proc shows it, read without anything that can block.
 //!
-//! Only `/proc/PID/stat`, the list of our children and the text of links are read while signals wait to be sent: none of them
-//! waits for another process's memory or for a file system. Needs no heap memory except for lists.
+//! Before a signal is sent, only `/proc/PID/stat`, lists (of processes, children, descriptors) and links are
+//! read. None of them waits for another process's memory or for a file system. Only lists need heap memory.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -20,13 +20,15 @@ pub(crate) struct Process {
     pub(crate) parent: Pid,
     pub(crate) group: Pid,
     pub(crate) session: Pid,
-    /// When it began, in ticks since boot. Together with the PID it identifies one process.
+    /// Its start, in ticks since boot. Together with the PID it identifies one process.
     pub(crate) started: u64,
     pub(crate) state: State,
     pub(crate) name: Name,
-    /// Whether it was forked and has not executed a program yet, as a shell that prepares a redirection.
+    /// Whether it has not executed a program since it was forked, as a shell's child that prepares a
+    /// redirection.
     pub(crate) has_not_executed: bool,
-    /// Whether it catches standard signals other than an init does: none, those of a terminal's keys (`-c`), or all.
+    /// Whether it catches standard signals other than an init does: none, those of a terminal's keys (`-c`),
+    /// or all.
     pub(crate) catches_some: bool,
 }
 
@@ -36,20 +38,20 @@ pub(crate) enum State {
     Alive,
     /// By a signal or a tracer.
     Stopped,
-    /// It has ended and waits to be reaped.
+    /// It has exited and waits to be reaped.
     Zombie,
-    /// It is a child of ours, and /proc shows nothing else of it (`hidepid`, proc(5)).
+    /// A child of ours that /proc does not show (`hidepid`, proc(5)).
     Hidden,
 }
 
 /// Why a process could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unseen {
-    /// It has ended, or never was.
+    /// It has exited, or never existed.
     Gone,
-    /// It belongs to another user, and we may not read this.
+    /// It runs as another user, and we may not read it.
     Hidden,
-    /// The look itself failed, for example for want of a descriptor or of memory. The process may well be there.
+    /// The look failed, for example for lack of a descriptor or memory. The process may exist.
     Failed(Errno),
 }
 
@@ -63,7 +65,7 @@ impl From<Errno> for Unseen {
     }
 }
 
-/// The name that the kernel has for a process: at most 15 bytes (`comm`, proc_pid_comm(5)).
+/// The kernel's name for a process: at most 15 bytes (`comm`, proc_pid_comm(5)).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Name([u8; 16]);
 
@@ -95,7 +97,7 @@ const KEYS: u64 = (1 << (libc::SIGINT - 1)) | (1 << (libc::SIGQUIT - 1)) | (1 <<
 const FORKED_WITHOUT_EXEC: u64 = 0x40;
 
 impl Process {
-    /// A child that /proc does not show. Nobody else can get its PID before we reap it.
+    /// A child that /proc does not show. Its PID is not reused before we reap it.
     fn hidden(pid: Pid) -> Self {
         let of = |result: nix::Result<Pid>| result.unwrap_or(pid);
         Self {
@@ -122,11 +124,11 @@ impl Process {
     /// [`Unseen`].
     pub(crate) fn read(pid: Pid) -> Result<Self, Unseen> {
         let mut buffer = [0; 1024];
-        // A text that cannot be parsed is cut off, as that of a process that ends while it is read.
+        // The text cannot be parsed if the process exited while it was read.
         Self::parse(pid, procfs::read_line_of(pid, "stat", &mut buffer)?).ok_or(Unseen::Gone)
     }
 
-    /// Reads a child of ours that we have not reaped. One that is not shown is hidden.
+    /// Reads a child of ours that we have not reaped. A child that /proc does not show is hidden.
     ///
     /// # Errors
     /// The errno of a look that failed.
@@ -139,7 +141,7 @@ impl Process {
     }
 
     fn parse(pid: Pid, text: &[u8]) -> Option<Self> {
-        // The name may contain anything, blanks and brackets too. Nothing behind it does.
+        // The name may contain blanks and brackets. The fields after it do not.
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let begin = text.iter().position(|&byte| byte == b'(')?.saturating_add(1);
         let mut fields = str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().skip(1);
@@ -157,7 +159,7 @@ impl Process {
             session: Pid::from_raw(session),
             started,
             state: match state {
-                // The first thread may have ended before the others.
+                // The first thread may have exited before the others.
                 "Z" | "X" if threads == "1" || threads == "0" => State::Zombie,
                 "T" | "t" => State::Stopped,
                 _ => State::Alive,
@@ -184,7 +186,7 @@ impl Process {
         }
     }
 
-    /// Whether it began before `other`. PIDs are given one after the other, until they wrap around.
+    /// Whether it began before `other`. PIDs are assigned in ascending order until they wrap around.
     pub(crate) fn is_older_than(&self, other: &Self) -> bool {
         const HALF_OF_ALL: i32 = 16_384;
         let distance = other.pid.as_raw().saturating_sub(self.pid.as_raw());
@@ -204,14 +206,14 @@ impl Process {
 /// Every process that /proc shows, and our children that it hides, in the order of their PIDs.
 ///
 /// # Errors
-/// ENOENT if /proc is missing or shows another PID namespace. Otherwise the errno of the look that failed: a list with gaps
-/// would be taken for the truth.
+/// ENOENT if /proc is missing or shows another PID namespace. Otherwise the errno of the look that failed,
+/// since callers rely on a list without gaps.
 pub(crate) fn snapshot() -> nix::Result<Vec<Process>> {
     repeated(snapshot_once)
 }
 
-/// Looks again if a look failed, since the kernel may have lacked memory or a descriptor for a moment only. /proc appears or
-/// disappears for nobody.
+/// Looks again if a look failed, since the kernel may have lacked memory or a descriptor only for a moment.
+/// If /proc is missing (ENOENT), it stays missing.
 fn repeated<T>(mut look: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     const MOST_LOOKS: u32 = 3;
     let mut result = look();
@@ -235,10 +237,14 @@ fn snapshot_once() -> nix::Result<Vec<Process>> {
         }
     }
     all.sort_unstable_by_key(|process| process.pid);
-    // Nobody is hidden from itself, so a sandbox refuses to show anybody.
+    // No process is hidden from itself. If we are, a sandbox hides all processes.
     all.binary_search_by_key(&getpid(), |process| process.pid).map_err(|_| Errno::EPERM)?;
     // Not every kernel has this list (CONFIG_PROC_CHILDREN).
-    let children = procfs::children().unwrap_or_default();
+    let children = match procfs::children().map_err(Unseen::from) {
+        Ok(children) => children,
+        Err(Unseen::Gone | Unseen::Hidden) => Vec::new(),
+        Err(Unseen::Failed(errno)) => return Err(errno),
+    };
     let mut hidden = list_with_capacity(children.len())?;
     for child in children {
         if all.binary_search_by_key(&child, |process| process.pid).is_err() {
@@ -270,7 +276,7 @@ pub(crate) fn list_with_capacity<T>(count: usize) -> nix::Result<Vec<T>> {
 /// As [`snapshot`].
 pub(crate) fn children() -> nix::Result<Vec<Pid>> {
     match repeated(procfs::children) {
-        // CONFIG_PROC_CHILDREN is off, or this is no kernel of Linux's.
+        // CONFIG_PROC_CHILDREN is off, or the kernel is not Linux (gVisor).
         Err(Errno::ENOENT) => {
             let mut all = snapshot()?;
             all.retain(|process| process.parent == getpid());
@@ -284,18 +290,18 @@ pub(crate) fn children() -> nix::Result<Vec<Pid>> {
 
 /// The PIDs in a process group, as far as /proc shows them. None if there is no /proc.
 pub(crate) fn members_of_group(group: Pid) -> impl Iterator<Item = Pid> {
-    // ESRCH if a process has ended meanwhile.
+    // ESRCH if a process has exited meanwhile.
     procfs::pids().unwrap_or_default().into_iter().filter(move |&pid| getpgid(Some(pid)) == Ok(group))
 }
 
-/// The name of our file.
+/// The name of our executable.
 const OUR_NAME: &[u8] = b"dumb-init";
 
 /// Whether this is an init of ours or the original, which forwards signals to its own descendants.
 ///
-/// It has the mark that one of ours gives itself ([`CalledAs::mark`]), unless it is called dumb-init and runs without options
-/// that concern descendants; or it runs a file of our name, works in `/`, and catches either no standard signal or all of them. If its
-/// file is hidden, its name decides. Neither its file nor its directory is opened for that.
+/// It has the name that our init gives itself ([`CalledAs::mark`]). Without options, its executable has our
+/// name, its working directory is `/`, and it catches no standard signal, keys only, or all. If the link is
+/// hidden, its name decides.
 pub(crate) fn is_nested_init(process: &Process) -> bool {
     if CalledAs::is_mark(process.name.bytes()) {
         return true;

@@ -1,9 +1,8 @@
-//! Refuses a script whose `#!` line names this program and none to run: it would start inits until
-//! no process can be made.
+//! Refuses a script whose `#!` line names this program and no command: it would start inits until fork(2)
+//! fails.
 //!
-//! The kernel calls the program of a `#!` line with the script's path as its last word, which we
-//! take for the command. To run that is to be called again. No system call is made unless the words
-//! look like that.
+//! The kernel passes the script's path as the last argument, which would be the command. Running it would
+//! start this program again. No system call is made unless the arguments look like that.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,12 +15,12 @@ use nix::unistd::Pid;
 use crate::called_as::{CalledAs, last_part};
 use crate::sys::arguments::{self, Word};
 
-/// So much of a `#!` line is read by the kernel (execve(2)).
+/// The kernel reads no more of a `#!` line (execve(2)).
 const LONGEST_LINE: u64 = 256;
 const OTHER_PROGRAM: &[u8] = b"/bin/sh";
 
-/// What the `#!` line of the script that is the command has to be, if it names no program. `words`
-/// ask to run `command`; `parent` has started us.
+/// The corrected `#!` line if `command` is a script whose line names us and no program. `words` are our
+/// arguments; `parent` has started us.
 pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], parent: Pid) -> Option<Vec<u8>> {
     let script = *command.first()?;
     let before = words.get(..words.len().checked_sub(command.len())?)?;
@@ -30,8 +29,8 @@ pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], paren
         let is_script = beginning(script)?.starts_with(b"#!");
         return is_script.then(|| with_program(init, before));
     }
-    // Found by env(1), which hides the script. As PID 1, which sees no parent, we do run it once:
-    // it is the child that is called again.
+    // env(1) found us, so AT_EXECFN does not name the script. As PID 1, we run it once; the child, which sees
+    // its parent, is refused.
     let may_be_found = !program.to_bytes().contains(&b'/') && script.to_bytes().contains(&b'/');
     if !may_be_found || parent.as_raw() == 0 {
         return None;
@@ -42,11 +41,11 @@ pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], paren
     Some([b"#!".as_slice(), &line.into_iter().filter(|&word| word != b"--").collect::<Vec<_>>().join(&b' ')].concat())
 }
 
-/// The line in which the kernel finds the words before the script, and a program after them.
+/// The corrected line: the arguments before the script, and a program after them.
 fn with_program(init: CalledAs, before: &[Word]) -> Vec<u8> {
     let [program, option] = [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
-    // All of it is one word to the kernel, which `-S` takes apart. The other inits have nothing
-    // like it.
+    // The kernel passes the rest of the line as one argument, which `-S` splits. The other inits have no such
+    // option.
     let options = match option {
         b"" | b"--" => Vec::new(),
         _ if init != CalledAs::DumbInit => Vec::new(),
@@ -56,7 +55,7 @@ fn with_program(init: CalledAs, before: &[Word]) -> Vec<u8> {
     [b"#!", program, &options, b" ", OTHER_PROGRAM].concat()
 }
 
-/// The env(1) of a `#!` line that calls us with these words and nothing else.
+/// The path of env(1) if the `#!` line runs us through it with exactly these words.
 fn env_that_calls(words: &[&[u8]], beginning: &[u8]) -> Option<Vec<u8>> {
     let line = beginning.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
     let mut named = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());

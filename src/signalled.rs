@@ -1,14 +1,14 @@
 //! The set of processes that have received a signal.
 //!
-//! A drain signals no process twice. Neither does a walk over all descendants, which finds the same processes again in its next
-//! pass. Both keep a [`Signalled`] of what was sent. No input or output.
+//! A drain signals no process twice. Neither does a walk over all descendants, which finds the same processes
+//! again in its next pass. No input or output.
 
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::process::Process;
 
-/// Processes that have received a signal. A PID that is reused is another process, since that has begun later.
+/// Processes that have received a signal. A process that reuses a PID is told apart by its start.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Signalled {
     /// PID and start of each, in the order of the PIDs, each PID once.
@@ -24,7 +24,7 @@ impl Signalled {
         self.processes.try_reserve(count).map_err(|_| Errno::ENOMEM)
     }
 
-    /// Adds a process. Without memory for it, it may be signalled twice: see [`Self::reserve`].
+    /// Adds a process. If there is no memory for it, it may be signalled twice: see [`Self::reserve`].
     pub(crate) fn insert(&mut self, process: &Process) {
         let entry = (process.pid, process.started);
         match self.index(process.pid) {
@@ -64,7 +64,8 @@ impl Signalled {
         entry.is_some_and(|&(_, started)| started == process.started)
     }
 
-    /// Whether a process with this PID has received the signal. For children of ours, which keep their PID until we reap them.
+    /// Whether a process with this PID has received the signal. For children of ours, which keep their PID
+    /// until we reap them.
     pub(crate) fn contains_pid(&self, pid: Pid) -> bool {
         self.index(pid).is_ok()
     }

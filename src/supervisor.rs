@@ -1,4 +1,4 @@
-//! What happens from the command's start to its end?
+//! Supervises the command from its start to its end.
 //!
 //! Sleep until a signal comes, ask the policy, do what it says. Nothing here may end the program before the command has
 //! ended: what fails is said, and life goes on. Nothing here needs memory that isn't there from the beginning, but for
@@ -41,7 +41,7 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                 Action::WakeIfStopped(recipient) => delivery.wake(recipient),
                 Action::ContinueIfSuspended(command) => {
                     if children::stop_of(command) == Some(Signum::TSTP) {
-                        // It fails only if nobody is left.
+                        // ESRCH: no member is left.
                         let _ = signals::send_to_group(command, Signum::CONT);
                     }
                 }
@@ -105,7 +105,7 @@ pub(crate) fn pause() -> ExitStatus {
     }
 }
 
-/// Logs that signals are fetched in another way from now on, once.
+/// Logs once that signals are fetched in another way from now on.
 fn say_how_signals_are_fetched() {
     if let Some(failure) = signals::take_failure() {
         logging::say(Line::FetchedOtherwise(failure));
@@ -122,7 +122,8 @@ pub(crate) fn adopt_orphans() {
     }
 }
 
-/// The children from before our exec, among which may be a reader of what we print. Says it if /proc does not show them.
+/// The children from before our exec. One may be a logger that reads our output. Logs if /proc does not show
+/// them.
 pub(crate) fn older_children() -> Vec<Pid> {
     process::children().unwrap_or_else(|errno| {
         logging::say(if errno == Errno::ENOENT { Line::NoProc } else { Line::NoLook(errno) });
@@ -143,7 +144,7 @@ struct Events {
     /// The child that the last SIGCHLD told of. Others may have ended, too.
     sigchld_of: Option<Pid>,
     collect: Collect,
-    /// Whether no SIGCHLD was the reason, so that there may be nothing to collect.
+    /// Whether the look was not caused by a SIGCHLD, so that there may be nothing to collect.
     is_sweep: bool,
     /// Until then SIGCHLD has to wait.
     sweep_at: Option<Instant>,
@@ -160,8 +161,8 @@ enum Collect {
     Reap,
 }
 
-/// With more children than this a drain collects those that have ended together, at the latest after that time: each wake-up, and
-/// each wait(2), which goes through all living children, costs more than a death.
+/// With more children than this a drain collects those that have ended together, at the latest after that
+/// time: each wake-up and each wait(2), which searches all children, costs more than a death.
 const MANY_CHILDREN: usize = 16;
 const COLLECTED_WITHIN: Duration = Duration::from_millis(20);
 
@@ -202,7 +203,7 @@ impl Events {
         self.collect = if reaps { Collect::Reap } else { Collect::Look };
     }
 
-    /// Sees to it that children that have ended unnoticed are collected.
+    /// Schedules the collection of all children that have exited.
     fn sweep(&mut self, policy: &Policy) {
         let collect = if policy.waits_for_the_last() { Collect::Reap } else { Collect::Look };
         (self.collected, self.collect, self.is_sweep, self.sweep_at) = (Some(0), collect, true, None);
@@ -302,7 +303,7 @@ impl Events {
             None => logging::say(Line::FromKernel(signum)),
         }
         let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
-        // Without a terminal, or in its background, the kernel has sent it to us alone (Ctrl-Alt-Del to PID 1).
+        // Without a terminal, or in the background, only we have received it (Ctrl-Alt-Del to PID 1).
         let is_key = may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
         Event::Signal(signum, if is_key && in_our_group() { Via::SharedGroup } else { Via::Direct })
     }

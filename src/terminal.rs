@@ -1,4 +1,4 @@
-//! Who gets the controlling terminal, and why was this SIGHUP swallowed?
+//! Hands the controlling terminal to the command, and removes the signals of the hand-over.
 //!
 //! As another init (`CalledAs`) we keep it, and the command's process group becomes its foreground group. Otherwise:
 //!
@@ -57,13 +57,13 @@ impl HandOver {
     }
 }
 
-/// Makes us the leader of our terminal's session, if we are not yet and can be. Returns whether we are. Then the end of the
-/// command ends no session, and nobody gets a SIGHUP for it.
+/// Makes us the leader of our terminal's session if possible. Returns whether we are. Then the kernel sends
+/// no SIGHUP when the command exits.
 pub(crate) fn keep() -> bool {
     let stdin_is_terminal = tty::is_terminal(libc::STDIN_FILENO);
     match (tty::we_lead_our_session(), tty::we_have_one()) {
         (true, true) => true,
-        // The session's leader above us has it.
+        // The leader of our session has it.
         (false, true) => false,
         (true, false) => stdin_is_terminal && tty::take(libc::STDIN_FILENO).is_ok(),
         // It fails for the leader of a process group (setsid(2)).

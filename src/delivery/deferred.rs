@@ -1,36 +1,41 @@
-//! Keeps signals for processes that must not have them yet.
+//! Holds signals back from processes that must not receive them yet.
 //!
-//! A pipe reader gets a signal after its writers, if it does not exit by end of file. A process that was started while a walk
-//! signalled its parent gets it if that parent exits soon.
+//! A pipe reader receives a signal after its writers, unless it exits by end of file. A process that was
+//! started while a walk signalled its parent receives the signal if that parent exits soon.
 
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use super::walk::target_of;
 use super::{Delivery, family, living};
 use crate::descendants::{Depth, Tree};
-use crate::logging::{self, Fate};
+use crate::logging::{self, Fate, Line};
 use crate::pipes::{self, Ends, Input, Pipe, Pipeline};
 use crate::policy::Care;
-use crate::process::{Process, State, Unseen, list_with_capacity};
+use crate::process::{self, Process, State, Unseen, list_with_capacity};
 use crate::signal::Signum;
 
-/// How long a reader may take to exit by end of file, and how long a newborn process may wait for its parent's exit.
+/// The time for a reader to exit by end of file, and for the parent of a newborn process to exit.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long a reader may have a writer that cannot be seen, for nobody knows whether there is one. At most until a drain signals
-/// every remaining descendant.
+/// The time that a reader has if its writer cannot be seen, since there may be none. A drain signals it at the
+/// latest with every remaining descendant.
 const PATIENCE_WITH_HIDDEN: Duration = Duration::from_secs(30);
 
-/// What a signal waits for.
+/// The time between two looks at all processes for deferred signals, so that their cost does not grow with the
+/// number of exits.
+const LOOK_GAP: Duration = Duration::from_millis(250);
+
+/// The event after which a deferred signal is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
-    /// The end of its input. A writer that was seen, and the time since when there is none.
+    /// End of file on its input: a writer seen last, and the time since when there is none.
     Input { writer: Option<Pid>, ended: Option<Instant> },
-    /// The end of what we print.
+    /// End of file on the pipe that we write to.
     OurOutput,
-    /// The end of its parent, until then.
+    /// The exit of its parent before this time.
     Parent(Pid, Instant),
 }
 
@@ -42,7 +47,7 @@ struct Entry {
     since: Instant,
 }
 
-/// The signals that are kept.
+/// The deferred signals.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Deferred(Vec<Entry>);
 
@@ -53,23 +58,29 @@ impl Deferred {
 
     pub(super) fn add_newborn(&mut self, process: &Process, signum: Signum) {
         let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+        // If there is no memory for it, the process is left to its parent.
         self.add(process, signum, Wait::Parent(process.parent, until));
     }
 
-    /// Adds a signal, unless it is there already or there is no memory for it.
-    fn add(&mut self, process: &Process, signum: Signum, wait: Wait) {
+    /// Adds a signal, unless it is there already. Returns false if there is no memory for it.
+    fn add(&mut self, process: &Process, signum: Signum, wait: Wait) -> bool {
         let is_same = |entry: &Entry| {
             (entry.process.pid, entry.process.started, entry.signum) == (process.pid, process.started, signum)
         };
-        if !self.0.iter().any(is_same) && self.0.try_reserve(1).is_ok() {
+        if self.0.iter().any(is_same) {
+            return true;
+        }
+        let has_room = self.0.try_reserve(1).is_ok();
+        if has_room {
             self.0.push(Entry { process: *process, signum, wait, since: Instant::now() });
         }
+        has_room
     }
 }
 
 impl Delivery {
-    /// Removes pipe readers from `due`, and keeps the signal for them. The command is none: nothing else ends it. If processes
-    /// cannot be looked at, all are treated alike.
+    /// Removes pipe readers from `due`, and defers their signal. The command is none, since nothing else
+    /// would end it. If the look for readers fails, there are none.
     pub(super) fn put_readers_aside(
         &mut self,
         due: &mut Vec<Process>,
@@ -79,13 +90,20 @@ impl Delivery {
         is_drain: bool,
     ) {
         let Some(readers) = self.readers(due, tree, is_drain) else { return };
-        for (process, wait) in &readers {
-            self.deferred.add(process, signum, *wait);
-            if care.records {
+        // They are in the order of `due`, so one pass is enough.
+        let mut readers = readers.iter().peekable();
+        due.retain(|process| {
+            let Some((_, wait)) = readers.next_if(|(reader, _)| reader.pid == process.pid) else { return true };
+            let is_deferred = self.deferred.add(process, signum, *wait);
+            if is_deferred && care.records {
                 self.signalled.insert(process);
             }
-        }
-        due.retain(|process| !readers.iter().any(|(reader, _)| reader.pid == process.pid));
+            // A stopped process does not read to the end of its input.
+            if is_deferred && is_drain && process.state == State::Stopped {
+                let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
+            }
+            !is_deferred
+        });
     }
 
     /// Whether there is a pipe reader among some processes.
@@ -93,12 +111,13 @@ impl Delivery {
         self.readers(processes, Some(tree), false).is_some()
     }
 
-    /// The pipe readers among some processes, if there are any, and what they wait for.
+    /// The pipe readers among some processes, each with the event that it waits for. `None` if there are
+    /// none, or if the look failed.
     fn readers(&mut self, processes: &[Process], tree: Option<&Tree>, is_drain: bool) -> Option<Vec<(Process, Wait)>> {
         let ours = Ends::ours();
         let mut readers = Vec::new();
         let mut pipeline: Option<Pipeline> = None;
-        // A drain comes also right after the start, if the command fails at once.
+        // A drain begins right after the start if the command fails at once.
         let may_be_prepared = |process: &Process| is_drain && process.has_not_executed;
         let command = self.command;
         for process in processes.iter().filter(|process| Some(process.pid) != command) {
@@ -131,8 +150,9 @@ impl Delivery {
         (!readers.is_empty()).then_some(readers)
     }
 
-    /// Whether a child reads what we print, so that its input ends only when we close our end. A child from before our exec counts
-    /// also if it does not show what it reads, as a logger of another user's.
+    /// Whether a child reads a pipe that we write to, so that its input ends only when we close our end. A
+    /// child from before our exec that hides its descriptors counts, since it may be the logger of another
+    /// user.
     fn is_our_reader(&mut self, child: Pid, likely_input: Option<Pipe>, outputs: [Option<Pipe>; 2]) -> bool {
         if self.our_readers.contains(&child) {
             return true;
@@ -146,17 +166,17 @@ impl Delivery {
         is_reader
     }
 
-    /// Finds the children that read what we print, if no walk looks for them.
+    /// Finds the children that read a pipe that we write to, if no walk looks for them.
     pub(super) fn find_our_readers(&mut self) {
         let outputs = Ends::ours().outputs;
         if outputs.iter().any(Option::is_some) {
-            for child in crate::process::children().unwrap_or_default() {
+            for child in process::children().unwrap_or_default() {
                 self.is_our_reader(child, pipes::likely_input_of(child), outputs);
             }
         }
     }
 
-    /// Sends the signals that have waited long enough. `is_fallback` if every remaining descendant gets the drain's signal.
+    /// Sends the deferred signals that are due. `is_fallback` if every remaining descendant gets the drain's signal.
     pub(super) fn send_deferred(&mut self, is_fallback: bool) {
         if self.deferred.is_empty() {
             return;
@@ -164,6 +184,7 @@ impl Delivery {
         let now = Instant::now();
         let mut entries = std::mem::take(&mut self.deferred.0);
         let mut pipeline = None;
+        let may_look = self.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_GAP);
         entries.retain_mut(|entry| {
             let process = match Process::read(entry.process.pid) {
                 Ok(process) => process,
@@ -179,12 +200,22 @@ impl Delivery {
                 Wait::Parent(..) => true,
                 Wait::OurOutput => self.released_at.is_some_and(|at| now.saturating_duration_since(at) >= PATIENCE),
                 Wait::Input { writer, ended } => {
+                    // A look at all processes is expensive, and no signal is due before this.
+                    if ended.is_some_and(|at| now.saturating_duration_since(at) < PATIENCE) {
+                        return true;
+                    }
                     let input = pipes::input_of(process.pid).ok().flatten();
                     let is_fed = input.zip(*writer).is_some_and(|(input, writer)| pipes::still_writes(writer, input));
                     if is_fed {
                         return true;
                     }
-                    let pipeline = pipeline.get_or_insert_with(|| pipeline_of(&self.look().ok()?, Ends::ours().input));
+                    if pipeline.is_none() && !may_look {
+                        return true;
+                    }
+                    let pipeline = pipeline.get_or_insert_with(|| {
+                        self.looked_at = Some(now);
+                        pipeline_of(&self.look().ok()?, Ends::ours().input)
+                    });
                     let input = |pipeline: &Pipeline| match pipeline.input(process.pid) {
                         None if process.has_not_executed => pipeline.input_before_exec(process.pid),
                         input => input,
@@ -206,14 +237,20 @@ impl Delivery {
                     }
                 }
             };
-            let send = || {
+            let send = |signum| {
                 let target = target_of(&process)?;
-                target.send(entry.signum)?;
+                target.send(signum)?;
                 // A stopped process acts on nothing until it is continued.
                 if process.state == State::Stopped { target.send(Signum::CONT) } else { Ok(()) }
             };
-            if is_due && send().is_ok() {
-                logging::say_of(process.pid, &process.name, Fate::Gets(entry.signum));
+            if is_due {
+                let signum = entry.signum;
+                match send(signum) {
+                    Ok(()) => logging::say_of(process.pid, &process.name, Fate::Gets(signum)),
+                    // ESRCH: it has exited meanwhile.
+                    Err(Errno::ESRCH) => {}
+                    Err(errno) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
+                }
             }
             !is_due
         });

@@ -1,6 +1,7 @@
 //! Signals descendants one by one, until no new one appears.
 //!
-//! Each is signalled through a pidfd, so that it is no other process by then. A child of ours keeps its PID until we reap it.
+//! Each is signalled through a pidfd, since its PID may be reused. A child of ours keeps its PID until we
+//! reap it.
 
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid};
@@ -15,21 +16,21 @@ use crate::signalled::Signalled;
 use crate::sys::procfs;
 use crate::sys::signals::{self, Target};
 
-/// The most passes over the descendants. A program that forks without end must not keep us here for ever.
+/// The limit on passes over the descendants. A program that forks without end must not keep us here for ever.
 const MOST_PASSES: usize = 32;
 
 /// The descendants that a walk signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// All, except for those below another init of ours, which forwards the signal itself.
+    /// All, except those below a nested init, which forwards the signal itself.
     Everyone,
-    /// The same without the members of our own process group, which have the signal from the kernel.
+    /// The same without the members of our own process group, which have received the signal from the kernel.
     OutsideOurGroup,
     /// The members of this process group.
     Group(Pid),
-    /// Those that have not received the drain's signal.
+    /// The descendants that have not received the drain's signal.
     Drain(Scope),
-    /// All, since time has run out.
+    /// All, since the deadline has passed.
     Deadline,
 }
 
@@ -55,7 +56,7 @@ impl Delivery {
         for pass in 0..MOST_PASSES {
             let (due, tree) = match self.due(signum, reach, care, &done) {
                 Ok(due) => due,
-                // What an earlier pass has sent must not be sent again.
+                // The recipients of an earlier pass must not receive the signal again.
                 Err(_) if pass > 0 => return,
                 Err(_) => return self.send_without_look(signum, reach, care),
             };
@@ -64,6 +65,10 @@ impl Delivery {
             }
             // A process that could not be recorded would be signalled in each pass.
             if done.reserve(due.len()).and(self.signalled.reserve(due.len())).is_err() {
+                // A later round finds them again.
+                for process in &due {
+                    self.seen_roots.remove(process.pid);
+                }
                 if pass == 0 {
                     self.send_without_look(signum, reach, care);
                 }
@@ -79,7 +84,8 @@ impl Delivery {
         }
     }
 
-    /// The processes to signal in one pass, and all processes if they were looked at. Those that have to wait are put aside.
+    /// The processes to signal in one pass, and all processes if they were listed. Pipe readers are put
+    /// aside.
     fn due(
         &mut self,
         signum: Signum,
@@ -101,16 +107,22 @@ impl Delivery {
                 .ok_or(Errno::ENOMEM)?,
         };
         let mut due = list_with_capacity(family.len())?;
+        if reach == Reach::Drain(Scope::Roots) {
+            self.seen_roots.reserve(family.len())?;
+            for root in &family {
+                self.seen_roots.insert(root);
+            }
+        }
         for process in living(&family).filter(|process| reach.includes(process)) {
             let has_it = if reach.is_drain() { self.has_drain_signal(process) } else { done.contains(process) };
             if has_it {
-                // A stopped process acts on nothing until it is continued.
+                // A stopped process acts on no signal until it is continued.
                 if reach.is_drain() && process.state == State::Stopped {
                     let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
                 }
             } else if reach != Reach::Deadline && done.contains_pid(process.parent) {
-                // Its parent may have started it in answer to the signal, so it is left to its parent until that exits. A drain
-                // finds it then.
+                // Its parent may have started it in answer to the signal, so it is left to the parent until
+                // that exits. A drain finds it then.
                 if !care.records {
                     self.deferred.add_newborn(process, signum);
                 }
@@ -124,7 +136,7 @@ impl Delivery {
         Ok((due, tree))
     }
 
-    /// Children of ours that no earlier round has seen. Each is read once.
+    /// Children of ours that no earlier round has signalled. Each is read once.
     fn new_roots(&mut self) -> nix::Result<Vec<Process>> {
         let children = process::children();
         let children = self.account_for(children)?;
@@ -144,33 +156,29 @@ impl Delivery {
                 roots.push(self.account_for(process)?);
             }
         }
-        self.seen_roots.reserve(roots.len())?;
-        for root in &roots {
-            self.say_hidden(std::slice::from_ref(root));
-            self.seen_roots.insert(root);
-        }
+        self.say_hidden(&roots);
         Ok(roots)
     }
 
-    /// Whether a process has received the drain's signal, or will receive it as a pipe reader.
+    /// Whether a process has received the drain's signal, or it is deferred for it.
     fn has_drain_signal(&self, process: &Process) -> bool {
         self.signalled.contains(process) || self.signalled_group == Some(process.group)
     }
 
-    /// Signals one process, and names it if it is killed or at the highest verbosity.
+    /// Signals one process, and logs its name if it is killed, or at the highest verbosity.
     fn signal(&mut self, process: &Process, signum: Signum, reach: Reach) {
         let sent = target_of(process).and_then(|target| {
             target.send(signum)?;
             if reach.is_drain() && process.state == State::Stopped { target.send(Signum::CONT) } else { Ok(()) }
         });
         let is_deadline = reach == Reach::Deadline;
-        // A killed process is found again until it has ended, and one that cannot be killed until it is given up.
+        // A killed process is found again until it has exited. It is reported once.
         let is_news = !is_deadline || !self.killed.contains(process);
         if is_deadline {
             self.killed.insert(process);
         }
         match sent {
-            // ESRCH: it has ended meanwhile.
+            // ESRCH: it has exited meanwhile.
             Err(Errno::ESRCH) => {}
             _ if !is_news => {}
             Err(errno) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
@@ -181,17 +189,17 @@ impl Delivery {
 
     /// The fallback if descendants cannot be found: signals the command's process group.
     pub(super) fn send_without_look(&mut self, signum: Signum, reach: Reach, care: Care) {
-        // Nobody gets the drain's signal twice. Later rounds look again.
+        // No process receives the drain's signal twice. Later rounds look again.
         if reach.is_drain() && (self.signalled_group.is_some() || !self.signalled.is_empty()) {
             return;
         }
         if reach == Reach::Deadline {
-            // Children keep their PIDs until we reap them. Those that they leave behind are killed the next time.
+            // Children keep their PIDs until we reap them. Those that they leave behind are killed next time.
             let _ = procfs::for_each_child(|child| signals::send_to_process(child, signum));
         }
-        // The PID is the command's until it is reaped, and so is the number of its group.
+        // Neither the command's PID nor its group's ID is reused before the command is reaped.
         let Some(command) = self.command else { return };
-        // It fails only if there is nobody to reach.
+        // It fails only if no recipient is left.
         if getpgid(Some(command)) == Ok(command) {
             let _ = signals::send_to_group(command, signum);
             if care.records {
@@ -203,10 +211,10 @@ impl Delivery {
     }
 }
 
-/// A process, and no other that has its PID by now.
+/// A handle to a process that reaches no other one with its PID.
 ///
 /// # Errors
-/// ESRCH if it has ended.
+/// ESRCH if it has exited.
 pub(super) fn target_of(process: &Process) -> nix::Result<Target> {
     if process.parent == getpid() {
         return Ok(Target::Pid(process.pid));

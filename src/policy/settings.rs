@@ -23,8 +23,8 @@ pub(crate) struct Settings {
     pub(crate) kill_after: Limit,
     pub(crate) delays: Delays,
     pub(crate) exit_map: ExitMap,
-    /// Whether we stay the leader of our terminal's session. If the command led it, the kernel would send SIGHUP to the processes
-    /// that a drain waits for as soon as the command exits (setsid(2), NOTES).
+    /// Whether we stay the leader of our terminal's session. If the command led it, the kernel would send
+    /// SIGHUP to the processes that a drain waits for as soon as the command exits (setsid(2), NOTES).
     pub(crate) keeps_terminal: bool,
 }
 

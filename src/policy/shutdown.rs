@@ -7,19 +7,21 @@ use crate::duration::Limit;
 use crate::rewrite::Outcome;
 use crate::signal::Signum;
 
-/// After SIGKILL was sent to all that is left, it is sent again to what has turned up meanwhile, so often and so long
-/// apart. Then whatever is left can't be killed (a process that hangs in the kernel), and is no reason to stay.
+/// How often, and how far apart, SIGKILL is repeated for processes that appear meanwhile. After that, the
+/// remaining ones cannot be killed (they hang in the kernel), and the init exits.
 pub(super) const KILL_AGAIN: u8 = 20;
 pub(super) const KILL_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
-/// After half of the time until the deadline, but at the latest after this time, a drain signals every remaining descendant.
+/// After half of the time until the deadline, but at the latest after this time, a drain signals every
+/// remaining descendant.
 const PATIENCE_WITH_PARENTS: Duration = Duration::from_secs(30);
 
-/// The time between two rounds, so that their cost does not grow with the number of deaths. It doubles with each round that finds
-/// nothing, up to the second value.
+/// The time between two rounds, so that their cost does not grow with the number of deaths. It doubles with
+/// each round that finds nothing, up to the second value.
 pub(super) const ROUND_GAP: Duration = Duration::from_millis(10);
 pub(super) const LONGEST_GAP: Duration = Duration::from_millis(160);
-/// A parent that is no child of ours exits without a SIGCHLD for us, so a round comes at the latest after this time.
+/// A parent that is no child of ours exits without a SIGCHLD for us, so a round comes at the latest after
+/// this time.
 pub(super) const POLL: Duration = Duration::from_millis(500);
 
 impl Policy {
@@ -46,21 +48,22 @@ impl Policy {
         self.state.last_round = self.state.last_round.or(Some(now));
     }
 
-    /// Schedules rounds, because a signal waits for the end of a process.
+    /// Schedules rounds, since a deferred signal waits for a process to exit.
     pub(crate) fn expect_rounds(&mut self, clock: Clock<'_>) {
         if self.state.round_at.is_none() {
             self.expect_round(clock, POLL);
         }
     }
 
-    /// Children have been reaped, so that others may have become our children, or a pipe may have lost its last writer.
+    /// Schedules a round after children were reaped: their children are ours now, and a pipe may have lost
+    /// its last writer.
     pub(super) fn on_reaped(&mut self, clock: Clock<'_>) {
         let Some(last) = self.state.last_round.filter(|_| self.state.round_at.is_some()) else { return };
         let elapsed = clock().saturating_duration_since(last);
         self.expect_round(clock, self.state.gap.saturating_sub(elapsed).max(Duration::from_millis(1)));
     }
 
-    /// A round is over. `found` says whether the next one should come soon.
+    /// Sets the time until the next round. `found` is whether it should come soon.
     pub(crate) fn on_round(&mut self, found: bool) {
         self.state.gap = if found { ROUND_GAP } else { self.state.gap.saturating_mul(2).min(LONGEST_GAP) };
     }
@@ -83,11 +86,11 @@ impl Policy {
     fn kill_at(&mut self, clock: Clock<'_>, limit: Limit) {
         let at = match limit {
             Limit::Never => None,
-            // A time that no clock can tell never comes.
+            // A time beyond the clock's range never comes.
             Limit::After(duration) => clock().checked_add(duration),
         };
         self.state.kill_at = [self.state.kill_at, at].into_iter().flatten().min();
-        // Every process has received the signal before it is killed.
+        // Every process receives the signal before it is killed.
         if let (Some(fallback_at), Some(kill_at)) = (self.state.fallback_at, self.state.kill_at) {
             let now = clock();
             let half = kill_at.saturating_duration_since(now).checked_div(2).unwrap_or_default();
@@ -108,7 +111,7 @@ impl Policy {
         if self.state.kill_at.is_none_or(|at| at > now) {
             return;
         }
-        // Everybody has had the signal by now.
+        // All processes have received the signal by now.
         (self.state.round_at, self.state.fallback_at) = (None, None);
         if self.state.kills < KILL_AGAIN {
             self.state.kills = self.state.kills.saturating_add(1);
@@ -122,7 +125,7 @@ impl Policy {
         }
     }
 
-    /// A signal was forwarded by which everybody is asked to end.
+    /// Starts the deadlines after a SIGTERM, SIGINT or SIGQUIT was forwarded.
     pub(super) fn on_shutdown(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
         if !self.state.asked_to_end {
             self.state.asked_to_end = true;

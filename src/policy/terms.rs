@@ -88,12 +88,13 @@ pub(crate) enum Action {
     /// Let the recipient go on, by a SIGCONT, if the command's process is stopped; where the recipient is no process or
     /// group, each of those that are.
     WakeIfStopped(Recipient),
-    /// Continue the command's group if SIGTSTP has stopped the command: nobody else would. In a session of its own it would not have
-    /// stopped (setpgid(2), orphaned process groups).
+    /// Continue the command's group if SIGTSTP has stopped the command, since no shell would. In a session of
+    /// its own the command would not stop (setpgid(2), orphaned process groups).
     ContinueIfSuspended(Pid),
-    /// Look again: send the drain's signal, if there is one, to processes that have not received it, and deferred signals.
+    /// Look again: send the drain's signal, if there is one, to processes that have not received it, and
+    /// deferred signals.
     Round(Option<(Signum, Scope)>),
-    /// Kill every descendant, and name each.
+    /// Kill every descendant, and log the name of each.
     KillAll,
     /// Come back with an event for each child of which there is something to tell, one after the other.
     CollectChildren,
@@ -140,17 +141,17 @@ impl Recipient {
 /// The descendants that a drain signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Our children. All others are their parents' business until those exit.
+    /// Our children. Other descendants are left to their parents until those exit.
     Roots,
     Everyone,
 }
 
-/// How carefully a signal is sent.
+/// The precautions with which a signal is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Care {
-    /// Whether its recipients are recorded, since a drain sends the same signal and nobody is to get it twice.
+    /// Whether its recipients are recorded, since no process receives the drain's signal twice.
     pub(crate) records: bool,
-    /// Whether a pipe reader gets it only after its writers have exited.
+    /// Whether a pipe reader receives it only after its writers have exited.
     pub(crate) spares_readers: bool,
 }
 

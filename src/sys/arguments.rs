@@ -45,11 +45,12 @@ pub(crate) fn environment() -> Vec<Word> {
     unsafe { collect(strings, usize::MAX) }
 }
 
-/// The path that was passed to exec: the program's, or that of the script whose `#!` line names it (getauxval(3)).
+/// The path that was passed to exec: the program's, or that of the script whose `#!` line names it
+/// (getauxval(3)).
 pub(crate) fn executed_as() -> Option<Word> {
-    // SAFETY: looks into what the kernel left behind the environment.
+    // SAFETY: reads the auxiliary vector, which the kernel has placed behind the environment.
     let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
     let string = std::ptr::with_exposed_provenance::<c_char>(usize::try_from(address).ok()?);
-    // SAFETY: a C string of the kernel's, which nobody frees or writes to.
+    // SAFETY: a C string of the kernel's, which is neither freed nor changed.
     (!string.is_null()).then(|| unsafe { CStr::from_ptr(string) })
 }

@@ -105,15 +105,15 @@ fn trapped(pid: Pid, status: i32) -> Change {
     Change::Trapped { pid, signum: Signum::new(status & 0x7f) }
 }
 
-/// Whether this child is stopped, by SIGSTOP or the like. True if neither waitid(2) nor /proc shows its state: the caller
-/// sends SIGCONT, which a child that runs hardly notices.
+/// Whether this child is stopped, by SIGSTOP or the like. True if neither waitid(2) nor /proc shows its
+/// state, since SIGCONT does no harm to a running child.
 pub(crate) fn is_stopped(pid: Pid) -> bool {
     let options = libc::WSTOPPED | libc::WNOHANG | libc::WNOWAIT;
     match wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), options) {
         Ok(info) => info.si_code == libc::CLD_STOPPED,
         // It is no child of ours any more.
         Err(Errno::ECHILD) => false,
-        // wait4(2) would take note of the stop, or reap the child.
+        // wait4(2) would consume the stop, or reap the child.
         Err(_refused) => procfs::state_of(pid).is_none_or(|state| state == b'T'),
     }
 }

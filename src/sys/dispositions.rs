@@ -65,9 +65,9 @@ pub(crate) fn expect_children() {
     set(Signum::CHLD, libc::SIG_DFL, 0);
 }
 
-/// Takes out a signal that is pending, by ignoring it for a moment (sigaction(2)).
+/// Removes a pending signal by ignoring it for a moment (sigaction(2)).
 pub(super) fn discard_pending(signum: Signum) {
-    // That of SIGCHLD does nothing either, and, unlike SIG_IGN, leaves children to be waited for.
+    // The default of SIGCHLD discards it, too, and, unlike SIG_IGN, leaves zombies for wait(2).
     if signum != Signum::CHLD {
         set(signum, libc::SIG_IGN, 0);
     }

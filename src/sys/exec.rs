@@ -29,7 +29,7 @@ impl<'a> Vector<'a> {
 
     /// Calls `run` with this vector, in which the string at `index` is left out for that time.
     pub(crate) fn without<R>(&mut self, index: usize, run: impl FnOnce(&mut Self) -> R) -> R {
-        // The null that ends the vector ends it one place earlier.
+        // The null at the end moves one place forward.
         let rest = self.pointers.len().min(index);
         let (_, end) = self.pointers.split_at_mut(rest);
         let left_out = end.first().copied();

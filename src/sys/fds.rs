@@ -73,14 +73,15 @@ fn close_one_by_one() {
     }
 }
 
-/// Replaces a standard descriptor by /dev/null, so that the other side of its pipe sees its end. Without /dev/null it is closed.
+/// Replaces a standard descriptor by /dev/null, so that the reader of its pipe sees end of file. Closes it if
+/// there is no /dev/null.
 pub(crate) fn replace_by_null(descriptor: RawFd) {
     let is_replaced = open(c"/dev/null").is_ok_and(|null| {
         // SAFETY: both are numbers of open descriptors of ours; nothing holds the replaced one as its own.
         unsafe { libc::dup2(null.as_raw_fd(), descriptor) >= 0 }
     });
     if !is_replaced {
-        // SAFETY: nothing holds it as its own; a later write fails, which changes nothing.
+        // SAFETY: no OwnedFd holds it; a later write fails, which changes nothing.
         unsafe { libc::close(descriptor) };
     }
 }

@@ -26,7 +26,7 @@ extern "C" fn on_key(number: c_int, info: *const libc::siginfo_t, _context: *con
     }
     // SAFETY: the kernel passes a siginfo_t to a handler with SA_SIGINFO.
     let code = unsafe { (*info).si_code };
-    // What a process, or the kernel for a file, has sent us, and us alone, has another code.
+    // A signal that only we have received, from a process or for a file, has another code.
     let both_have_it = CHILD_IS_THERE.load(Ordering::Relaxed) && code == signals::SI_KERNEL;
     let keys = if both_have_it { &SHARED } else { &BEFORE };
     keys.fetch_or(dispositions::bit(number), Ordering::Relaxed);

@@ -25,13 +25,13 @@ pub(crate) mod signals;
 mod stderr;
 pub(crate) mod tty;
 
-/// A call is interrupted once for each time that we are stopped. One that is interrupted more often is refused by a sandbox.
+/// Each stop interrupts a call once. A call that is interrupted more often is refused by a sandbox.
 const MOST_INTERRUPTIONS: u32 = 10;
 
 /// Repeats a call that is interrupted.
 ///
 /// # Errors
-/// Those of the call. EINTR if it has no end.
+/// The error of the call. EINTR if it is interrupted each time.
 fn uninterrupted<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     for _ in 0..MOST_INTERRUPTIONS {
         match call() {

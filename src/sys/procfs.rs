@@ -1,4 +1,4 @@
-//! Reads /proc. Needs no heap memory except for lists.
+//! Reads /proc. Only lists need heap memory.
 
 use std::ffi::{CStr, c_int};
 use std::fs::File;
@@ -44,11 +44,11 @@ pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Re
     buffer.get(..count).ok_or(Errno::EIO)
 }
 
-/// The letter for what a process does (proc_pid_stat(5)). `None` if it is gone or hidden.
+/// The letter for the state of a process (proc_pid_stat(5)). `None` if it is gone or hidden.
 pub(super) fn state_of(pid: Pid) -> Option<u8> {
     let mut buffer = [0; 128];
     let text = read_of(pid, "stat", &mut buffer).ok()?;
-    // The name may have anything in it; no bracket follows it.
+    // The name may contain brackets; no bracket follows it.
     let end = text.iter().rposition(|&byte| byte == b')')?;
     text.get(end.checked_add(2)?).copied()
 }
@@ -103,8 +103,8 @@ pub(crate) fn read_whole(path: &CStr) -> Option<Vec<u8>> {
     }
 }
 
-/// The PIDs of our children, zombies included, from the list that the kernel keeps of them (proc_tid_children(5)). It may lack
-/// some if children end meanwhile.
+/// The PIDs of our children, zombies included, from the list that the kernel keeps of them
+/// (proc_tid_children(5)). Some may be missing if children exit meanwhile.
 ///
 /// # Errors
 /// ENOENT if the kernel has no such list (CONFIG_PROC_CHILDREN); open(2), read(2); ENOMEM.
@@ -176,8 +176,8 @@ fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     buffer.get(..usize::try_from(length).unwrap_or(0)).ok_or(Errno::EIO)
 }
 
-/// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says. The link is not
-/// followed. In gVisor, which does not say, both.
+/// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says.
+/// The link is not followed. In gVisor, which does not say, both.
 ///
 /// # Errors
 /// lstat(2).
@@ -208,12 +208,12 @@ fn stat(path: &CStr) -> Option<libc::stat> {
     Some(unsafe { stat.assume_init() })
 }
 
-/// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor is enough to list
-/// processes and to read them.
+/// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor
+/// is enough to list processes and to read them.
 ///
 /// # Errors
-/// ENOENT if there is no /proc, or that of another PID namespace, whose numbers mean other processes; open(2), getdents64(2),
-/// ENOMEM.
+/// ENOENT if there is no /proc, or that of another PID namespace, whose numbers mean other processes;
+/// open(2), getdents64(2), ENOMEM.
 pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
     let mut target = [0; 32];
     let ours = read_link(c"/proc/self", &mut target)?;

@@ -38,7 +38,7 @@ impl Mask {
     pub(crate) const EMPTY: Self = Self(0);
 }
 
-/// rt_sigprocmask(2): both pointers are good and the size is the kernel's, so that nothing but a sandbox refuses it.
+/// rt_sigprocmask(2). The arguments are valid, so only a sandbox refuses it.
 fn change_mask(how: c_int, mask: KernelSet) -> nix::Result<Mask> {
     let mut before = Mask::EMPTY;
     // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
@@ -66,13 +66,13 @@ pub(crate) fn block(Mask(mask): Mask) -> nix::Result<()> {
 
 /// Empties the signal mask.
 pub(crate) fn unblock_all() {
-    // A tool that keeps a signal waiting does its work all the same.
+    // With signals blocked, printing still works.
     let _ = block(Mask::EMPTY);
 }
 
 /// Lets these signals through.
 pub(super) fn unblock(signals: &[Signum]) {
-    // Where it is refused they stay pending, and are forwarded later.
+    // If it is refused, they stay pending, and are forwarded later.
     let _ = change_mask(libc::SIG_UNBLOCK, set_of_all(signals));
 }
 
@@ -84,7 +84,8 @@ pub(crate) struct Received {
     pub(crate) sender: Option<Sender>,
     /// The child of which the kernel tells by it.
     pub(crate) child: Option<Pid>,
-    /// Whether the kernel sent it as it sends a key's. What it sends for a file (fcntl(2), `F_SETSIG`) has other codes.
+    /// Whether its code is that of a terminal's key. A signal for a file (fcntl(2), `F_SETSIG`) has another
+    /// code.
     pub(crate) may_be_key: bool,
 }
 
@@ -103,7 +104,8 @@ pub(crate) struct Sender {
 impl Received {
     fn new(signum: Signum, code: c_int, pid: libc::pid_t, uid: libc::uid_t) -> Self {
         let pid = Pid::from_raw(pid);
-        // Codes up to 0 are of system calls; the kernel's own are positive, and no other process can forge them.
+        // Codes up to 0 come from system calls. Positive codes come from the kernel, and no other process can
+        // forge them.
         let is_sent = code <= 0;
         let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
         let sender = is_sent.then_some(Sender { pid, uid, code });
@@ -137,8 +139,8 @@ fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received
     let timeout = timeout.map(timespec);
     let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a timespec that
-    // outlives the call.
+    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a
+    // timespec that outlives the call.
     let number = unsafe {
         libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info.as_mut_ptr(), timeout, size_of::<KernelSet>())
     };
@@ -157,13 +159,14 @@ fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received
 
 fn timespec(duration: Duration) -> libc::timespec {
     libc::timespec {
-        // Longer than any machine runs is as good as for ever.
+        // No machine runs longer than this.
         tv_sec: duration.as_secs().min(u32::MAX.into()).cast_signed(),
         tv_nsec: duration.subsec_nanos().into(),
     }
 }
 
-/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if it is to be tried once more.
+/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if the caller should
+/// try again.
 fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     if fallback::is_in_use() {
         return fallback::fetch(set, timeout);
@@ -179,8 +182,8 @@ fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     }
 }
 
-/// Sleeps until a signal is there, and fetches the one that the kernel delivers first. `None` if it is to be tried once
-/// more: there may be something to be said of it ([`take_failure`]).
+/// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the caller
+/// should try again; [`take_failure`] may have a reason.
 pub(crate) fn wait() -> Option<Received> {
     fetch(ALL, None)
 }
@@ -267,8 +270,8 @@ fn send(target: i32, signum: Signum) -> nix::Result<()> {
     }
 }
 
-/// Sends a signal to a process, or to the group with this number negated, if a sandbox refuses kill(2). No process has
-/// got the signal by then. If it is the kernel that refuses, it refuses this, too.
+/// Sends a signal to a process, or to the group with this number negated, if a sandbox refuses kill(2). No
+/// process has received the signal by then. If the kernel refused kill(2), it refuses this, too.
 #[cold]
 fn send_without_kill(target: i32, signum: Signum) -> nix::Result<()> {
     match Target::open(Pid::from_raw(target.wrapping_abs()))? {
@@ -311,14 +314,14 @@ impl Target {
             Self::Pidfd(fd, pid) => match send_by_pidfd(fd, signum.raw(), 0) {
                 Ok(()) => Ok(()),
                 Err(Errno::ESRCH) => Err(Errno::ESRCH),
-                // A sandbox may refuse this call alone. Where it is for want of permission, the other is refused too.
+                // A sandbox may refuse this call alone. If we lack the permission, kill(2) is refused, too.
                 Err(_) => send_to_process(*pid, signum),
             },
         }
     }
 }
 
-/// The number of a process's pidfds, which no other process ever has (Linux 6.9).
+/// The inode of a process's pidfds, which is never reused (Linux 6.9).
 ///
 /// # Errors
 /// pidfd_open(2), fstat(2): ENOSYS also before there are pidfds.

@@ -1,6 +1,6 @@
 //! Writes lines to stderr without waiting long for a reader, and without leaving a signal behind.
 //!
-//! Neither allocates nor locks: the child before its exec writes lines, too, and shares our memory.
+//! Neither allocates nor locks, since the child, which shares our memory before its exec, writes lines, too.
 
 use std::ffi::c_int;
 use std::io::{self, IoSlice, Write as _};
@@ -17,21 +17,21 @@ use super::signals::Sender;
 use super::{fds, signals, tty};
 use crate::signal::Signum;
 
-/// Writes to stderr in one call, so that lines of several processes don't mix. What can't be
-/// written is lost: an init must not end, or wait for ever, because nobody reads its messages.
+/// Writes to stderr in one call, so that lines of several processes do not mix. A line that cannot be written
+/// is lost, since an init must neither exit nor wait for ever for lack of a reader.
 pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
     let mut slices = parts.map(IoSlice::new);
     let mut left = slices.as_mut_slice();
     let mut patience = Patience::default();
     let mut way = Way::WithoutWaiting;
     while left.iter().any(|slice| !slice.is_empty()) {
-        // Here alone a write may sleep.
+        // Only here a write may block.
         if matches!(way, Way::AfterPoll) && !patience.waits_for_room(way.fd()) {
             return;
         }
         match way.write(left) {
             Ok(0) => return,
-            // All of it, but for a text that is longer than the room for it.
+            // All of it, unless the text is longer than the room for it.
             Ok(count) => IoSlice::advance_slices(&mut left, count),
             // A file system that would have to wait for the disk.
             Err(Errno::EAGAIN) if way.may_become_blocking() => way = Way::AfterPoll,
@@ -53,18 +53,16 @@ pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
     WAITED_IN_VAIN.store(false, Ordering::Relaxed);
 }
 
-/// Writes a text to stderr that was asked for, and waits for its reader as any tool does,
-/// [`fds::write_to_stdout`] included.
+/// Writes help or the version to stderr, and waits for its reader, as [`fds::write_to_stdout`] does.
 pub(crate) fn print_to_stderr(text: &[u8]) {
     signals::unblock_all();
-    // If it can't be written, nobody can be told.
+    // If it cannot be written, no error can be reported.
     let _ = io::stderr().write_all(text);
 }
 
-/// Whether the kernel has sent us a signal because of this failure: SIGPIPE for a pipe without a
-/// reader, SIGXFSZ for a file at the limit of its size. It would look like one to be forwarded, and
-/// be written about, and so on, so it is taken out. It is pending for the thread, not for the
-/// process, so one that somebody sent us isn't taken for it.
+/// Whether a write failed with a SIGPIPE or SIGXFSZ from the kernel. It is removed, since it would be
+/// forwarded and logged, again without end. It is pending for the thread, so it is not confused with one for
+/// the process.
 fn left_a_signal(errno: Errno) -> bool {
     let signum = match errno {
         Errno::EPIPE => Signum::PIPE,
@@ -74,25 +72,24 @@ fn left_a_signal(errno: Errno) -> bool {
     if let Some(taken) = signals::take_pending(signum)
         && !taken.sender.as_ref().is_some_and(Sender::is_us)
     {
-        // The failure came without a signal (a datagram socket), and this one is somebody's. It
-        // can't fail for a process itself.
+        // The failure caused no signal (a datagram socket), and a process sent this one. Signalling ourselves
+        // cannot fail.
         let _ = signals::send_to_process(getpid(), signum);
     }
     true
 }
 
-/// Ways of writing to stderr. Each is for the files and kernels for which the ones before it are
-/// refused.
+/// Ways of writing to stderr, each for the files and kernels that refuse the ones before it.
 enum Way {
-    /// pwritev2(2) with `RWF_NOWAIT`: pipes and sockets from Linux 6.4 on. No other has a moment
-    /// between the question whether there is room and the write in which somebody else fills it.
+    /// pwritev2(2) with `RWF_NOWAIT`: pipes and sockets from Linux 6.4 on. It never blocks, also if another
+    /// process fills the pipe just before.
     WithoutWaiting,
-    /// By an open file of our own that doesn't block: terminals, FIFOs, and pipes before that.
-    /// Making stderr itself non-blocking would change it for everybody who has it.
+    /// Through a non-blocking open file of our own: terminals, FIFOs, and pipes before that. Other processes
+    /// share stderr itself.
     Reopened(OwnedFd),
-    /// sendmsg(2) has a flag for it.
+    /// sendmsg(2) with MSG_DONTWAIT.
     Socket,
-    /// poll(2), then writev(2): everything else, and what we may not open.
+    /// poll(2), then writev(2): other files, and files that we may not open.
     AfterPoll,
 }
 
@@ -115,12 +112,12 @@ impl Way {
         }
     }
 
-    /// Whether EAGAIN is no matter of room.
+    /// Whether EAGAIN does not mean lack of room.
     fn may_become_blocking(&self) -> bool {
         matches!(self, Self::WithoutWaiting) && matches!(file_type(), Some(libc::S_IFREG | libc::S_IFBLK))
     }
 
-    /// The way to try after this failure. `None` if it is no matter of how it is written.
+    /// The way to try after this failure. `None` if another way would fail, too.
     fn next(&self, errno: Errno) -> Option<Self> {
         let is_refused = matches!(
             errno,
@@ -138,8 +135,8 @@ impl Way {
     }
 }
 
-/// The type of stderr's file, as in `st_mode`. `None` for a character device that is no terminal,
-/// and for one that every open(2) makes a new terminal of.
+/// The type of stderr's file, as in `st_mode`. `None` for a character device that is no terminal, and for
+/// /dev/ptmx.
 fn file_type() -> Option<libc::mode_t> {
     let mut status = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: writes a stat into `status`.
@@ -151,7 +148,7 @@ fn file_type() -> Option<libc::mode_t> {
     (kind != libc::S_IFCHR || can_be_reopened()).then_some(kind)
 }
 
-/// /dev/ptmx, which every open(2) makes a new terminal of (pts(4)).
+/// /dev/ptmx, of which every open(2) creates a new terminal (pts(4)).
 const NEW_TERMINAL: libc::dev_t = libc::makedev(5, 2);
 
 /// Opens stderr once more. `None` if we may not: it was opened as another user, or there is no
@@ -208,21 +205,20 @@ fn count(result: isize) -> Written {
     Errno::result(result).map(isize::cast_unsigned)
 }
 
-/// How long a reader may take until there is room for a line.
+/// The time for a reader to make room for a line.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// So often in a row stderr may be ready and take nothing before that is waited for, too: a
-/// terminal with room for one byte takes no newline.
+/// The number of times that stderr may be ready without taking a byte before we pause: a terminal with room
+/// for one byte takes no newline.
 const FALSE_ALARMS: u32 = 8;
 /// In milliseconds.
 const PAUSE: u16 = 10;
 
-/// The last line has waited in vain: the next one doesn't wait for the same reader.
+/// Whether the last line was lost: the next one does not wait for the same reader.
 static WAITED_IN_VAIN: AtomicBool = AtomicBool::new(false);
 
-/// Waits until a write doesn't block, but not for long, and not again for a reader that kept us
-/// waiting in vain: a terminal that is held by Ctrl-S, or a full pipe that nobody empties, must not
-/// keep signals from being forwarded.
+/// Waits for room for a line: for a second at most, and not again for the same reader. A terminal held by
+/// Ctrl-S, or a full pipe that is not read, must not delay signals.
 #[derive(Default)]
 struct Patience {
     end: Option<Instant>,
@@ -230,7 +226,7 @@ struct Patience {
 }
 
 impl Patience {
-    /// Whether a write is worth a try. False if the time is over.
+    /// Whether to try a write. False if the time is over.
     fn waits_for_room(&mut self, fd: RawFd) -> bool {
         let patience = if WAITED_IN_VAIN.load(Ordering::Relaxed) { Duration::ZERO } else { PATIENCE };
         let now = Instant::now();
@@ -247,14 +243,13 @@ impl Patience {
         !in_vain
     }
 
-    /// Whether there has been room for nothing, or the write has failed for another reason.
+    /// Whether stderr was ready too often without taking a byte.
     fn has_false_alarms(&self) -> bool {
         self.waits > FALSE_ALARMS
     }
 }
 
-/// poll(2). Where it fails (a sandbox refuses it, or we were stopped meanwhile), a write is worth a
-/// try.
+/// poll(2). If it fails (a sandbox refuses it, or we were stopped meanwhile), a write is tried.
 fn becomes_writable(fd: RawFd, patience: Duration) -> bool {
     let mut poll = libc::pollfd { fd, events: libc::POLLOUT, revents: 0 };
     // Rounded up, so that it doesn't end before the time is over.

@@ -54,8 +54,8 @@ pub(crate) fn we_have_one() -> bool {
     fds::open(c"/dev/tty").is_ok() || tcgetsid(io::stdin()).is_ok_and(|session| getsid(None) == Ok(session))
 }
 
-/// Whether our process group is in the foreground of our controlling terminal, so that it gets the signals of keys. `None`
-/// if that can't be found out.
+/// Whether our process group is in the foreground of our controlling terminal, so that it receives the
+/// signals of keys. `None` if that is unknown.
 pub(crate) fn is_our_group_in_foreground() -> Option<bool> {
     let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
     // SAFETY: a C string; without O_CREAT there is no further argument.
@@ -66,14 +66,14 @@ pub(crate) fn is_our_group_in_foreground() -> Option<bool> {
         Err(Errno::ENXIO) => return Some(false),
         Err(_) => None,
     };
-    // Of a terminal that isn't ours nobody is told its foreground.
+    // The kernel does not report the foreground group of a terminal that is not ours.
     let standard = [libc::STDIN_FILENO, libc::STDOUT_FILENO, libc::STDERR_FILENO];
     opened.into_iter().chain(standard).find_map(foreground).map(|group| group == getpgrp())
 }
 
 /// tcgetpgrp(3).
 fn foreground(fd: RawFd) -> Option<Pid> {
-    // nix wants one that is open. SAFETY: tcgetpgrp(3) touches no memory of ours.
+    // nix wants one that is open. SAFETY: tcgetpgrp(3) accesses no memory of ours.
     Errno::result(unsafe { libc::tcgetpgrp(fd) }).ok().map(Pid::from_raw)
 }
 

@@ -114,6 +114,27 @@ fn pipe_reader_that_is_being_set_up_is_spared() {
     });
 }
 
+#[test]
+fn stopped_pipe_reader_reads_to_end_of_file() {
+    if init_beyond().is_none() {
+        return;
+    }
+    in_both_settings(|start| {
+        let scratch = Scratch::new();
+        let log = scratch.path().join("log");
+        let text = "mkfifo \"$0\"/pipe; sh -c 'trap \"echo bye; exit\" TERM; until [ -s \"$0\"/pid ]; do sleep 0.01; done; kill -STOP $(cat \"$0\"/pid); \
+                    echo up >\"$0\"/up; while :; do sleep 0.05; done' \"$0\" >\"$0\"/pipe & \
+                    sh -c 'echo $$ >\"$0\"/pid; exec cat >\"$0\"/log' \"$0\" <\"$0\"/pipe & \
+                    until [ -e \"$0\"/up ]; do sleep 0.01; done; exit 1";
+        let mut running = start.words(["--drain", "60s", "bash", "-c", text]).word(scratch.path()).start();
+        let begin = Instant::now();
+        assert_eq!(running.wait().code(), Some(1), "{running}");
+        // Stopped, it would stay until half of the time is over.
+        assert!(begin.elapsed() < Duration::from_secs(20), "{running}");
+        assert_eq!(fs::read_to_string(log).unwrap_or_default(), "bye\n", "{running}");
+    });
+}
+
 fn wait_for_the_end_of_descendants(running: &Running) {
     procfs::wait_until("no descendant is left", || running.descendants().is_empty());
 }

@@ -1,8 +1,8 @@
 //! Fetches signals if rt_sigtimedwait(2) begins to fail while the command runs.
 //!
-//! signalfd(2) tells the same. If that is refused as well, what is pending is looked at ten times a
-//! second, and taken out by ignoring it for a moment (sigaction(2)); the sender isn't known then.
-//! If even that fails, a death is assumed each time, since the command's must not be missed.
+//! signalfd(2) is the first fallback. If it is refused, pending signals are polled ten times a second, and
+//! removed by ignoring them for a moment (sigaction(2)). If that fails, a SIGCHLD is assumed each time, so
+//! that the command's exit is noticed.
 
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{IntoRawFd, RawFd};
@@ -17,7 +17,7 @@ use super::super::{dispositions, fds};
 use super::{ALL, KernelSet, Received, timespec};
 use crate::signal::Signum;
 
-/// A way of fetching signals that fails from now on.
+/// A way of fetching signals that has failed for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     TimedWait(Errno),
@@ -35,19 +35,19 @@ static IS_NEW: AtomicBool = AtomicBool::new(false);
 static DESCRIPTOR: AtomicI32 = AtomicI32::new(NO_DESCRIPTOR);
 const NO_DESCRIPTOR: RawFd = -1;
 
-/// Between two looks at what is pending.
+/// The time between two looks for pending signals.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// So many failures within a second mean that waiting fails: a stop, or a tracer, interrupts it now
-/// and then.
+/// More failures within a second mean that waiting fails for good. A stop or a tracer interrupts it less
+/// often.
 const MOST_FAILURES: u32 = 100;
 
-/// Whether rt_sigtimedwait(2) isn't used any more.
+/// Whether rt_sigtimedwait(2) is no longer used.
 pub(super) fn is_in_use() -> bool {
     TIMED_WAIT.load(Ordering::Relaxed) != 0
 }
 
-/// The last way that has failed, if nobody has taken that yet.
+/// Removes and returns the failure that has not been logged yet.
 pub(crate) fn take_failure() -> Option<Failure> {
     if !IS_NEW.load(Ordering::Relaxed) {
         return None;
@@ -65,7 +65,7 @@ fn note(failure: &AtomicI32, errno: Errno) {
     IS_NEW.store(true, Ordering::Relaxed);
 }
 
-/// Takes note of a call of rt_sigtimedwait(2) that ended without a signal, and before its time.
+/// Records that rt_sigtimedwait(2) returned without a signal before its timeout.
 #[cold]
 pub(super) fn note_failure(errno: Errno) {
     if !is_transient(errno) {
@@ -73,7 +73,7 @@ pub(super) fn note_failure(errno: Errno) {
     }
 }
 
-/// Whether a wait that failed is to be tried once more.
+/// Whether to repeat a wait that failed.
 fn is_transient(errno: Errno) -> bool {
     static FAILURES: AtomicU32 = AtomicU32::new(0);
     static SECOND: AtomicI64 = AtomicI64::new(0);
@@ -91,14 +91,14 @@ fn is_transient(errno: Errno) -> bool {
     is_transient
 }
 
-/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if it is to
-/// be tried once more.
+/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if the caller should
+/// try again.
 #[cold]
 pub(super) fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     if SIGNAL_FD.load(Ordering::Relaxed) == 0 {
         match read_from_descriptor(set, timeout) {
             Ok(received) => return Some(received),
-            // The time is over, or nothing is pending.
+            // The timeout has expired, or no signal is pending.
             Err(Errno::EAGAIN) if timeout.is_some() => {}
             Err(errno) if is_transient(errno) => {}
             Err(errno) => note(&SIGNAL_FD, errno),
@@ -129,8 +129,8 @@ fn read_from_descriptor(set: KernelSet, timeout: Option<Duration>) -> nix::Resul
     Ok(Received::new(signum, info.ssi_code, info.ssi_pid.cast_signed(), info.ssi_uid))
 }
 
-/// The descriptor from which signals of `set` are read. It is made anew if it isn't there any more:
-/// all descriptors are closed after the start.
+/// The descriptor from which signals of `set` are read. It is created again if it was closed, as all
+/// descriptors are after the start.
 fn descriptor(set: KernelSet) -> nix::Result<RawFd> {
     let known = DESCRIPTOR.load(Ordering::Relaxed);
     match signal_fd(known, set) {
@@ -146,7 +146,7 @@ fn descriptor(set: KernelSet) -> nix::Result<RawFd> {
     keep(signal_fd(NO_DESCRIPTOR, set)?)
 }
 
-/// Keeps a new descriptor, not in the place of a standard one that is closed.
+/// Keeps a new descriptor, above the standard ones, which may be closed.
 fn keep(fd: RawFd) -> nix::Result<RawFd> {
     let fd = fds::above_the_standard_ones(&fds::own(fd)?)?.into_raw_fd();
     DESCRIPTOR.store(fd, Ordering::Relaxed);
@@ -163,7 +163,7 @@ fn signal_fd(fd: RawFd, set: KernelSet) -> nix::Result<RawFd> {
 /// ppoll(2).
 ///
 /// # Errors
-/// EAGAIN if the time is over.
+/// EAGAIN if the timeout has expired.
 fn wait_until_readable(fd: RawFd, timeout: Option<Duration>) -> nix::Result<()> {
     let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
     let timeout = timeout.map(timespec);
@@ -173,7 +173,7 @@ fn wait_until_readable(fd: RawFd, timeout: Option<Duration>) -> nix::Result<()> 
     if Errno::result(result)? == 0 { Err(Errno::EAGAIN) } else { Ok(()) }
 }
 
-/// Takes out the lowest signal of `set` that is pending.
+/// Removes and returns the lowest pending signal of `set`.
 fn take_out(set: KernelSet) -> Option<Received> {
     let from_somebody = |signum| Received { signum, sender: None, child: None, may_be_key: false };
     let Ok(pending) = pending() else {
@@ -193,10 +193,10 @@ fn pending() -> nix::Result<KernelSet> {
     Errno::result(result).map(|_| pending)
 }
 
-/// Sleeps, by whichever call a sandbox allows.
+/// Sleeps by nanosleep(2), or by ppoll(2) if a sandbox refuses that.
 fn sleep(duration: Duration) {
     let duration = timespec(duration);
-    // SAFETY: reads a timespec; what is left of it isn't asked for.
+    // SAFETY: reads a timespec, and writes no remaining time.
     if unsafe { libc::nanosleep(&raw const duration, ptr::null_mut()) } != 0 {
         // SAFETY: no descriptor; a timespec that lives through the call; no mask.
         unsafe { libc::ppoll(ptr::null_mut(), 0, &raw const duration, ptr::null()) };
