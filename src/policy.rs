@@ -331,6 +331,11 @@ impl Policy {
                 // A stopped process acts on nothing but SIGKILL and SIGCONT, so it would never end.
                 let asks_to_end = signum.asks_to_end() || to.asks_to_end();
                 match recipient {
+                    // Ctrl-Z may have stopped a program that its shell was starting. The shell waits for the
+                    // program's exec, and is not stopped itself (vfork(2)).
+                    Recipient::Group(group) if asks_to_end && !to.stops() && self.settings.keeps_terminal => {
+                        actions.push(Action::Continue(group));
+                    }
                     Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree if asks_to_end && !to.stops() => {
                         actions.push(Action::WakeIfStopped(recipient));
                     }

@@ -39,6 +39,7 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                 Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
                 Action::NoteOurGroup => delivery.record_our_group(),
                 Action::WakeIfStopped(recipient) => delivery.wake(recipient),
+                Action::Continue(group) => _ = signals::send_to_group(group, Signum::CONT),
                 Action::ContinueIfSuspended(command) => {
                     if children::stop_of(command) == Some(Signum::TSTP) {
                         // ESRCH: no member is left.

@@ -70,7 +70,7 @@ pub(super) fn all_options() -> Command {
     options_of_the_original()
         .next_help_heading("Shutdown")
         .arg(value(FORWARD, "WHOM", "Forward to the child, to its group, or to the tree: all descendants"))
-        .arg(value(DRAIN, "DURATION", "After COMMAND's end, SIGTERM whoever has not got it, and wait for them"))
+        .arg(value(DRAIN, "DURATION", "When COMMAND exits, send SIGTERM to the remaining processes and wait"))
         .arg(flag(LINGER, "Go on after COMMAND's end until no descendant is left").next_line_help(true))
         .arg(value(KILL_AFTER, "DURATION", "Kill what is left so long after the first SIGTERM, SIGINT, SIGQUIT"))
         .arg(value(DELAY, "SIGNAL:DURATION", "Hold this signal for so long before it is forwarded"))

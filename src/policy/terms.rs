@@ -88,6 +88,8 @@ pub(crate) enum Action {
     /// Let the recipient go on, by a SIGCONT, if the command's process is stopped; where the recipient is no process or
     /// group, each of those that are.
     WakeIfStopped(Recipient),
+    /// Continue a process group.
+    Continue(Pid),
     /// Continue the command's group if SIGTSTP has stopped the command, since no shell would. In a session of
     /// its own the command would not stop (setpgid(2), orphaned process groups).
     ContinueIfSuspended(Pid),

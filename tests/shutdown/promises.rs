@@ -13,10 +13,10 @@ use crate::support::{
 /// Programs without a handler for SIGHUP.
 ///
 /// The kernel sends SIGHUP to the foreground group if the leader of a terminal's session exits.
-const PROGRAMS: &str = r#"for name in first second third; do
+const PROGRAMS: &str = r#"trap 'exit 5' TERM
+for name in first second third; do
     sh -c 'trap "sleep 0.3; sleep 0.3; echo $0 finished; exit" TERM; echo $0 ready; while :; do sleep 0.05; done' $name &
 done
-trap 'exit 5' TERM
 while :; do sleep 0.05; done"#;
 
 #[test]

@@ -74,7 +74,10 @@ fn key_reaches_a_plain_command_once_also_after_ctrl_z() {
     // With -c the init stops itself too, as the original does, so that a shell above it sees that.
     for way in 0..WAYS - 1 {
         in_both_settings(|start| {
-            let (running, mut terminal) = start_plain(start, way);
+            // It starts no programs: while a shell does, Ctrl-Z stops the program and blocks the shell (vfork(2)).
+            let text = "exec >&2; trap 'echo got 2' INT; trap 'exit 5' TERM; echo ready; while :; do read line; done";
+            let (running, mut terminal) = with_drain(start, way).words(["sh", "-c", text]).start_on_terminal();
+            running.wait_for_debug_line("ready");
             terminal.keys("\x03");
             wait_for_interrupts(&running, 1);
             // Nobody could continue it.
@@ -87,6 +90,23 @@ fn key_reaches_a_plain_command_once_also_after_ctrl_z() {
             assert_eq!(count(&outcome.stderr(), "got 2"), 2, "{outcome}");
         });
     }
+}
+
+#[test]
+fn program_that_ctrl_z_stops_beside_its_shell_ends_by_sigterm() {
+    in_both_settings(|start| {
+        // As with a shell that waits for the exec of a program that Ctrl-Z stops: the shell is not stopped.
+        let text = "exec >&2; trap : TSTP; sh -c 'echo ready; while :; do sleep 1; done'; exit 5";
+        let (running, mut terminal) = start.words(["--drain", "60s", "bash", "-c", text]).start_on_terminal();
+        running.wait_for_debug_line("ready");
+        let stopped = || running.descendants().into_iter().any(|pid| procfs::state(pid) == Some('T'));
+        terminal.keys("\x1a");
+        procfs::wait_until("the program is stopped", stopped);
+        let before = Instant::now();
+        running.signal(libc::SIGTERM);
+        running.outcome().expect_code(143);
+        assert!(before.elapsed() < Duration::from_secs(30));
+    });
 }
 
 #[test]
@@ -108,10 +128,10 @@ fn end_of_the_terminal_hangs_the_command_up() {
 }
 
 /// Three programs without a handler for SIGHUP, which a plain end of the command must not send.
-const FAMILY: &str = r#"for name in first second third; do
+const FAMILY: &str = r#"trap 'exit 5' TERM
+for name in first second third; do
     sh -c 'trap "sleep 0.3; echo $0 finished >&2; exit" TERM; echo $0 ready >&2; while :; do sleep 0.05; done' $name &
 done
-trap 'exit 5' TERM
 while :; do sleep 0.05; done"#;
 
 #[test]

@@ -249,7 +249,7 @@ impl World {
                     | Recipient::TreeOutsideOurGroup
                     | Recipient::Unsignalled(_) => {}
                 },
-                Action::ContinueIfSuspended(_) => panic!("{action:?} without a terminal"),
+                Action::Continue(_) | Action::ContinueIfSuspended(_) => panic!("{action:?} without a terminal"),
                 Action::Round(drain) => assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none())),
                 Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
                 Action::KillAll => {
