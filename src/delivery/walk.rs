@@ -54,6 +54,8 @@ impl Delivery {
     pub(super) fn walk(&mut self, signum: Signum, reach: Reach, care: Care) {
         let mut done = Signalled::default();
         for pass in 0..MOST_PASSES {
+            // Processes that were started since the fallback are their parents' business again.
+            let reach = if pass > 0 && reach.is_drain() { Reach::Drain(Scope::Roots) } else { reach };
             let (due, tree) = match self.due(signum, reach, care, &done) {
                 Ok(due) => due,
                 // The recipients of an earlier pass must not receive the signal again.

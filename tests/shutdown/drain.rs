@@ -85,7 +85,8 @@ fn what_a_program_has_started_to_shut_down_is_not_cut_short() {
 fn what_is_started_by_one_whom_the_drain_itself_has_asked_is_not_cut_short_either() {
     in_both_settings(|start| {
         let text = format!("probe daemon work other 999999; {WITH_A_HELPER}");
-        let running = start.words(["-vc", "--drain", "60s"]).words(script(&text)).start();
+        // The worker's shell waits for it, so that it gets its signal at half time.
+        let running = start.words(["-vc", "--drain", "10s"]).words(script(&text)).start();
         wait_for_lines(&running, &["ready", "worker ready", "other ready"]);
         running.signal(libc::SIGUSR2);
         running.wait_for_debug_line("Draining");
