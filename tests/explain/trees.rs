@@ -137,7 +137,7 @@ fn try_tree(start: Start, seed: u64) -> (usize, usize) {
         // Who is to get it later may get it sooner, when the one above it dies at once.
         if !row.is_some_and(Row::is_late) {
             member.compare(&running, row, &mut wrong);
-        } else if member.has_got(&running) && crew.waits_for_writers(&told, member.pid) {
+        } else if member.has_got_more_than_sigcont(&running) && crew.waits_for_writers(&told, member.pid) {
             let _ = writeln!(wrong, "{} got it before its writers ended", member.name);
         }
     }
@@ -302,6 +302,11 @@ impl Member {
     /// Has it got one that it was not asked by, nor told of a child's end?
     fn has_got(&self, running: &Running) -> bool {
         self.got(running).iter().any(|&number| number != LAST && number != libc::SIGCHLD)
+    }
+
+    /// Whether it has received more than the SIGCONT with which all stopped processes are continued.
+    fn has_got_more_than_sigcont(&self, running: &Running) -> bool {
+        self.got(running).iter().any(|number| ![LAST, libc::SIGCHLD, libc::SIGCONT].contains(number))
     }
 
     /// Can it be seen what it has got, if it isn't stopped?
