@@ -191,8 +191,8 @@ fn is_of_the_original(entry: &Word) -> bool {
 /// Text that no file of the original contains, nor that of any other init.
 const VARIABLE: &[u8] = b"DUMB_INIT_DRAIN";
 
-/// Bytes of the largest file that is searched for it.
-const LARGEST_INIT: u64 = 16 << 20;
+/// The largest file, in bytes, that is searched for it. A build for debugging has some 30 MiB.
+const LARGEST_INIT: u64 = 64 << 20;
 
 /// Which edition it is, by what its file has in it.
 fn edition(pid: Pid) -> Edition {

@@ -45,7 +45,7 @@ pub fn orphans_are_reaped_and_no_signal_of_a_burst_is_lost(case: Case) {
         let running = case.start().words(role(["orphans-that-wait", "1000"])).start();
         running.wait_for_line("ready");
         let (pid, command) = (running.pid(), running.command_pid());
-        assert_eq!(procfs::children(pid).len(), 1001, "{running}");
+        procfs::wait_until("all are adopted", || procfs::children(pid).len() == 1001);
         send(command, libc::SIGUSR1);
         procfs::wait_until("the command is its only child", || procfs::children(pid) == [command]);
         running.signal(libc::SIGTERM);

@@ -271,11 +271,12 @@ fn a_pause_runs_nothing_and_reaps_whatever_becomes_its_child() {
         }
         // As those do that share a pod's namespace.
         let namespace = crate::support::namespace_of(pid);
-        let entered = Start::program("nsenter")
+        // It is kept until they are reaped: its end would kill them.
+        let mut entered = Start::program("nsenter")
             .words(&namespace)
             .words(["sh", "-c", "for i in 1 2 3 4 5; do (sh -c 'exit 3' &); done"])
-            .run();
-        entered.expect_code(0);
+            .start();
+        assert_eq!(entered.wait().code(), Some(0), "{entered}");
         running.wait_for_debug_line("exited with exit status 3.");
         procfs::wait_until("all are reaped", || procfs::children(pid).is_empty());
         running.signal(number);
