@@ -286,7 +286,9 @@ fn deadline_kills_a_reader_too() {
     ] {
         in_both_settings(|start| {
             let bash = Bash::new();
-            let text = format!("{trap}probe work stubborn 999999 | probe work reader 999999; exit 5");
+            // The writer cannot say that it is ready.
+            let writer = "(trap '' TERM; exec probe work stubborn 999999)";
+            let text = format!("{trap}{writer} | probe work reader 999999; exit 5");
             let running = start.words(options).words(bash.words(&text)).start();
             running.wait_for_line("reader ready");
             find(&running, "stubborn");
