@@ -31,7 +31,7 @@ const LOOK_GAP: Duration = Duration::from_millis(250);
 /// The event after which a deferred signal is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wait {
-    /// End of file on its input: a writer seen last, and the time since when there is none.
+    /// End of file on its input: the writer seen last, and when the last writer had exited.
     Input { writer: Option<Pid>, ended: Option<Instant> },
     /// End of file on the pipe that we write to.
     OurOutput,
@@ -79,8 +79,8 @@ impl Deferred {
 }
 
 impl Delivery {
-    /// Removes pipe readers from `due`, and defers their signal. The command is none, since nothing else
-    /// would end it. If the look for readers fails, there are none.
+    /// Removes pipe readers from `due`, and defers their signal. The command is never a reader, since
+    /// nothing else would end it. If the look for readers fails, no process is deferred.
     pub(super) fn put_readers_aside(
         &mut self,
         due: &mut Vec<Process>,
