@@ -3,6 +3,7 @@
 //! A pipe reader receives a signal after its writers, unless it exits by end of file. A process that was
 //! started while a walk signalled its parent receives the signal if that parent exits soon.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -45,6 +46,8 @@ struct Entry {
     signum: Signum,
     wait: Wait,
     since: Instant,
+    /// Whether the process was continued. It may stop again, but this does not go on for ever.
+    is_continued: bool,
 }
 
 /// The deferred signals.
@@ -72,7 +75,7 @@ impl Deferred {
         }
         let has_room = self.0.try_reserve(1).is_ok();
         if has_room {
-            self.0.push(Entry { process: *process, signum, wait, since: Instant::now() });
+            self.0.push(Entry { process: *process, signum, wait, since: Instant::now(), is_continued: false });
         }
         has_room
     }
@@ -97,10 +100,6 @@ impl Delivery {
             let is_deferred = self.deferred.add(process, signum, *wait);
             if is_deferred && care.records {
                 self.signalled.insert(process);
-            }
-            // A stopped process does not read to the end of its input.
-            if is_deferred && is_drain && process.state == State::Stopped {
-                let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
             }
             !is_deferred
         });
@@ -182,7 +181,7 @@ impl Delivery {
             return;
         }
         let now = Instant::now();
-        let mut entries = std::mem::take(&mut self.deferred.0);
+        let mut entries = mem::take(&mut self.deferred.0);
         let mut pipeline = None;
         let may_look = self.looked_at.is_none_or(|at| now.saturating_duration_since(at) >= LOOK_GAP);
         entries.retain_mut(|entry| {
@@ -194,6 +193,15 @@ impl Delivery {
             };
             if process.started != entry.process.started || process.state == State::Zombie {
                 return false;
+            }
+            // A stopped process does not read to the end of its input. It may have stopped after its signal was
+            // deferred.
+            if process.state == State::Stopped && !mem::replace(&mut entry.is_continued, true) {
+                let _ = target_of(&process).and_then(|target| target.send(Signum::CONT));
+                if let Wait::Input { ended, .. } = &mut entry.wait {
+                    *ended = None;
+                }
+                return true;
             }
             let is_due = match &mut entry.wait {
                 Wait::Parent(parent, until) if process.parent == *parent => return now < *until,

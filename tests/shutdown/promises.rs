@@ -119,20 +119,28 @@ fn stopped_pipe_reader_reads_to_end_of_file() {
     if init_beyond().is_none() {
         return;
     }
-    in_both_settings(|start| {
-        let scratch = Scratch::new();
-        let log = scratch.path().join("log");
-        let text = "mkfifo \"$0\"/pipe; sh -c 'trap \"echo bye; exit\" TERM; until [ -s \"$0\"/pid ]; do sleep 0.01; done; kill -STOP $(cat \"$0\"/pid); \
-                    echo up >\"$0\"/up; while :; do sleep 0.05; done' \"$0\" >\"$0\"/pipe & \
-                    sh -c 'echo $$ >\"$0\"/pid; exec cat >\"$0\"/log' \"$0\" <\"$0\"/pipe & \
-                    until [ -e \"$0\"/up ]; do sleep 0.01; done; exit 1";
-        let mut running = start.words(["--drain", "60s", "bash", "-c", text]).word(scratch.path()).start();
-        let begin = Instant::now();
-        assert_eq!(running.wait().code(), Some(1), "{running}");
-        // Stopped, it would stay until half of the time is over.
-        assert!(begin.elapsed() < Duration::from_secs(20), "{running}");
-        assert_eq!(fs::read_to_string(log).unwrap_or_default(), "bye\n", "{running}");
-    });
+    // The reader is stopped before the drain, or by its writer during the drain.
+    for (at_the_end, before) in
+        [("echo bye; exit", "kill -STOP $(cat $0/pid)"), ("kill -STOP $(cat $0/pid); echo bye; exit", ":")]
+    {
+        in_both_settings(|start| {
+            let scratch = Scratch::new();
+            let log = scratch.path().join("log");
+            let writer = format!(
+                "trap \"{at_the_end}\" TERM; until [ -s $0/pid ]; do sleep 0.01; done; {before}; echo >$0/up; while :; do sleep 0.05; done",
+            );
+            let text = "mkfifo $0/pipe; sh -c \"$1\" $0 >$0/pipe & \
+                        sh -c 'echo $$ >$0/pid; exec cat >$0/log' $0 <$0/pipe & \
+                        until [ -e $0/up ]; do sleep 0.01; done; exit 1";
+            let start = start.words(["--drain", "60s", "bash", "-c", text]).word(scratch.path());
+            let mut running = start.word(writer).start();
+            let begin = Instant::now();
+            assert_eq!(running.wait().code(), Some(1), "{running}");
+            // Stopped, it would stay until half of the time is over.
+            assert!(begin.elapsed() < Duration::from_secs(20), "{running}");
+            assert_eq!(fs::read_to_string(log).unwrap_or_default(), "bye\n", "{running}");
+        });
+    }
 }
 
 fn wait_for_the_end_of_descendants(running: &Running) {
