@@ -13,8 +13,6 @@ pub(crate) mod capabilities;
 pub(crate) mod children;
 pub(crate) mod clone;
 pub(crate) mod dispositions;
-#[cfg_attr(test, allow(dead_code))] // The unit tests have an entry point of their own.
-mod entry;
 pub(crate) mod exec;
 pub(crate) mod fds;
 pub(crate) mod keys;

@@ -1,0 +1,147 @@
+//! The life of the program, from its arguments to its exit status.
+
+use crate::called_as::{CalledAs, Place};
+use crate::cli::{self, Invocation, Stream, UsageError};
+use crate::config::Config;
+use crate::delivery::Delivery;
+use crate::environment::Environment;
+use crate::logging::{self, Line};
+use crate::policy::Policy;
+use crate::spawn::{self, Spawned, Whereabouts};
+use crate::status::ExitStatus;
+use crate::sys::arguments::Word;
+use crate::terminal::{self, HandOver};
+use crate::value::Switch;
+use crate::{explain, panics, shebang, supervisor, sys};
+
+/// Runs the program with these words and variables.
+pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
+    // Before anything else: what comes from here on waits until there is someone to get it.
+    let blocked = sys::signals::block_all();
+    // It may end while we read the command line.
+    let parent = nix::unistd::getppid();
+
+    let environment = Environment::new(environment);
+    let (mut config, command) = match asked(words, &environment) {
+        Asked::Life(config, command) => (config, command),
+        Asked::Done(status) => return status,
+    };
+    logging::init(config.verbosity);
+    let mask = match blocked {
+        Ok(mask) => mask,
+        Err(errno) => return refuse(Line::NotBlocked(errno)),
+    };
+    if let Err(errno) = sys::signals::can_be_fetched() {
+        return refuse(Line::NotFetched(errno));
+    }
+    config.notes.iter().copied().for_each(logging::say);
+    config.half_ignored.iter().for_each(|rewrite| logging::say_ignored_rest(rewrite));
+
+    sys::dispositions::expect_children();
+    supervisor::collect_older_children();
+    if config.subreaper == Switch::On {
+        supervisor::adopt_orphans();
+    }
+    if let Some(signum) = config.parent_death_signal
+        && let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum)
+    {
+        logging::say(Line::NoParentDeathSignal(errno));
+    }
+    let Some(command) = command else {
+        let_go();
+        panics::survive_without_command(exit);
+        return supervisor::pause();
+    };
+    let init = config.settings.called_as;
+    if let Some(right_line) = shebang::right_line(init, words, &command, parent) {
+        logging::say_no_program(command.first().copied().unwrap_or_default(), &right_line);
+        return ExitStatus::FAILURE;
+    }
+    let needs_descendants = config.settings.needs_descendants();
+    if needs_descendants || init != CalledAs::DumbInit {
+        sys::parent::take_name(init.mark());
+    }
+    let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };
+    if config.settings.may_outlive_command() && config.settings.place() == Place::OwnSession {
+        config.settings.keeps_terminal = terminal::keep();
+    }
+    let place = config.settings.place();
+    let (hand_over, mut earlier) = match place {
+        Place::OwnSession => terminal::give_up(),
+        Place::OwnGroup => (HandOver::kept(init), Vec::new()),
+        Place::OurGroup => (HandOver::none(), Vec::new()),
+    };
+    let to = Whereabouts { init, place, mask, hand_over: &hand_over };
+    let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, &to) else {
+        return refuse(Line::NoFork);
+    };
+
+    // The command runs. From here to its end nothing may end this program: what fails is said at most.
+    drop(hand_over);
+    earlier.append(&mut keys);
+    let_go();
+    let mut policy = Policy::new(config.settings, main);
+    let mut delivery = Delivery::new(main, older_children);
+    panics::survive(&policy, &delivery, main, exit);
+    supervisor::supervise(&mut policy, &mut delivery, main, earlier)
+}
+
+/// Ends before the command's start.
+fn refuse(line: Line) -> ExitStatus {
+    logging::say(line);
+    ExitStatus::FAILURE
+}
+
+/// Holds on to nothing that others may wait for: the end of a pipe, or a file system that is to be unmounted.
+fn let_go() {
+    sys::fds::close_others();
+    if let Err(errno) = nix::unistd::chdir("/") {
+        logging::say(Line::NoChdir(errno));
+    }
+}
+
+/// The end after a panic, which has no way back to the end of [`life`].
+fn exit(status: ExitStatus) {
+    std::process::exit(status.code().into());
+}
+
+/// What is asked for.
+#[expect(clippy::large_enum_variant, reason = "there is one of it, which is taken apart at once")]
+enum Asked {
+    /// A life, with this command or, where none is run, until it is asked to end.
+    Life(Config, Option<Vec<Word>>),
+    /// Something else, which is done, or was refused.
+    Done(ExitStatus),
+}
+
+#[inline(never)] // It leaves the stack before the command starts.
+fn asked(words: &[Word], environment: &Environment) -> Asked {
+    let (options, command) = match cli::parse(words, |name| environment.get(name)) {
+        Ok(Invocation::Run(options, command)) => (options, Some(command)),
+        Ok(Invocation::Pause(options)) => (options, None),
+        Ok(Invocation::Explain(question)) => {
+            // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
+            sys::signals::unblock_all();
+            return Asked::Done(explain::explain(&question));
+        }
+        Ok(Invocation::Print(text, stream)) => {
+            match stream {
+                Stream::Stdout => sys::fds::write_to_stdout(text.as_bytes()),
+                Stream::Stderr => sys::fds::print_to_stderr(text.as_bytes()),
+            }
+            return Asked::Done(ExitStatus::SUCCESS);
+        }
+        Err(UsageError(text)) => {
+            sys::fds::write_to_stderr([&text]);
+            return Asked::Done(ExitStatus::FAILURE);
+        }
+    };
+    match Config::new(options, environment) {
+        Ok(config) => Asked::Life(config, command),
+        Err(text) => {
+            let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
+            sys::fds::write_to_stderr([&text]);
+            Asked::Done(ExitStatus::FAILURE)
+        }
+    }
+}
