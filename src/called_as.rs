@@ -9,7 +9,7 @@ use nix::errno::Errno;
 
 use crate::policy::Forward;
 use crate::signal::Signum;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 
 /// The init whose part we play.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use crate::duration::{Delay, Limit};
 use crate::environment::Environment;
 use crate::logging::{Line, Verbosity};
 use crate::policy::{Delays, Forward, Settings};
-use crate::rewrite::{Rewrite, RewriteTable};
 use crate::signal::Signum;
-use crate::status::{ExitMap, ExitRule};
+use crate::signal::exit_status::{ExitMap, ExitRule};
+use crate::signal::rewrite::{Rewrite, RewriteTable};
 use crate::value::{Switch, Value, parse_list, refusal};
 
 /// Where does a setting come from?

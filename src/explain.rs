@@ -12,7 +12,7 @@ use std::time::Instant;
 use nix::unistd::{Pid, getpid};
 
 use crate::cli::Question;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 use crate::sys::{fds, procfs, tty};
 use advice::advice;
 use evidence::Evidence;

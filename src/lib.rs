@@ -22,7 +22,6 @@ mod panics;
 mod pipes;
 mod policy;
 mod process;
-mod rewrite;
 mod run;
 mod search;
 mod shebang;
@@ -30,7 +29,6 @@ mod signal;
 mod signalled;
 mod spawn;
 mod split_string;
-mod status;
 mod strerror;
 mod supervisor;
 mod sys;
@@ -50,6 +48,7 @@ use sys::arguments;
 /// # Safety
 /// `argv` has `count` strings, which are neither freed nor written to. This is the vector that the kernel built for
 /// exec.
+#[must_use]
 #[allow(unsafe_code, reason = "the entry point of a C program passes a raw vector")]
 pub unsafe fn main(count: c_int, argv: *const *const c_char) -> c_int {
     let count = usize::try_from(count).unwrap_or(0);

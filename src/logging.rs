@@ -18,8 +18,8 @@ use nix::unistd::Pid;
 
 use crate::escape::Escaped;
 use crate::process;
+use crate::signal::exit_status::ExitStatus;
 use crate::signal::{Name, Signum};
-use crate::status::ExitStatus;
 use crate::strerror::Strerror;
 use crate::sys::fds::write_to_stderr;
 use crate::sys::signals::Failure;

@@ -16,7 +16,7 @@ use crate::delivery::Delivery;
 use crate::logging;
 use crate::policy::{Event, Policy, State, Via};
 use crate::signal::Signum;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 use crate::supervisor;
 
 /// Where the policy was after the last event that it decided.

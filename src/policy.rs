@@ -23,9 +23,9 @@ use nix::unistd::Pid;
 
 use crate::called_as::Place;
 use crate::logging::Line;
-use crate::rewrite::Outcome;
 use crate::signal::Signum;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
+use crate::signal::rewrite::Outcome;
 use crate::value::Switch;
 
 mod held;

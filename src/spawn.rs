@@ -14,7 +14,7 @@ use crate::environment::Environment;
 use crate::logging::{self, Line};
 use crate::policy::{Event, Via};
 use crate::search::Search;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 use crate::sys::arguments::Word;
 use crate::sys::clone::{self, Memory};
 use crate::sys::dispositions::{self, Ignored};

@@ -16,7 +16,7 @@ use crate::panics;
 use crate::policy::{self, Action, Event, Policy, Recipient, Via};
 use crate::process;
 use crate::signal::Signum;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 use crate::sys::children::{self, Change, Nothing};
 use crate::sys::parent;
 use crate::sys::signals::{self, Received, Sender};

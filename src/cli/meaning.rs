@@ -15,8 +15,8 @@ use super::table::{
 use super::{Options, Question};
 use crate::logging::Verbosity;
 use crate::policy::Forward;
-use crate::rewrite::Rewrite;
 use crate::signal::Signum;
+use crate::signal::rewrite::Rewrite;
 use crate::sys::arguments::Word;
 use crate::value::{Switch, Value, parse_list, refusal};
 

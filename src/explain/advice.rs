@@ -19,7 +19,7 @@ use crate::config::{SETSID, Source};
 use crate::duration::Limit;
 use crate::policy::Forward;
 use crate::process::State;
-use crate::rewrite::Outcome;
+use crate::signal::rewrite::Outcome;
 use crate::signal::{Name, Signum};
 
 /// How long a drain is to take that is suggested: as long as `docker stop` waits until it kills.

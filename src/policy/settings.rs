@@ -3,8 +3,8 @@
 use super::{Delays, Forward};
 use crate::called_as::{CalledAs, Place};
 use crate::duration::Limit;
-use crate::rewrite::RewriteTable;
-use crate::status::ExitMap;
+use crate::signal::exit_status::ExitMap;
+use crate::signal::rewrite::RewriteTable;
 use crate::value::Switch;
 
 /// What was asked for.

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{Action, Clock, Policy, Recipient, Scope, Via};
 use crate::duration::Limit;
-use crate::rewrite::Outcome;
 use crate::signal::Signum;
+use crate::signal::rewrite::Outcome;
 
 /// How often, and how far apart, SIGKILL is repeated for processes that appear meanwhile. After that, the
 /// remaining ones cannot be killed (they hang in the kernel), and the init exits.

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::logging::Line;
 use crate::process::Process;
 use crate::signal::Signum;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 use crate::value::Value;
 
 /// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::called_as::CalledAs::place`]).

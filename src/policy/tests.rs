@@ -4,8 +4,8 @@ mod sequences;
 use super::*;
 use crate::called_as::CalledAs;
 use crate::duration::Limit;
-use crate::rewrite::{Rewrite, RewriteTable};
-use crate::status::ExitMap;
+use crate::signal::exit_status::ExitMap;
+use crate::signal::rewrite::{Rewrite, RewriteTable};
 use crate::value::{Switch, Value};
 
 const MAIN: Pid = Pid::from_raw(7);

@@ -14,7 +14,7 @@ use nix::unistd::{Pid, getpgid, getpgrp};
 
 use super::{procfs, uninterrupted};
 use crate::signal::Signum;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 
 /// A child of which there is something to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

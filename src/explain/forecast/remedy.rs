@@ -6,9 +6,9 @@ use crate::called_as::CalledAs;
 use crate::config::Source;
 use crate::duration::Limit;
 use crate::policy::{Delays, Forward, Settings};
-use crate::rewrite::RewriteTable;
 use crate::signal::Signum;
-use crate::status::ExitMap;
+use crate::signal::exit_status::ExitMap;
+use crate::signal::rewrite::RewriteTable;
 use crate::value::Switch;
 
 /// A change of settings.

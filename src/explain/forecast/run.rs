@@ -12,7 +12,7 @@ use crate::logging::Line;
 use crate::policy::{Action, Care, Event, Policy, Recipient, Settings, Via};
 use crate::process::{Process, State};
 use crate::signal::Signum;
-use crate::status::ExitStatus;
+use crate::signal::exit_status::ExitStatus;
 
 /// No process has this PID.
 const NOBODY: Pid = Pid::from_raw(i32::MAX);

@@ -282,7 +282,7 @@ fn after_the_end_of_the_command_a_drain_holds_nothing_back() {
 
 #[test]
 fn the_exit_status_is_mapped_and_the_line_says_the_commands() {
-    let rule = crate::status::ExitRule::parse(b"143:7").expect("a rule");
+    let rule = crate::signal::exit_status::ExitRule::parse(b"143:7").expect("a rule");
     let exit_map = ExitMap::new(vec![rule]);
     let mut policy = Policy::new(Settings { exit_map, ..settings(Forward::Group, &[]) }, MAIN);
     let actions = decide(&mut policy, ended(MAIN));

@@ -7,7 +7,9 @@
 use std::fmt;
 use std::num::NonZeroU8;
 
+pub(crate) mod exit_status;
 mod names;
+pub(crate) mod rewrite;
 mod table;
 
 pub(crate) use names::Name;
