@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 use crate::called_as::CalledAs;
 use crate::duration::{Delay, Limit};
 use crate::getopt::{self, Dialect, End, Given, Order, Reading};
-use crate::logging::Verbosity;
+use crate::log::Verbosity;
 use crate::policy::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitRule;

@@ -10,7 +10,7 @@ use crate::called_as::CalledAs;
 use crate::cli::{Options, TINI_GROUP};
 use crate::duration::{Delay, Limit};
 use crate::environment::Environment;
-use crate::logging::{Line, Verbosity};
+use crate::log::{Line, Verbosity};
 use crate::policy::{Delays, Forward, Settings};
 use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};

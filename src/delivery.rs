@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpgrp, getpid};
 
 use crate::descendants::{Depth, Tree};
-use crate::logging::{self, Fate, Line};
+use crate::log::{self, Fate, Line};
 use crate::pipes::{self, Ends};
 use crate::policy::{Care, Recipient, Scope};
 use crate::process::{self, Process, State};
@@ -117,7 +117,7 @@ impl Delivery {
     fn say_hidden(&mut self, processes: &[Process]) {
         let hides = processes.iter().any(|process| process.state == State::Hidden);
         if hides && !mem::replace(&mut self.has_said_hidden, true) {
-            logging::say(Line::Hidden);
+            log::say(Line::Hidden);
         }
     }
 
@@ -127,7 +127,7 @@ impl Delivery {
             && *errno != Errno::ENOENT
             && !mem::replace(&mut self.has_said_failed, true)
         {
-            logging::say(Line::NoLook(*errno));
+            log::say(Line::NoLook(*errno));
         }
         result
     }
@@ -141,20 +141,20 @@ impl Delivery {
                 self.say_recipients(signum, |process| process.group == group);
                 // ESRCH or EPERM: no member is left, or none that we may signal.
                 let _ = signals::send_to_rest_of_group(group, signum);
-                return logging::say(Line::Forwarded(signum));
+                return log::say(Line::Forwarded(signum));
             }
-            Recipient::Nobody => return logging::say(Line::Forwarded(signum)),
+            Recipient::Nobody => return log::say(Line::Forwarded(signum)),
             Recipient::Tree => Reach::Everyone,
             Recipient::TreeOutsideOurGroup => Reach::OutsideOurGroup,
             Recipient::Unsignalled(scope) => Reach::Drain(scope),
         };
         self.walk(signum, reach, care);
         self.release_our_readers();
-        logging::say(Line::Forwarded(signum));
+        log::say(Line::Forwarded(signum));
     }
 
     fn forward_to_process(&mut self, signum: Signum, pid: Pid, care: Care) {
-        if care.records || logging::traces() {
+        if care.records || log::traces() {
             let look = self.look();
             if let Ok(tree) = look {
                 let processes = tree.processes().iter().filter(|process| process.pid == pid);
@@ -184,13 +184,13 @@ impl Delivery {
     }
 
     fn forward_to_group(&mut self, signum: Signum, group: Pid, care: Care) {
-        let members = if care == Care::NONE && !logging::traces() { Err(Errno::ENOENT) } else { self.members(group) };
+        let members = if care == Care::NONE && !log::traces() { Err(Errno::ENOENT) } else { self.members(group) };
         if care.spares_readers
             && let Ok((members, tree)) = &members
             && self.has_reader(members, tree)
         {
             self.walk(signum, Reach::Group(group), care);
-            return logging::say(Line::Forwarded(signum));
+            return log::say(Line::Forwarded(signum));
         }
         // Before the signal is sent, since a nested init may exit as soon as it has forwarded it.
         match &members {
@@ -307,17 +307,17 @@ impl Delivery {
 
     /// Logs the processes that are still running, at the highest verbosity.
     pub(crate) fn say_remaining(&mut self) {
-        if logging::traces() {
+        if log::traces() {
             let family = self.look().and_then(|tree| family(&tree, Depth::All)).unwrap_or_default();
             for process in living(&family) {
-                logging::say_of(process.pid, &process.name, Fate::LeftBehind);
+                log::say_of(process.pid, &process.name, Fate::LeftBehind);
             }
         }
     }
 
     /// Logs the recipients before a signal is sent, at the highest verbosity.
     fn say_recipients(&mut self, signum: Signum, is_recipient: impl Fn(&Process) -> bool) {
-        if logging::traces()
+        if log::traces()
             && let Ok(tree) = self.look()
         {
             say_each(signum, tree.processes().iter().filter(|process| is_recipient(process)));
@@ -328,16 +328,16 @@ impl Delivery {
 /// Logs the recipients of a signal, at the highest verbosity.
 fn say_each<'a>(signum: Signum, processes: impl IntoIterator<Item = &'a Process>) {
     for process in processes.into_iter().filter(|process| process.state != State::Zombie) {
-        logging::say_of(process.pid, &process.name, Fate::Gets(signum));
+        log::say_of(process.pid, &process.name, Fate::Gets(signum));
     }
 }
 
 fn say_outcome(signum: Signum, pid: Pid, result: nix::Result<()>) {
     match result {
         // ESRCH: it has exited, and its SIGCHLD is pending.
-        Ok(()) | Err(Errno::ESRCH) => logging::say(Line::Forwarded(signum)),
+        Ok(()) | Err(Errno::ESRCH) => log::say(Line::Forwarded(signum)),
         // EPERM: it runs as another user, and we lack CAP_KILL.
-        Err(errno) => logging::say(Line::NotDelivered { signum, pid, errno }),
+        Err(errno) => log::say(Line::NotDelivered { signum, pid, errno }),
     }
 }
 
@@ -361,7 +361,7 @@ fn say_excluded(signum: Signum, group: Pid) {
     }
     let check = |pid| {
         if let Err(errno @ Errno::EPERM) = signals::try_process(pid) {
-            logging::say(Line::NotDelivered { signum, pid, errno });
+            log::say(Line::NotDelivered { signum, pid, errno });
         }
     };
     // The command leads the group. It is checked also if /proc does not show it (hidepid).

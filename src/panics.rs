@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use nix::unistd::Pid;
 
 use crate::delivery::Delivery;
-use crate::logging;
+use crate::log;
 use crate::policy::{Event, Policy, State, Via};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
@@ -50,8 +50,8 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(
     remember(policy.state());
     let (policy, delivery) = (policy.clone(), delivery.clone());
     panic::set_hook(Box::new(move |panic| {
-        logging::do_without_logger();
-        logging::say_panic(panic);
+        log::do_without_logger();
+        log::say_panic(panic);
         let children_may_have_ended = Event::Signal(Signum::CHLD, Via::Direct);
         let (mut policy, mut delivery) = (policy.clone(), delivery.clone());
         if let Some(state) = STATE.try_lock().ok().and_then(|state| state.clone()) {
@@ -71,8 +71,8 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(
 /// As [`survive`], where there is no command, and nothing that could be lost.
 pub(crate) fn survive_without_command(exit: fn(ExitStatus)) {
     panic::set_hook(Box::new(move |panic| {
-        logging::do_without_logger();
-        logging::say_panic(panic);
+        log::do_without_logger();
+        log::say_panic(panic);
         exit(supervisor::pause());
     }));
 }

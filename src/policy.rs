@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use crate::called_as::Place;
-use crate::logging::Line;
+use crate::log::Line;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::rewrite::Outcome;

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpid, getsid};
 
 use crate::called_as::{CalledAs, last_part};
-use crate::escape::Escaped;
+use crate::log::escape::Escaped;
 use crate::sys::procfs::{self, Path};
 
 /// A process at the moment when it was read (proc_pid_stat(5)).

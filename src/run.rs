@@ -5,7 +5,7 @@ use crate::cli::{self, Invocation, Stream, UsageError};
 use crate::config::Config;
 use crate::delivery::Delivery;
 use crate::environment::Environment;
-use crate::logging::{self, Line};
+use crate::log::{self, Line};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
 use crate::spawn::{self, Spawned, Whereabouts};
@@ -26,7 +26,7 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         Asked::Life(config, command) => (config, command),
         Asked::Done(status) => return status,
     };
-    logging::init(config.verbosity);
+    log::init(config.verbosity);
     let mask = match blocked {
         Ok(mask) => mask,
         Err(errno) => return refuse(Line::NotBlocked(errno)),
@@ -34,8 +34,8 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     if let Err(errno) = sys::signals::can_be_fetched() {
         return refuse(Line::NotFetched(errno));
     }
-    config.notes.iter().copied().for_each(logging::say);
-    config.half_ignored.iter().for_each(|rewrite| logging::say_ignored_rest(rewrite));
+    config.notes.iter().copied().for_each(log::say);
+    config.half_ignored.iter().for_each(|rewrite| log::say_ignored_rest(rewrite));
 
     sys::dispositions::expect_children();
     supervisor::collect_older_children();
@@ -45,7 +45,7 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     if let Some(signum) = config.parent_death_signal
         && let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum)
     {
-        logging::say(Line::NoParentDeathSignal(errno));
+        log::say(Line::NoParentDeathSignal(errno));
     }
     let Some(command) = command else {
         let_go();
@@ -54,7 +54,7 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     };
     let init = config.settings.called_as;
     if let Some(right_line) = shebang::right_line(init, words, &command, parent) {
-        logging::say_no_program(command.first().copied().unwrap_or_default(), &right_line);
+        log::say_no_program(command.first().copied().unwrap_or_default(), &right_line);
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
@@ -88,7 +88,7 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
 
 /// Ends before the command's start.
 fn refuse(line: Line) -> ExitStatus {
-    logging::say(line);
+    log::say(line);
     ExitStatus::FAILURE
 }
 
@@ -96,7 +96,7 @@ fn refuse(line: Line) -> ExitStatus {
 fn let_go() {
     sys::fds::close_others();
     if let Err(errno) = nix::unistd::chdir("/") {
-        logging::say(Line::NoChdir(errno));
+        log::say(Line::NoChdir(errno));
     }
 }
 

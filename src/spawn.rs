@@ -11,7 +11,7 @@ use nix::unistd::{self, Pid};
 
 use crate::called_as::{CalledAs, Place};
 use crate::environment::Environment;
-use crate::logging::{self, Line};
+use crate::log::{self, Line};
 use crate::policy::{Event, Via};
 use crate::search::Search;
 use crate::signal::exit_status::ExitStatus;
@@ -68,12 +68,12 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
         if shares_our_group {
             keys::child_is_there();
         }
-        logging::say_without_logger(Line::Spawned(pid));
+        log::say_without_logger(Line::Spawned(pid));
         match to.place {
             Place::OwnSession => {
                 to.hand_over.say_ignored();
                 if let Err(errno) = lead_a_session(to.hand_over) {
-                    logging::say_without_logger(Line::NoSetsid(errno));
+                    log::say_without_logger(Line::NoSetsid(errno));
                     return ExitStatus::FAILURE.code().into();
                 }
             }
@@ -86,7 +86,7 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
         }
         if let Err(errno) = signals::block(mask) {
             // With every signal blocked, nobody could end the command.
-            logging::say_without_logger(Line::NotUnblocked(errno));
+            log::say_without_logger(Line::NotUnblocked(errno));
             return ExitStatus::FAILURE.code().into();
         }
         let errno = named.with_own(&mut environment_vector, |environment| {
@@ -98,14 +98,14 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
         });
         // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
         let _ = signals::block_all();
-        logging::say_not_executed(name, errno);
+        log::say_not_executed(name, errno);
         to.init.status_of_no_exec(errno).code().into()
     })?;
     // It has worked before: what is refused once may be a fault.
     if signals::block_all().is_err()
         && let Err(errno) = signals::block_all()
     {
-        logging::say(Line::NotBlocked(errno));
+        log::say(Line::NotBlocked(errno));
     }
     for signum in dispositions::noted() {
         // It fails only where the process has ended already, which makes no difference.
@@ -120,9 +120,9 @@ fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
     unistd::setsid()?;
     keys::forget_copies();
     if let Err(errno) = tty::take(hand_over.fd()) {
-        logging::say_without_logger(Line::NotAttached(errno));
+        log::say_without_logger(Line::NotAttached(errno));
     }
-    logging::say_without_logger(Line::SetsidComplete);
+    log::say_without_logger(Line::SetsidComplete);
     Ok(())
 }
 
@@ -133,6 +133,6 @@ fn lead_a_group(hand_over: &HandOver) {
     keys::forget_copies();
     // Every signal is blocked, so that a process in the background may do so (tcsetpgrp(3)).
     if let Err(errno) = tty::take_foreground(hand_over.fd()) {
-        logging::say_without_logger(Line::NotAttached(errno));
+        log::say_without_logger(Line::NotAttached(errno));
     }
 }

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::delivery::Delivery;
-use crate::logging::{self, Line};
+use crate::log::{self, Line};
 use crate::panics;
 use crate::policy::{self, Action, Event, Policy, Recipient, Via};
 use crate::process;
@@ -35,7 +35,7 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
         panics::remember(policy.state());
         for action in actions.drain(..) {
             match action {
-                Action::Say(line) => logging::say(line),
+                Action::Say(line) => log::say(line),
                 Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
                 Action::NoteOurGroup => delivery.record_our_group(),
                 Action::WakeIfStopped(recipient) => delivery.wake(recipient),
@@ -84,7 +84,7 @@ pub(crate) fn collect_older_children() {
 /// Reaps a child that has ended, or lets one go on that we trace unasked, where there is no command.
 fn collect_one() -> Result<(), Nothing> {
     match children::take()? {
-        Change::Ended { pid, status } => logging::say(Line::ChildEnded { pid, status }),
+        Change::Ended { pid, status } => log::say(Line::ChildEnded { pid, status }),
         Change::Trapped { pid, signum } => children::release(pid, signum.and_then(Signum::without_a_tracer)),
     }
     Ok(())
@@ -97,7 +97,7 @@ pub(crate) fn pause() -> ExitStatus {
         say_how_signals_are_fetched();
         let received = if is_that_all { signals::wait() } else { signals::take_any() };
         let Some(Received { signum, .. }) = received else { continue };
-        logging::say(Line::Received(signum));
+        log::say(Line::Received(signum));
         #[cfg(feature = "deliberate-panic")]
         panics::panic_deliberately(Event::Signal(signum, Via::Direct));
         if policy::ends_a_pause(signum) {
@@ -109,7 +109,7 @@ pub(crate) fn pause() -> ExitStatus {
 /// Logs once that signals are fetched in another way from now on.
 fn say_how_signals_are_fetched() {
     if let Some(failure) = signals::take_failure() {
-        logging::say(Line::FetchedOtherwise(failure));
+        log::say(Line::FetchedOtherwise(failure));
     }
 }
 
@@ -119,7 +119,7 @@ pub(crate) fn adopt_orphans() {
     if getpid() != Pid::from_raw(1)
         && let Err(errno) = parent::adopt_orphans()
     {
-        logging::say(Line::NoSubreaper(errno));
+        log::say(Line::NoSubreaper(errno));
     }
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn adopt_orphans() {
 /// them.
 pub(crate) fn older_children() -> Vec<Pid> {
     process::children().unwrap_or_else(|errno| {
-        logging::say(if errno == Errno::ENOENT { Line::NoProc } else { Line::NoLook(errno) });
+        log::say(if errno == Errno::ENOENT { Line::NoProc } else { Line::NoLook(errno) });
         Vec::new()
     })
 }
@@ -298,10 +298,10 @@ impl Events {
             self.sigchld_of = child;
         }
         match sender {
-            Some(Sender { pid, uid, .. }) => logging::say(Line::Sender { signum, pid, uid }),
+            Some(Sender { pid, uid, .. }) => log::say(Line::Sender { signum, pid, uid }),
             // Of a death there is more to be said, elsewhere.
             None if signum == Signum::CHLD => {}
-            None => logging::say(Line::FromKernel(signum)),
+            None => log::say(Line::FromKernel(signum)),
         }
         let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
         // Without a terminal, or in the background, only we have received it (Ctrl-Alt-Del to PID 1).
@@ -329,14 +329,14 @@ mod tests {
     use nix::unistd::{dup, dup2_stderr};
 
     use super::*;
-    use crate::logging::Verbosity;
+    use crate::log::Verbosity;
     use crate::policy::tests::policy;
     use crate::policy::{Forward, MOST_ACTIONS};
     use crate::sys::{allocations, capabilities};
 
     #[test]
     fn what_happens_while_the_command_runs_needs_no_memory() {
-        logging::init(Verbosity::Debug);
+        log::init(Verbosity::Debug);
         let main = Pid::from_raw(i32::MAX);
         let mut policies = [Forward::Child, Forward::Group].map(|mode| policy(mode, &[]));
         let mut actions = Vec::with_capacity(MOST_ACTIONS);
@@ -358,7 +358,7 @@ mod tests {
                 policy.decide(&Instant::now, Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
                 actions.clear();
             }
-            lines.iter().copied().for_each(logging::say);
+            lines.iter().copied().for_each(log::say);
             capabilities::may_signal_everybody();
         });
         dup2_stderr(stderr).expect("dup2");

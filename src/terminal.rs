@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use nix::unistd::setsid;
 
 use crate::called_as::CalledAs;
-use crate::logging::{self, Line};
+use crate::log::{self, Line};
 use crate::policy::{Event, Via};
 use crate::signal::Signum;
 use crate::sys::signals::{self, Received, Sender};
@@ -51,8 +51,8 @@ impl HandOver {
     /// lines mostly stand with the original, whose two processes race.
     pub(crate) fn say_ignored(&self) {
         for &signum in &self.ignored {
-            logging::say_without_logger(Line::Received(signum));
-            logging::say_without_logger(Line::HandOffIgnored(signum));
+            log::say_without_logger(Line::Received(signum));
+            log::say_without_logger(Line::HandOffIgnored(signum));
         }
     }
 }
@@ -94,7 +94,7 @@ pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
         hand_over.ignored = ignored.iter().map(|received| received.signum).collect();
         earlier.extend(real.into_iter().map(event));
     }
-    logging::say(match given_up {
+    log::say(match given_up {
         Err(errno) => Line::NotDetached(errno),
         Ok(()) if leader => Line::DetachedAsLeader,
         Ok(()) => Line::DetachedAsMember,

@@ -5,7 +5,7 @@
 
 use nix::unistd::Pid;
 
-use crate::escape::Escaped;
+use crate::log::escape::Escaped;
 
 /// What can be given as the value of an option or a variable.
 pub(crate) trait Value: Sized {

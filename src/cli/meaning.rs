@@ -13,7 +13,7 @@ use super::table::{
     SINGLE_CHILD, SPLIT_STRING, SUBREAPER, VERBOSE,
 };
 use super::{Options, Question};
-use crate::logging::Verbosity;
+use crate::log::Verbosity;
 use crate::policy::Forward;
 use crate::signal::Signum;
 use crate::signal::rewrite::Rewrite;

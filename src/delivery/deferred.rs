@@ -12,7 +12,7 @@ use nix::unistd::{Pid, getpid};
 use super::walk::target_of;
 use super::{Delivery, family, living};
 use crate::descendants::{Depth, Tree};
-use crate::logging::{self, Fate, Line};
+use crate::log::{self, Fate, Line};
 use crate::pipes::{self, Ends, Input, Pipe, Pipeline};
 use crate::policy::Care;
 use crate::process::{self, Process, State, Unseen, list_with_capacity};
@@ -254,10 +254,10 @@ impl Delivery {
             if is_due {
                 let signum = entry.signum;
                 match send(signum) {
-                    Ok(()) => logging::say_of(process.pid, &process.name, Fate::Gets(signum)),
+                    Ok(()) => log::say_of(process.pid, &process.name, Fate::Gets(signum)),
                     // ESRCH: it has exited meanwhile.
                     Err(Errno::ESRCH) => {}
-                    Err(errno) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
+                    Err(errno) => log::say(Line::NotDelivered { signum, pid: process.pid, errno }),
                 }
             }
             !is_due

@@ -8,7 +8,7 @@ use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
 use super::{Delivery, family, living};
 use crate::descendants::{Depth, Tree};
-use crate::logging::{self, Fate, Line};
+use crate::log::{self, Fate, Line};
 use crate::policy::{Care, Scope};
 use crate::process::{self, Process, State, list_with_capacity};
 use crate::signal::Signum;
@@ -183,9 +183,9 @@ impl Delivery {
             // ESRCH: it has exited meanwhile.
             Err(Errno::ESRCH) => {}
             _ if !is_news => {}
-            Err(errno) => logging::say(Line::NotDelivered { signum, pid: process.pid, errno }),
-            Ok(()) if is_deadline => logging::say_of(process.pid, &process.name, Fate::Killed),
-            Ok(()) => logging::say_of(process.pid, &process.name, Fate::Gets(signum)),
+            Err(errno) => log::say(Line::NotDelivered { signum, pid: process.pid, errno }),
+            Ok(()) if is_deadline => log::say_of(process.pid, &process.name, Fate::Killed),
+            Ok(()) => log::say_of(process.pid, &process.name, Fate::Gets(signum)),
         }
     }
 

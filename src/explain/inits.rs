@@ -14,7 +14,7 @@ use crate::called_as::{CalledAs, last_part};
 use crate::cli::{self, Invocation, UsageError};
 use crate::config::Config;
 use crate::environment::Environment;
-use crate::escape::Escaped;
+use crate::log::escape::Escaped;
 use crate::policy::Forward;
 use crate::process::{self, Process};
 use crate::signal::Signum;

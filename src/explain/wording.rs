@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::facts::Facts;
-use crate::escape::Escaped;
+use crate::log::escape::Escaped;
 use crate::sys::arguments::Word;
 
 /// Longer names are cut where they stand in a sentence.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
-use crate::logging::Line;
+use crate::log::Line;
 use crate::process::Process;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;

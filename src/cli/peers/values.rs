@@ -1,7 +1,7 @@
 //! What does the value of another init's option, or of its variable, say here?
 
 use crate::called_as::CalledAs;
-use crate::logging::Verbosity;
+use crate::log::Verbosity;
 use crate::policy::Forward;
 use crate::signal::{Name, Signum};
 use crate::value::Switch;

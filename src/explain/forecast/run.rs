@@ -8,7 +8,7 @@ use super::super::facts::Facts;
 use super::super::inits::Rules;
 use super::{Arrival, Conduct, Deadline, End, Forecast, Message, Passed, Position, Rest, Scenario, To, When};
 use crate::descendants::Depth;
-use crate::logging::Line;
+use crate::log::Line;
 use crate::policy::{Action, Care, Event, Policy, Recipient, Settings, Via};
 use crate::process::{Process, State};
 use crate::signal::Signum;

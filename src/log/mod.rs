@@ -11,18 +11,21 @@ use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use ::log::{Level, LevelFilter};
 use env_logger::Target;
-use log::{Level, LevelFilter};
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::escape::Escaped;
+use crate::log::escape::Escaped;
+use crate::log::strerror::Strerror;
 use crate::process;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::{Name, Signum};
-use crate::strerror::Strerror;
 use crate::sys::fds::write_to_stderr;
 use crate::sys::signals::Failure;
+
+pub(crate) mod escape;
+pub(crate) mod strerror;
 
 const PREFIX: &str = "[dumb-init] ";
 
@@ -241,7 +244,7 @@ impl io::Write for Stderr {
 /// rare warning: to set one up takes a tenth of what a start takes.
 pub(crate) fn init(verbosity: Verbosity) {
     let filter = match verbosity {
-        Verbosity::Quiet => return log::set_max_level(LevelFilter::Warn),
+        Verbosity::Quiet => return ::log::set_max_level(LevelFilter::Warn),
         Verbosity::Debug => LevelFilter::Debug,
         Verbosity::Trace => LevelFilter::Trace,
     };
@@ -262,7 +265,7 @@ fn set_up(filter: LevelFilter) {
     // It fails only where a logger is set already.
     let _ = builder.try_init();
     WITHOUT_LOGGER.store(false, Ordering::Relaxed);
-    log::error!(target: WARM_UP, "");
+    ::log::error!(target: WARM_UP, "");
 }
 
 /// The target of a record that is never written. env_logger keeps the memory in which it makes a line for the next one,
@@ -283,13 +286,13 @@ pub(crate) fn say(line: Line) {
     if WITHOUT_LOGGER.load(Ordering::Relaxed) {
         return say_without_logger(line);
     }
-    log::log!(line.level(), "{line}");
+    ::log::log!(line.level(), "{line}");
 }
 
 /// Says it without the logger, which locks and allocates: where there is none, and for the child before its exec, which
 /// shares our memory and could be killed in the middle.
 pub(crate) fn say_without_logger(line: Line) {
-    if line.level() <= log::max_level() {
+    if line.level() <= ::log::max_level() {
         write(line);
     }
 }
@@ -302,7 +305,7 @@ fn write(line: Line) {
 
 /// Is it worth finding out what is said of processes only at the highest verbosity?
 pub(crate) fn traces() -> bool {
-    log::max_level() >= LevelFilter::Trace
+    ::log::max_level() >= LevelFilter::Trace
 }
 
 /// Says what happens to a process.
