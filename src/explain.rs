@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use nix::unistd::{Pid, getpid};
 
-use crate::cli::Question;
+use crate::options::Question;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::{fds, procfs, tty};
 use advice::advice;

@@ -7,16 +7,11 @@
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
-mod called_as;
-mod cli;
-mod config;
 mod delivery;
 mod descendants;
-mod duration;
-mod environment;
 mod explain;
-mod getopt;
 mod log;
+mod options;
 mod panics;
 mod pipes;
 mod policy;
@@ -27,11 +22,9 @@ mod shebang;
 mod signal;
 mod signalled;
 mod spawn;
-mod split_string;
 mod supervisor;
 mod sys;
 mod terminal;
-mod value;
 
 use std::ffi::{c_char, c_int};
 

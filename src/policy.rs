@@ -21,12 +21,12 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::called_as::Place;
 use crate::log::Line;
+use crate::options::personality::Place;
+use crate::options::value::Switch;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::rewrite::Outcome;
-use crate::value::Switch;
 
 mod held;
 mod settings;

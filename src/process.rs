@@ -9,8 +9,8 @@ use std::fmt;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpid, getsid};
 
-use crate::called_as::{CalledAs, last_part};
 use crate::log::escape::Escaped;
+use crate::options::personality::{CalledAs, last_part};
 use crate::sys::procfs::{self, Path};
 
 /// A process at the moment when it was read (proc_pid_stat(5)).

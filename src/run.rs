@@ -1,17 +1,17 @@
 //! The life of the program, from its arguments to its exit status.
 
-use crate::called_as::{CalledAs, Place};
-use crate::cli::{self, Invocation, Stream, UsageError};
-use crate::config::Config;
 use crate::delivery::Delivery;
-use crate::environment::Environment;
 use crate::log::{self, Line};
+use crate::options::config::Config;
+use crate::options::environment::Environment;
+use crate::options::personality::{CalledAs, Place};
+use crate::options::value::Switch;
+use crate::options::{self, Invocation, Stream, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
 use crate::spawn::{self, Spawned, Whereabouts};
 use crate::sys::arguments::Word;
 use crate::terminal::{self, HandOver};
-use crate::value::Switch;
 use crate::{explain, panics, shebang, supervisor, sys};
 
 /// Runs the program with these words and variables.
@@ -116,7 +116,7 @@ enum Asked {
 
 #[inline(never)] // It leaves the stack before the command starts.
 fn asked(words: &[Word], environment: &Environment) -> Asked {
-    let (options, command) = match cli::parse(words, |name| environment.get(name)) {
+    let (options, command) = match options::parse(words, |name| environment.get(name)) {
         Ok(Invocation::Run(options, command)) => (options, Some(command)),
         Ok(Invocation::Pause(options)) => (options, None),
         Ok(Invocation::Explain(question)) => {

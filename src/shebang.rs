@@ -12,7 +12,7 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use crate::called_as::{CalledAs, last_part};
+use crate::options::personality::{CalledAs, last_part};
 use crate::sys::arguments::{self, Word};
 
 /// The kernel reads no more of a `#!` line (execve(2)).

@@ -9,9 +9,9 @@ use std::ffi::{CStr, c_int};
 use nix::errno::Errno;
 use nix::unistd::{self, Pid};
 
-use crate::called_as::{CalledAs, Place};
-use crate::environment::Environment;
 use crate::log::{self, Line};
+use crate::options::environment::Environment;
+use crate::options::personality::{CalledAs, Place};
 use crate::policy::{Event, Via};
 use crate::search::Search;
 use crate::signal::exit_status::ExitStatus;

@@ -12,8 +12,8 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::unistd::setsid;
 
-use crate::called_as::CalledAs;
 use crate::log::{self, Line};
+use crate::options::personality::CalledAs;
 use crate::policy::{Event, Via};
 use crate::signal::Signum;
 use crate::sys::signals::{self, Received, Sender};

@@ -12,10 +12,10 @@ use super::facts::Facts;
 use super::inits::command_line;
 use super::relations::{Groups, descendants_of};
 use crate::descendants::{Depth, Tree};
+use crate::options::value::Switch;
 use crate::pipes::{self, Ends, Pipeline};
 use crate::process::{self, Process, State, Unseen};
 use crate::sys::capabilities;
-use crate::value::Switch;
 
 /// The process that runs the command of an init.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use nix::unistd::Pid;
 
 use super::read;
-use crate::called_as::{CalledAs, last_part};
-use crate::cli::{self, Invocation, UsageError};
-use crate::config::Config;
-use crate::environment::Environment;
 use crate::log::escape::Escaped;
+use crate::options::config::Config;
+use crate::options::environment::Environment;
+use crate::options::personality::{CalledAs, last_part};
+use crate::options::{self, Invocation, UsageError};
 use crate::policy::Forward;
 use crate::process::{self, Process};
 use crate::signal::Signum;
@@ -82,7 +82,7 @@ impl Known {
             None => (Vec::new(), Variables::Hidden),
         };
         let environment = Environment::new(entries);
-        let forward = match cli::parse_as(kind, &words, |name| environment.get(name)) {
+        let forward = match options::parse_as(kind, &words, |name| environment.get(name)) {
             Ok(Invocation::Run(options, _)) => {
                 options.forward.map(|(forward, _)| forward).or(options.their_variables.forward)
             }
@@ -147,7 +147,7 @@ impl Rules {
             Edition::Original => entries.into_iter().filter(is_of_the_original).collect(),
         });
         let unreadable = |text: &[u8]| Self::Unreadable(one_line_of(text));
-        match cli::parse(&words, |name| environment.get(name)) {
+        match options::parse(&words, |name| environment.get(name)) {
             Ok(Invocation::Run(options, command)) => {
                 let before = words.len().saturating_sub(command.len());
                 let has_dashes = words.get(before.saturating_sub(1)).is_some_and(|word| word.to_bytes() == b"--");
@@ -180,7 +180,7 @@ fn one_line_of(text: &[u8]) -> String {
 fn misplaced(command: &[Word]) -> Option<Word> {
     let name = last_part(command.first()?.to_bytes());
     let mut words = command.iter().skip(1).copied();
-    words.find(|word| name != b"dumb-init" && cli::is_setting_beyond(word.to_bytes()))
+    words.find(|word| name != b"dumb-init" && options::is_setting_beyond(word.to_bytes()))
 }
 
 fn is_of_the_original(entry: &Word) -> bool {

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use super::Via;
-use crate::duration::Delay;
+use crate::options::duration::Delay;
 use crate::signal::Signum;
 
 /// For how long each signal is held.

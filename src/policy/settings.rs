@@ -1,11 +1,11 @@
 //! What was asked for, as far as decisions depend on it?
 
 use super::{Delays, Forward};
-use crate::called_as::{CalledAs, Place};
-use crate::duration::Limit;
+use crate::options::duration::Limit;
+use crate::options::personality::{CalledAs, Place};
+use crate::options::value::Switch;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::RewriteTable;
-use crate::value::Switch;
 
 /// What was asked for.
 #[derive(Clone)]

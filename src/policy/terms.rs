@@ -7,12 +7,12 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use crate::log::Line;
+use crate::options::value::Value;
 use crate::process::Process;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
-use crate::value::Value;
 
-/// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::called_as::CalledAs::place`]).
+/// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::options::personality::CalledAs::place`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
     /// The command's process alone.

@@ -2,11 +2,11 @@ mod beyond;
 mod sequences;
 
 use super::*;
-use crate::called_as::CalledAs;
-use crate::duration::Limit;
+use crate::options::duration::Limit;
+use crate::options::personality::CalledAs;
+use crate::options::value::{Switch, Value};
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::{Rewrite, RewriteTable};
-use crate::value::{Switch, Value};
 
 const MAIN: Pid = Pid::from_raw(7);
 const OTHER: Pid = Pid::from_raw(8);

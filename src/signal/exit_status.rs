@@ -3,8 +3,8 @@
 //! A process ends by itself, with a status, or by a signal. An init has only a status of its own to report either, so
 //! it reports 128 + n for signal n, as shells do.
 
+use crate::options::value::Value;
 use crate::signal::Signum;
-use crate::value::Value;
 
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

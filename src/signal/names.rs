@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::Signum;
-use crate::value::Value;
+use crate::options::value::Value;
 
 const FIRST_REAL_TIME: i32 = 34;
 

@@ -4,8 +4,8 @@
 //! original's, which reads two decimal numbers as scanf(3) does: white space and a sign may precede each, a number
 //! wraps to 32 bits, and what follows the second one changes nothing. What can't be read so is read as names.
 
+use crate::options::value::Value;
 use crate::signal::{PerSignal, Signum};
-use crate::value::Value;
 
 /// One rule: what becomes of one signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,14 +2,14 @@
 
 use super::super::inits::{Edition, Ours};
 use super::Position;
-use crate::called_as::CalledAs;
-use crate::config::Source;
-use crate::duration::Limit;
+use crate::options::config::Source;
+use crate::options::duration::Limit;
+use crate::options::personality::CalledAs;
+use crate::options::value::Switch;
 use crate::policy::{Delays, Forward, Settings};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::RewriteTable;
-use crate::value::Switch;
 
 /// A change of settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

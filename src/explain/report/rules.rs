@@ -6,11 +6,11 @@ use super::super::forecast::Conduct;
 use super::super::inits::{Edition, Ours, Rules};
 use super::super::verdict::Verdict;
 use super::super::wording::name_of;
-use crate::cli::{DASH_C, DASH_G, TINI_GROUP};
-use crate::config::{SETSID, Source};
+use crate::options::config::{SETSID, Source};
+use crate::options::value::Switch;
+use crate::options::{DASH_C, DASH_G, TINI_GROUP};
 use crate::policy::Forward;
 use crate::signal::{Name, Signum};
-use crate::value::Switch;
 
 /// In sentences, a line each.
 pub(super) fn told(evidence: &Evidence, verdict: &Verdict, signum: Signum) -> String {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::duration::{Delay, Limit};
+use crate::options::duration::{Delay, Limit};
 use crate::policy::shutdown::{KILL_AGAIN, KILL_AGAIN_AFTER, POLL, ROUND_GAP};
 
 const SECOND: Duration = Duration::from_secs(1);

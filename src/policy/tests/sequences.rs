@@ -10,8 +10,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::called_as::CalledAs;
-use crate::duration::{Delay, Limit};
+use crate::options::duration::{Delay, Limit};
+use crate::options::personality::CalledAs;
 
 /// Something that happens in the world.
 #[derive(Clone, Copy, Debug)]

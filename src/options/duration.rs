@@ -5,8 +5,8 @@
 
 use std::time::Duration;
 
+use super::value::Value;
 use crate::signal::Signum;
-use crate::value::Value;
 
 /// How long something may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,13 +12,13 @@ use super::table::{
     DASH_C, DELAY, DRAIN, EXIT_MAP, EXPLAIN, FORWARD, KILL_AFTER, LINGER, PARENT_DEATH_SIGNAL, PID, REWRITE,
     SINGLE_CHILD, SPLIT_STRING, SUBREAPER, VERBOSE,
 };
+use super::value::{Switch, Value, parse_list, refusal};
 use super::{Options, Question};
 use crate::log::Verbosity;
 use crate::policy::Forward;
 use crate::signal::Signum;
 use crate::signal::rewrite::Rewrite;
 use crate::sys::arguments::Word;
-use crate::value::{Switch, Value, parse_list, refusal};
 
 pub(super) enum BadValue {
     /// The original's text stands for it.

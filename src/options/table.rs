@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use crate::getopt::{Effect, Spec, Spelling, Value as Takes};
+use super::getopt::{Effect, Spec, Spelling, Value as Takes};
 
 /// The option that is told as the source of a setting, in the spelling that people use.
 pub(crate) const DASH_C: &str = "-c";

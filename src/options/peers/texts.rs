@@ -2,9 +2,9 @@
 
 use std::ffi::CStr;
 
+use super::super::personality::CalledAs;
 use super::{Row, Stream, rows};
-use crate::called_as::CalledAs;
-use crate::cli::table;
+use crate::options::table;
 
 /// The line that scripts and daemons look at, to the letter: `docker info` has it of its init.
 pub(super) fn version(init: CalledAs) -> String {

@@ -1,10 +1,10 @@
 //! What does the value of another init's option, or of its variable, say here?
 
-use crate::called_as::CalledAs;
+use super::super::personality::CalledAs;
+use super::super::value::Switch;
 use crate::log::Verbosity;
 use crate::policy::Forward;
 use crate::signal::{Name, Signum};
-use crate::value::Switch;
 
 /// The name of a standard signal as tini has it, which lacks a few. Ours has more spellings.
 pub(super) fn parent_death_signal(text: &[u8]) -> Option<String> {

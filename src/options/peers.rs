@@ -8,12 +8,12 @@
 use std::ffi::{CStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use super::getopt::{self, Dialect, Effect, End, Given, Order, Spec, Spelling, Value as Takes};
 use super::meaning::{BadValue, read};
+use super::personality::CalledAs;
+use super::value::{Switch, refusal};
 use super::{Invocation, Options, Stream, UsageError, table};
-use crate::called_as::CalledAs;
-use crate::getopt::{self, Dialect, Effect, End, Given, Order, Spec, Spelling, Value as Takes};
 use crate::sys::arguments::Word;
-use crate::value::{Switch, refusal};
 use texts::{help, stream_of_the_help, usage, version};
 pub(crate) use values::{TINI_GROUP, Variables};
 use values::{exit_code, parent_death_signal};

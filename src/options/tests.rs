@@ -1,7 +1,7 @@
 use std::ffi::CStr;
 
+use super::value::Value;
 use super::*;
-use crate::value::Value;
 
 fn parsed(words: &[&'static CStr]) -> (Options, Vec<Word>) {
     match parse(words, |_| None) {

@@ -10,25 +10,31 @@ use std::ffi::{CStr, CString, OsString};
 
 use nix::unistd::Pid;
 
-use crate::called_as::CalledAs;
-use crate::duration::{Delay, Limit};
-use crate::getopt::{self, Dialect, End, Given, Order, Reading};
 use crate::log::Verbosity;
 use crate::policy::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitRule;
 use crate::signal::rewrite::Rewrite;
-use crate::split_string;
 use crate::sys::arguments::Word;
-use crate::value::{Switch, refusal};
+use duration::{Delay, Limit};
+use getopt::{Dialect, End, Given, Order, Reading};
 use meaning::{BadValue, is_set, question, read};
 pub(crate) use peers::{DASH_G, TINI_GROUP, Variables};
+use personality::CalledAs;
 pub(crate) use table::{DASH_C, is_setting_beyond};
 use table::{HELP, all_options, help, options_of_the_original, specs, version};
+use value::{Switch, refusal};
 
+pub(crate) mod config;
+pub(crate) mod duration;
+pub(crate) mod environment;
+pub(crate) mod getopt;
 mod meaning;
 mod peers;
+pub(crate) mod personality;
+pub(crate) mod split_string;
 mod table;
+pub(crate) mod value;
 
 /// What a command line asks for.
 pub(crate) enum Invocation {

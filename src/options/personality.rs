@@ -1,7 +1,7 @@
 //! As which init were we called?
 //!
 //! The name in `argv[0]` decides, as with busybox, so that an image or a daemon that names another init can be switched by a
-//! link. What differs in the life of a command is asked here; how the others' options are written is in `cli::peers`.
+//! link. What differs in the life of a command is asked here; how the others' options are written is in `options::peers`.
 
 use std::ffi::CStr;
 

@@ -1,21 +1,21 @@
 //! What was asked for, all told?
 //!
-//! The command line beats our variables, ours beat those of the init by whose name we are called (`cli::peers`), and any of them
+//! The command line beats our variables, ours beat those of the init by whose name we are called (`options::peers`), and any of them
 //! beats the defaults. The exception is that init's own: tini's verbosity is what its variable says, whatever its options say. No
 //! other variable changes anything: all others are the command's.
 
 use std::time::Duration;
 
-use crate::called_as::CalledAs;
-use crate::cli::{Options, TINI_GROUP};
-use crate::duration::{Delay, Limit};
-use crate::environment::Environment;
+use super::duration::{Delay, Limit};
+use super::environment::Environment;
+use super::personality::CalledAs;
+use super::value::{Switch, Value, parse_list, refusal};
 use crate::log::{Line, Verbosity};
+use crate::options::{Options, TINI_GROUP};
 use crate::policy::{Delays, Forward, Settings};
 use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};
 use crate::signal::rewrite::{Rewrite, RewriteTable};
-use crate::value::{Switch, Value, parse_list, refusal};
 
 /// Where does a setting come from?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
