@@ -9,13 +9,13 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgrp, getpid};
 
-use crate::descendants::{Depth, Tree};
 use crate::log::{self, Fate, Line};
-use crate::pipes::{self, Ends};
 use crate::policy::{Care, Recipient, Scope};
+use crate::process::descendants::{Depth, Tree};
+use crate::process::pipes::{self, Ends};
+use crate::process::signalled::Signalled;
 use crate::process::{self, Process, State};
 use crate::signal::Signum;
-use crate::signalled::Signalled;
 use crate::sys::{capabilities, children, fds, signals};
 
 mod deferred;

@@ -8,19 +8,16 @@
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
 mod delivery;
-mod descendants;
 mod explain;
 mod log;
 mod options;
 mod panics;
-mod pipes;
 mod policy;
 mod process;
 mod run;
 mod search;
 mod shebang;
 mod signal;
-mod signalled;
 mod spawn;
 mod supervisor;
 mod sys;

@@ -11,10 +11,10 @@ use nix::unistd::{Pid, getpid};
 
 use super::walk::target_of;
 use super::{Delivery, family, living};
-use crate::descendants::{Depth, Tree};
 use crate::log::{self, Fate, Line};
-use crate::pipes::{self, Ends, Input, Pipe, Pipeline};
 use crate::policy::Care;
+use crate::process::descendants::{Depth, Tree};
+use crate::process::pipes::{self, Ends, Input, Pipe, Pipeline};
 use crate::process::{self, Process, State, Unseen, list_with_capacity};
 use crate::signal::Signum;
 

@@ -7,12 +7,12 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
 use super::{Delivery, family, living};
-use crate::descendants::{Depth, Tree};
 use crate::log::{self, Fate, Line};
 use crate::policy::{Care, Scope};
+use crate::process::descendants::{Depth, Tree};
+use crate::process::signalled::Signalled;
 use crate::process::{self, Process, State, list_with_capacity};
 use crate::signal::Signum;
-use crate::signalled::Signalled;
 use crate::sys::procfs;
 use crate::sys::signals::{self, Target};
 

@@ -3,8 +3,8 @@
 use nix::unistd::Pid;
 
 use super::relations::descendants_of;
-use crate::descendants::Tree;
 use crate::process::Process;
+use crate::process::descendants::Tree;
 
 /// The tree if the command, `main`, led a session: what is in the init's group now would be in its.
 pub(crate) fn with_a_session(tree: &Tree, init: &Process, main: Pid) -> Tree {
@@ -17,7 +17,7 @@ pub(crate) fn with_a_session(tree: &Tree, init: &Process, main: Pid) -> Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descendants::tests::process;
+    use crate::process::descendants::tests::process;
 
     #[test]
     fn in_a_session_of_its_own_the_command_leads_those_that_shared_the_inits_group() {

@@ -11,9 +11,9 @@ use nix::unistd::{Gid, Pid, getegid, getgroups, getpid};
 use super::facts::Facts;
 use super::inits::command_line;
 use super::relations::{Groups, descendants_of};
-use crate::descendants::{Depth, Tree};
 use crate::options::value::Switch;
-use crate::pipes::{self, Ends, Pipeline};
+use crate::process::descendants::{Depth, Tree};
+use crate::process::pipes::{self, Ends, Pipeline};
 use crate::process::{self, Process, State, Unseen};
 use crate::sys::capabilities;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use nix::unistd::Pid;
 
-use crate::descendants::Tree;
+use crate::process::descendants::Tree;
 use crate::process::{Process, State};
 
 /// The descendants of all `roots`. A root is among them only if it descends from another one.
@@ -76,7 +76,7 @@ impl Groups {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descendants::tests::process;
+    use crate::process::descendants::tests::process;
 
     fn pids(pids: impl IntoIterator<Item = Pid>) -> Vec<i32> {
         pids.into_iter().map(Pid::as_raw).collect()

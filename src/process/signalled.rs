@@ -6,7 +6,7 @@
 use nix::errno::Errno;
 use nix::unistd::Pid;
 
-use crate::process::Process;
+use super::Process;
 
 /// Processes that have received a signal. A process that reuses a PID is told apart by its start.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,7 @@ impl Signalled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::descendants::tests::process;
+    use crate::process::descendants::tests::process;
 
     #[test]
     fn a_reused_pid_is_another_process() {

@@ -13,6 +13,10 @@ use crate::log::escape::Escaped;
 use crate::options::personality::{CalledAs, last_part};
 use crate::sys::procfs::{self, Path};
 
+pub(crate) mod descendants;
+pub(crate) mod pipes;
+pub(crate) mod signalled;
+
 /// A process at the moment when it was read (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Process {

@@ -5,7 +5,7 @@
 
 use nix::unistd::Pid;
 
-use crate::process::Process;
+use super::Process;
 
 /// How far down to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::hash::Hasher;
 
 use nix::unistd::{Pid, getpid};
 
-use crate::process::{Unseen, list_with_capacity};
+use super::{Unseen, list_with_capacity};
 use crate::sys::procfs::{self, Path};
 
 /// A pipe or FIFO, by its inode or by a hash of its path.
