@@ -15,13 +15,10 @@ mod panics;
 mod policy;
 mod process;
 mod run;
-mod search;
-mod shebang;
 mod signal;
 mod spawn;
 mod supervisor;
 mod sys;
-mod terminal;
 
 use std::ffi::{c_char, c_int};
 

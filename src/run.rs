@@ -9,10 +9,10 @@ use crate::options::value::Switch;
 use crate::options::{self, Invocation, Stream, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
-use crate::spawn::{self, Spawned, Whereabouts};
+use crate::spawn::terminal::{self, HandOver};
+use crate::spawn::{self, Spawned, Whereabouts, shebang};
 use crate::sys::arguments::Word;
-use crate::terminal::{self, HandOver};
-use crate::{explain, panics, shebang, supervisor, sys};
+use crate::{explain, panics, supervisor, sys};
 
 /// Runs the program with these words and variables.
 pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {

@@ -13,7 +13,6 @@ use crate::log::{self, Line};
 use crate::options::environment::Environment;
 use crate::options::personality::{CalledAs, Place};
 use crate::policy::{Event, Via};
-use crate::search::Search;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::arguments::Word;
 use crate::sys::clone::{self, Memory};
@@ -21,7 +20,12 @@ use crate::sys::dispositions::{self, Ignored};
 use crate::sys::exec::{self, Vector};
 use crate::sys::signals::{self, Mask};
 use crate::sys::{keys, tty};
-use crate::terminal::HandOver;
+use path_search::Search;
+use terminal::HandOver;
+
+pub(crate) mod path_search;
+pub(crate) mod shebang;
+pub(crate) mod terminal;
 
 /// What runs a script that names no interpreter.
 const SHELL: &CStr = c"/bin/sh";
