@@ -7,11 +7,9 @@
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
-mod delivery;
 mod explain;
 mod log;
 mod options;
-mod panics;
 mod policy;
 mod process;
 mod run;

@@ -1,6 +1,5 @@
 //! The life of the program, from its arguments to its exit status.
 
-use crate::delivery::Delivery;
 use crate::log::{self, Line};
 use crate::options::config::Config;
 use crate::options::environment::Environment;
@@ -11,8 +10,10 @@ use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
 use crate::spawn::terminal::{self, HandOver};
 use crate::spawn::{self, Spawned, Whereabouts, shebang};
+use crate::supervisor::delivery::Delivery;
+use crate::supervisor::{self, panics};
 use crate::sys::arguments::Word;
-use crate::{explain, panics, supervisor, sys};
+use crate::{explain, sys};
 
 /// Runs the program with these words and variables.
 pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {

@@ -157,7 +157,7 @@ pub(super) fn parse<'a>(
             Here::Pause => pauses = Switch::On,
             Here::Help => return Ok(Invocation::Print(help(init, program), stream_of_the_help(init))),
             Here::Version => return Ok(Invocation::Print(version(init), Stream::Stdout)),
-            Here::License => return Ok(Invocation::Print(include_str!("../../LICENSE").to_owned(), Stream::Stdout)),
+            Here::License => return Ok(Invocation::Print(include_str!("../../../LICENSE").to_owned(), Stream::Stdout)),
         }
     }
     let usage = |text: &[u8]| UsageError([text, &usage(program)].concat());
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_table_for_people_says_the_same() {
-        let page = include_str!("../../docs/coming-from.md");
+        let page = include_str!("../../../docs/coming-from.md");
         for (heading, init) in [("## From tini", CalledAs::Tini), ("## From catatonit", CalledAs::Catatonit)] {
             let part = page.split_once(heading).expect(heading).1;
             let part = part.split("\n## ").next().unwrap();

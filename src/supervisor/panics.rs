@@ -12,12 +12,12 @@ use std::sync::Mutex;
 
 use nix::unistd::Pid;
 
-use crate::delivery::Delivery;
 use crate::log;
 use crate::policy::{Event, Policy, State, Via};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::supervisor;
+use crate::supervisor::delivery::Delivery;
 
 /// Where the policy was after the last event that it decided.
 static STATE: Mutex<Option<State>> = Mutex::new(None);

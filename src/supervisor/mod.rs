@@ -10,9 +10,7 @@ use std::vec;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
-use crate::delivery::Delivery;
 use crate::log::{self, Line};
-use crate::panics;
 use crate::policy::{self, Action, Event, Policy, Recipient, Via};
 use crate::process;
 use crate::signal::Signum;
@@ -21,6 +19,10 @@ use crate::sys::children::{self, Change, Nothing};
 use crate::sys::parent;
 use crate::sys::signals::{self, Received, Sender};
 use crate::sys::tty;
+use delivery::Delivery;
+
+pub(crate) mod delivery;
+pub(crate) mod panics;
 
 /// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
 /// is in `earlier` has happened already and comes first.
