@@ -4,7 +4,6 @@ use crate::log::{self, Line};
 use crate::options::config::Config;
 use crate::options::environment::Environment;
 use crate::options::personality::{CalledAs, Place};
-use crate::options::value::Switch;
 use crate::options::{self, Invocation, Stream, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
@@ -40,7 +39,7 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
 
     sys::dispositions::expect_children();
     supervisor::collect_older_children();
-    if config.subreaper == Switch::On {
+    if config.subreaper {
         supervisor::adopt_orphans();
     }
     if let Some(signum) = config.parent_death_signal
@@ -127,13 +126,13 @@ fn asked(words: &[Word], environment: &Environment) -> Asked {
         }
         Ok(Invocation::Print(text, stream)) => {
             match stream {
-                Stream::Stdout => sys::fds::write_to_stdout(text.as_bytes()),
-                Stream::Stderr => sys::fds::print_to_stderr(text.as_bytes()),
+                Stream::Stdout => sys::output::write_to_stdout(text.as_bytes()),
+                Stream::Stderr => sys::output::print_to_stderr(text.as_bytes()),
             }
             return Asked::Done(ExitStatus::SUCCESS);
         }
         Err(UsageError(text)) => {
-            sys::fds::write_to_stderr([&text]);
+            sys::output::write_to_stderr([&text]);
             return Asked::Done(ExitStatus::FAILURE);
         }
     };
@@ -141,7 +140,7 @@ fn asked(words: &[Word], environment: &Environment) -> Asked {
         Ok(config) => Asked::Life(config, command),
         Err(text) => {
             let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
-            sys::fds::write_to_stderr([&text]);
+            sys::output::write_to_stderr([&text]);
             Asked::Done(ExitStatus::FAILURE)
         }
     }

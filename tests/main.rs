@@ -9,6 +9,7 @@
 
 mod support;
 
+mod architecture;
 mod broken_stderr;
 mod clusters;
 mod command_line;

@@ -2,7 +2,8 @@
 
 use crate::drain;
 use crate::inits::OURS;
-use crate::measures::{IDLE, LATENCY, MEMORY, Measured, ORPHANS, REAPING, SIZE, STARTUP};
+use crate::measured::Measured;
+use crate::measures::{IDLE, LATENCY, MEMORY, ORPHANS, REAPING, SIZE, STARTUP};
 use crate::table::{figure, lines};
 
 /// Those of the musl build, which is the first of the inits, against the others, whichever of them were measured.

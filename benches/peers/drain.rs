@@ -5,7 +5,7 @@ use std::time::Instant;
 use nix::sys::signal::Signal;
 
 use crate::inits::Init;
-use crate::measures::{Measured, in_turns};
+use crate::measured::{Measured, in_turns, median};
 use crate::roles;
 use crate::started::{Started, send};
 
@@ -38,7 +38,7 @@ pub fn drain(inits: &[Init], count: usize, rounds: usize) -> Vec<Measured> {
         started.wait();
         Some(cpu as f64 / 1e3 / count as f64)
     });
-    let times = times.into_iter().map(crate::measures::median).collect();
+    let times = times.into_iter().map(median).collect();
     let row = |name, title, unit, medians| Measured { name, title, unit, medians, alone: None, two_execs: None };
     vec![
         row(CPU, format!("processor time of a drain for each of {count} processes"), "µs", cpu),

@@ -12,6 +12,7 @@
 mod aims;
 mod drain;
 mod inits;
+mod measured;
 mod measures;
 mod plot;
 mod publish;

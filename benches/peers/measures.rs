@@ -11,21 +11,9 @@ use nix::unistd::Pid;
 use crate::Request;
 use crate::drain::{self, drain};
 use crate::inits::{Baseline, Init, environment};
+use crate::measured::{Measured, in_turns, median};
 use crate::roles;
 use crate::started::{Started, send};
-
-/// One line of the table: a figure of each init.
-pub struct Measured {
-    pub name: &'static str,
-    pub title: String,
-    pub unit: &'static str,
-    /// In the order of the inits; `None` where there is nothing to be measured.
-    pub medians: Vec<Option<f64>>,
-    /// The same of `true` alone.
-    pub alone: Option<f64>,
-    /// The same of two execs and nothing else.
-    pub two_execs: Option<f64>,
-}
 
 pub const STARTUP: &str = "startup";
 pub const MEMORY: &str = "memory";
@@ -84,27 +72,9 @@ fn last_processor(all: &CpuSet) -> CpuSet {
     one
 }
 
-/// Takes a sample of each of so many, so many times, in another order each time.
-pub fn in_turns(count: usize, rounds: usize, mut sample: impl FnMut(usize) -> Option<f64>) -> Vec<Option<f64>> {
-    let mut samples = vec![Vec::new(); count];
-    let mut order: Vec<usize> = (0..count).collect();
-    for _ in 0..rounds {
-        fastrand::shuffle(&mut order);
-        for &index in &order {
-            samples[index].extend(sample(index));
-        }
-    }
-    samples.into_iter().map(median).collect()
-}
-
 /// The same of each init.
 fn of_each(inits: &[Init], rounds: usize, mut sample: impl FnMut(&Init) -> Option<f64>) -> Vec<Option<f64>> {
     in_turns(inits.len(), rounds, |index| sample(&inits[index]))
-}
-
-pub fn median(mut samples: Vec<f64>) -> Option<f64> {
-    samples.sort_by(f64::total_cmp);
-    samples.get(samples.len() / 2).copied()
 }
 
 fn microseconds(duration: Duration) -> f64 {

@@ -2,7 +2,8 @@
 
 use plotters::prelude::*;
 
-use crate::measures::{LATENCY, MEMORY, Measured, REAPING, SIZE, STARTUP};
+use crate::measured::Measured;
+use crate::measures::{LATENCY, MEMORY, REAPING, SIZE, STARTUP};
 use crate::table::figure;
 
 const WIDTH: u32 = 900;

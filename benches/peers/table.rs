@@ -1,6 +1,7 @@
 //! The table of what was measured, as Markdown, which a terminal shows well enough.
 
-use crate::measures::{Measured, STARTUP};
+use crate::measured::Measured;
+use crate::measures::STARTUP;
 
 /// A row for each measurement, a column for each init.
 pub fn markdown(names: &[&str], measured: &[Measured]) -> String {

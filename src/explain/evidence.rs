@@ -11,7 +11,6 @@ use nix::unistd::{Gid, Pid, getegid, getgroups, getpid};
 use super::facts::Facts;
 use super::inits::command_line;
 use super::relations::{Groups, descendants_of};
-use crate::options::value::Switch;
 use crate::process::descendants::{Depth, Tree};
 use crate::process::pipes::{self, Ends, Pipeline};
 use crate::process::{self, Process, State, Unseen};
@@ -149,7 +148,7 @@ impl Evidence {
 
     /// Does this process adopt the orphans below it?
     pub(crate) fn adopts(&self, pid: Pid) -> bool {
-        let is_subreaper = |facts: &Facts| facts.ours().is_some_and(|ours| ours.config.subreaper == Switch::On);
+        let is_subreaper = |facts: &Facts| facts.ours().is_some_and(|ours| ours.config.subreaper);
         pid == self.init || self.facts(pid).is_some_and(|facts| facts.is_pid_1() || is_subreaper(facts))
     }
 

@@ -13,7 +13,7 @@ use nix::unistd::{Pid, getpid};
 
 use crate::options::Question;
 use crate::signal::exit_status::ExitStatus;
-use crate::sys::{fds, procfs, tty};
+use crate::sys::{output, procfs, tty};
 use advice::advice;
 use evidence::Evidence;
 use forecast::Scenario;
@@ -45,7 +45,7 @@ const USUAL_WIDTH: usize = 80;
 pub(crate) fn explain(question: &Question) -> ExitStatus {
     let init = question.init.unwrap_or(Pid::from_raw(1));
     let complain = |text: &str| {
-        fds::write_to_stderr([b"dumb-init: ".as_slice(), text.as_bytes(), b"\n"]);
+        output::write_to_stderr([b"dumb-init: ".as_slice(), text.as_bytes(), b"\n"]);
         UNREADABLE
     };
     if init == getpid() {
@@ -85,7 +85,7 @@ fn tell(report: &Report) -> io::Result<()> {
         write!(stdout, "{}\n{table}\n{}", report.rules, report.conclusion)?;
     } else {
         stdout.write_all(report.lines().as_bytes())?;
-        fds::write_to_stderr([report.rules.as_bytes(), report.conclusion.as_bytes()]);
+        output::write_to_stderr([report.rules.as_bytes(), report.conclusion.as_bytes()]);
     }
     stdout.flush()
 }

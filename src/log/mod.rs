@@ -18,10 +18,9 @@ use nix::unistd::Pid;
 
 use crate::log::escape::Escaped;
 use crate::log::strerror::Strerror;
-use crate::process;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::{Name, Signum};
-use crate::sys::fds::write_to_stderr;
+use crate::sys::output::write_to_stderr;
 use crate::sys::signals::Failure;
 
 pub(crate) mod escape;
@@ -309,7 +308,7 @@ pub(crate) fn traces() -> bool {
 }
 
 /// Says what happens to a process.
-pub(crate) fn say_of(pid: Pid, name: &process::Name, fate: Fate) {
+pub(crate) fn say_of(pid: Pid, name: &dyn fmt::Display, fate: Fate) {
     let text = match fate {
         Fate::Killed => Text::of(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n")),
         Fate::Gets(_) | Fate::LeftBehind if !traces() => return,

@@ -9,10 +9,11 @@ use std::time::Duration;
 use super::duration::{Delay, Limit};
 use super::environment::Environment;
 use super::personality::CalledAs;
-use super::value::{Switch, Value, parse_list, refusal};
+use super::value::{Value, parse_list, refusal};
 use crate::log::{Line, Verbosity};
+use crate::options::forward::Forward;
+use crate::options::settings::{Delays, Settings};
 use crate::options::{Options, TINI_GROUP};
-use crate::policy::{Delays, Forward, Settings};
 use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};
 use crate::signal::rewrite::{Rewrite, RewriteTable};
@@ -39,7 +40,7 @@ pub(crate) struct Config {
     pub(crate) rewrites_source: Source,
     pub(crate) parent_death_signal: Option<Signum>,
     /// Are orphans to be adopted also where we are not PID 1?
-    pub(crate) subreaper: Switch,
+    pub(crate) subreaper: bool,
     /// What a variable has changed is said, since it may come unseen from a base image.
     pub(crate) notes: Vec<Line>,
     /// Rewrites that go on after what is a rule.
@@ -91,11 +92,11 @@ impl Config {
         }
         let drain: Option<Limit> = variables.one(options.drain, "DUMB_INIT_DRAIN")?;
         let drain = drain.filter(|&drain| drain != Limit::After(Duration::ZERO));
-        let linger = variables.one(options.linger, "DUMB_INIT_LINGER")?.unwrap_or(Switch::Off);
+        let linger = variables.one(options.linger, "DUMB_INIT_LINGER")?.unwrap_or(false);
         let kill_after: Option<Limit> = variables.one(options.kill_after, "DUMB_INIT_KILL_AFTER")?;
         let delays: Vec<Delay> = variables.several(options.delays, "DUMB_INIT_DELAY")?;
         let exit_rules: Vec<ExitRule> = variables.several(options.exit_rules, "DUMB_INIT_EXIT_MAP")?;
-        let adopts = drain.is_some() || linger == Switch::On || forward == Forward::Tree;
+        let adopts = drain.is_some() || linger || forward == Forward::Tree;
         let subreaper = variables.one(options.subreaper, "DUMB_INIT_SUBREAPER")?.unwrap_or(theirs.subreaper);
         Ok(Self {
             verbosity: option
@@ -117,7 +118,7 @@ impl Config {
             forward_source,
             rewrites_source,
             parent_death_signal: variables.one(options.parent_death_signal, "DUMB_INIT_PARENT_DEATH_SIGNAL")?,
-            subreaper: if adopts { Switch::On } else { subreaper },
+            subreaper: if adopts { true } else { subreaper },
             notes: [
                 (by_variable != Verbosity::Quiet, Line::DebugMode),
                 (same_session && forward == Forward::Child, Line::NotSetsidMode),

@@ -12,10 +12,10 @@ use super::table::{
     DASH_C, DELAY, DRAIN, EXIT_MAP, EXPLAIN, FORWARD, KILL_AFTER, LINGER, PARENT_DEATH_SIGNAL, PID, REWRITE,
     SINGLE_CHILD, SPLIT_STRING, SUBREAPER, VERBOSE,
 };
-use super::value::{Switch, Value, parse_list, refusal};
+use super::value::{Value, parse_list, refusal};
 use super::{Options, Question};
 use crate::log::Verbosity;
-use crate::policy::Forward;
+use crate::options::forward::Forward;
 use crate::signal::Signum;
 use crate::signal::rewrite::Rewrite;
 use crate::sys::arguments::Word;
@@ -44,7 +44,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
     let half_ignored =
         rewrites.iter().filter(|text| Rewrite::has_ignored_rest(text)).map(|text| text.to_vec()).collect();
     let rewrites: Option<Vec<Rewrite>> = rewrites.into_iter().map(Rewrite::parse).collect();
-    let switch = |name: &str| is_set(matches, name).then_some(Switch::On);
+    let switch = |name: &str| is_set(matches, name).then_some(true);
     Ok(Options {
         forward: forward(matches)?,
         verbosity: match matches.get_count(VERBOSE) {

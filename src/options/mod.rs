@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString, OsString};
 use nix::unistd::Pid;
 
 use crate::log::Verbosity;
-use crate::policy::Forward;
+use crate::options::forward::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitRule;
 use crate::signal::rewrite::Rewrite;
@@ -23,15 +23,17 @@ pub(crate) use peers::{DASH_G, TINI_GROUP, Variables};
 use personality::CalledAs;
 pub(crate) use table::{DASH_C, is_setting_beyond};
 use table::{HELP, all_options, help, options_of_the_original, specs, version};
-use value::{Switch, refusal};
+use value::refusal;
 
 pub(crate) mod config;
 pub(crate) mod duration;
 pub(crate) mod environment;
+pub(crate) mod forward;
 pub(crate) mod getopt;
 mod meaning;
 mod peers;
 pub(crate) mod personality;
+pub(crate) mod settings;
 pub(crate) mod split_string;
 mod table;
 pub(crate) mod value;
@@ -69,7 +71,7 @@ pub(crate) struct Options {
     /// What the variables of the init say whose name we are called by.
     pub(crate) their_variables: Variables,
     /// Is each orphan that is reaped named?
-    pub(crate) names_orphans: Switch,
+    pub(crate) names_orphans: bool,
     /// With the option that says so.
     pub(crate) forward: Option<(Forward, &'static str)>,
     pub(crate) verbosity: Option<Verbosity>,
@@ -77,12 +79,12 @@ pub(crate) struct Options {
     /// The values among those of `-r` that go on after the rule.
     pub(crate) half_ignored: Vec<Vec<u8>>,
     pub(crate) drain: Option<Limit>,
-    pub(crate) linger: Option<Switch>,
+    pub(crate) linger: Option<bool>,
     pub(crate) kill_after: Option<Limit>,
     pub(crate) delays: Option<Vec<Delay>>,
     pub(crate) exit_rules: Option<Vec<ExitRule>>,
     pub(crate) parent_death_signal: Option<Signum>,
-    pub(crate) subreaper: Option<Switch>,
+    pub(crate) subreaper: Option<bool>,
 }
 
 /// The text of what is wrong, with its newline.

@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use nix::errno::Errno;
 
-use crate::policy::Forward;
+use crate::options::forward::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 

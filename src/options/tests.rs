@@ -1,6 +1,5 @@
 use std::ffi::CStr;
 
-use super::value::Value;
 use super::*;
 
 fn parsed(words: &[&'static CStr]) -> (Options, Vec<Word>) {

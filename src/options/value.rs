@@ -6,6 +6,9 @@
 use nix::unistd::Pid;
 
 use crate::log::escape::Escaped;
+use crate::signal::Signum;
+use crate::signal::exit_status::ExitRule;
+use crate::signal::rewrite::Rewrite;
 
 /// What can be given as the value of an option or a variable.
 pub(crate) trait Value: Sized {
@@ -21,21 +24,13 @@ pub(crate) fn parse_list<V: Value>(text: &[u8]) -> Option<Vec<V>> {
     text.split(|&byte| byte == b',').map(V::parse).collect()
 }
 
-/// Yes or no, for the variable of an option that takes no value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Switch {
-    #[default]
-    Off,
-    On,
-}
-
-impl Value for Switch {
+impl Value for bool {
     const IS: &'static str = "1 or 0";
 
     fn parse(text: &[u8]) -> Option<Self> {
         match text {
-            b"1" => Some(Self::On),
-            b"0" => Some(Self::Off),
+            b"1" => Some(true),
+            b"0" => Some(false),
             _ => None,
         }
     }
@@ -50,6 +45,30 @@ impl Value for Pid {
     }
 }
 
+impl Value for Signum {
+    const IS: &'static str = "a signal (15, TERM, SIGTERM, RTMIN+3)";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Value for Rewrite {
+    const IS: &'static str = "SIGNAL:SIGNAL or SIGNAL:0 (15:3, TERM:QUIT, HUP:0)";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
+impl Value for ExitRule {
+    const IS: &'static str = "CODE or CODE:NEW (143, 143:0), each from 0 to 255";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+
 /// Says, on one line and without its end, that the option or variable called `source` doesn't take a value.
 pub(crate) fn refusal(source: &str, is: &str, value: &[u8]) -> Vec<u8> {
     format!("{source} takes {is}, not '{}'", Escaped(value)).into_bytes()
@@ -61,7 +80,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_one_line_whatever_the_value() {
-        let text = refusal("variable X", Switch::IS, b"a\nb\xff\t\x7f\xc3\xa9\xe2\x80\xae");
+        let text = refusal("variable X", bool::IS, b"a\nb\xff\t\x7f\xc3\xa9\xe2\x80\xae");
         assert_eq!(text, b"variable X takes 1 or 0, not 'a\\nb\\xff\\t\\u{7f}\xc3\xa9\\u{202e}'");
     }
 }

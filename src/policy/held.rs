@@ -2,31 +2,11 @@
 //!
 //! `--delay`: a signal waits for its time to come, for a second one of its kind, or for the end of the command.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Via;
-use crate::options::duration::Delay;
+use crate::options::settings::Delays;
 use crate::signal::Signum;
-
-/// For how long each signal is held.
-#[derive(Clone, Debug)]
-pub(crate) struct Delays(Vec<Delay>);
-
-impl Delays {
-    /// Of two for the same signal the last one counts.
-    pub(crate) fn new(delays: &[Delay]) -> Self {
-        Self(delays.to_vec())
-    }
-
-    /// As many signals can be held at the same time.
-    pub(super) fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(super) fn get(&self, signum: Signum) -> Option<Duration> {
-        self.0.iter().rev().find(|delay| delay.signum == signum).map(|delay| delay.duration)
-    }
-}
 
 /// A signal that is held.
 #[derive(Clone, Copy, Debug)]

@@ -22,21 +22,20 @@ use std::time::{Duration, Instant};
 use nix::unistd::Pid;
 
 use crate::log::Line;
-use crate::options::personality::Place;
-use crate::options::value::Switch;
+use crate::options::settings::Place;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::rewrite::Outcome;
 
 mod held;
-mod settings;
 mod shutdown;
 mod terms;
 
-pub(crate) use held::Delays;
+use crate::options::settings::Forward;
+
+use crate::options::settings::{Delays, Settings};
 use held::{Held, HeldSignals};
-pub(crate) use settings::Settings;
-pub(crate) use terms::{Action, Care, Clock, Event, Forward, Recipient, Scope, Via};
+pub(crate) use terms::{Action, Care, Clock, Event, Recipient, Scope, Via};
 
 /// No event leads to more actions than this, unless signals are held.
 pub(crate) const MOST_ACTIONS: usize = 12;
@@ -169,7 +168,7 @@ impl Policy {
                 if pid == self.main && self.state.ended.is_none() {
                     self.on_end(clock, status, actions);
                 } else {
-                    if self.settings.names_orphans == Switch::On {
+                    if self.settings.names_orphans {
                         actions.push(Action::Say(Line::Reaped(pid)));
                     }
                     actions.push(Action::Reap(pid));
@@ -249,7 +248,7 @@ impl Policy {
     }
 
     fn lingers(&self) -> bool {
-        self.settings.linger == Switch::On
+        self.settings.linger
     }
 
     /// Whom a signal goes to that comes now.

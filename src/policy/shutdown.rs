@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Action, Clock, Policy, Recipient, Scope, Via};
-use crate::options::duration::Limit;
+use crate::options::settings::Limit;
 use crate::signal::Signum;
 use crate::signal::rewrite::Outcome;
 

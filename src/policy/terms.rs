@@ -7,45 +7,8 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use crate::log::Line;
-use crate::options::value::Value;
-use crate::process::Process;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
-
-/// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::options::personality::CalledAs::place`]).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Forward {
-    /// The command's process alone.
-    Child,
-    /// The process group that it leads.
-    Group,
-    /// Every descendant.
-    Tree,
-}
-
-impl Forward {
-    /// The value of the option.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Child => "child",
-            Self::Group => "group",
-            Self::Tree => "tree",
-        }
-    }
-}
-
-impl Value for Forward {
-    const IS: &'static str = "child, group or tree";
-
-    fn parse(text: &[u8]) -> Option<Self> {
-        match text {
-            b"child" => Some(Self::Child),
-            b"group" => Some(Self::Group),
-            b"tree" => Some(Self::Tree),
-            _ => None,
-        }
-    }
-}
 
 /// Tells the time.
 pub(crate) type Clock<'a> = &'a dyn Fn() -> Instant;
@@ -130,11 +93,11 @@ pub(crate) enum Recipient {
 }
 
 impl Recipient {
-    /// Is this process one of those whom one call of kill(2) signals? Where descendants are gone through, none is.
-    pub(crate) fn has(self, process: &Process) -> bool {
+    /// Whether one call of kill(2) to this recipient signals a process. False for recipients that are found one by one.
+    pub(crate) fn includes(self, member: Pid, group: Pid) -> bool {
         match self {
-            Self::Process(pid) => process.pid == pid,
-            Self::Group(leader) | Self::RestOfGroup(leader) => process.group == leader,
+            Self::Process(pid) => pid == member,
+            Self::Group(leader) | Self::RestOfGroup(leader) => group == leader,
             Self::Tree | Self::TreeOutsideOurGroup | Self::Unsignalled(_) | Self::Nobody => false,
         }
     }

@@ -4,7 +4,6 @@ mod sequences;
 use super::*;
 use crate::options::duration::Limit;
 use crate::options::personality::CalledAs;
-use crate::options::value::{Switch, Value};
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
@@ -23,11 +22,11 @@ fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
     }
     Settings {
         called_as: CalledAs::DumbInit,
-        names_orphans: Switch::Off,
+        names_orphans: false,
         forward,
         rewrites: table,
         drain: None,
-        linger: Switch::Off,
+        linger: false,
         kill_after: Limit::Never,
         delays: Delays::new(&[]),
         exit_map: ExitMap::default(),
@@ -113,7 +112,7 @@ fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
         assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
     }
     // Where it goes to everybody, there may be some in other groups.
-    let settings = Settings { linger: Switch::On, ..settings(Forward::Child, &[]) };
+    let settings = Settings { linger: true, ..settings(Forward::Child, &[]) };
     let actions = decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, Via::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::INT, Recipient::TreeOutsideOurGroup)]);
     // What it becomes is another signal, which nobody has sent yet.
@@ -212,7 +211,7 @@ fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
 fn as_another_init_it_neither_suspends_itself_nor_asks_the_rest_to_end() {
     for called_as in [CalledAs::Tini, CalledAs::Catatonit] {
         for forward in [Forward::Child, Forward::Group] {
-            let settings = Settings { called_as, names_orphans: Switch::On, ..settings(forward, &[]) };
+            let settings = Settings { called_as, names_orphans: true, ..settings(forward, &[]) };
             let mut policy = Policy::new(settings, MAIN);
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
                 let actions = decide(&mut policy, Event::Signal(signum, Via::Direct));

@@ -3,7 +3,6 @@
 //! A process ends by itself, with a status, or by a signal. An init has only a status of its own to report either, so
 //! it reports 128 + n for signal n, as shells do.
 
-use crate::options::value::Value;
 use crate::signal::Signum;
 
 /// How a process ended.
@@ -42,10 +41,9 @@ pub(crate) struct ExitRule {
     reported: u8,
 }
 
-impl Value for ExitRule {
-    const IS: &'static str = "CODE or CODE:NEW (143, 143:0), each from 0 to 255";
-
-    fn parse(text: &[u8]) -> Option<Self> {
+impl ExitRule {
+    /// Reads `CODE`, which stands for `CODE:0`, or `CODE:NEW`.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut numbers = text.splitn(2, |&byte| byte == b':').map(|number| {
             let digits = Some(number).filter(|number| number.iter().all(u8::is_ascii_digit))?;
             str::from_utf8(digits).ok()?.parse().ok()

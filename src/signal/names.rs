@@ -6,7 +6,6 @@
 use std::fmt;
 
 use super::Signum;
-use crate::options::value::Value;
 
 const FIRST_REAL_TIME: i32 = 34;
 
@@ -48,10 +47,9 @@ const NAMES: [(i32, &str); 34] = [
     (libc::SIGIO, "POLL"),
 ];
 
-impl Value for Signum {
-    const IS: &'static str = "a signal (15, TERM, SIGTERM, RTMIN+3)";
-
-    fn parse(text: &[u8]) -> Option<Self> {
+impl Signum {
+    /// Reads a number or a name: `15`, `TERM`, `SIGTERM`, `RTMIN+3`.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         if text.iter().all(u8::is_ascii_digit) {
             return Self::new(str::from_utf8(text).ok()?.parse().ok()?);
         }

@@ -4,7 +4,6 @@
 //! original's, which reads two decimal numbers as scanf(3) does: white space and a sign may precede each, a number
 //! wraps to 32 bits, and what follows the second one changes nothing. What can't be read so is read as names.
 
-use crate::options::value::Value;
 use crate::signal::{PerSignal, Signum};
 
 /// One rule: what becomes of one signal.
@@ -23,15 +22,12 @@ pub(crate) enum Outcome {
     Becomes(Signum),
 }
 
-impl Value for Rewrite {
-    const IS: &'static str = "SIGNAL:SIGNAL or SIGNAL:0 (15:3, TERM:QUIT, HUP:0)";
-
-    fn parse(text: &[u8]) -> Option<Self> {
+impl Rewrite {
+    /// Reads two numbers or two names: `15:3`, `TERM:QUIT`, `HUP:0`.
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         Self::scan(text).map(|(rewrite, _)| rewrite).or_else(|| Self::by_name(text))
     }
-}
 
-impl Rewrite {
     /// Reads two numbers, and returns what follows them.
     fn scan(text: &[u8]) -> Option<(Self, &[u8])> {
         let (from, rest) = scan_number(text)?;

@@ -332,8 +332,9 @@ mod tests {
 
     use super::*;
     use crate::log::Verbosity;
+    use crate::options::forward::Forward;
+    use crate::policy::MOST_ACTIONS;
     use crate::policy::tests::policy;
-    use crate::policy::{Forward, MOST_ACTIONS};
     use crate::sys::{allocations, capabilities};
 
     #[test]

@@ -8,7 +8,7 @@ use std::mem::size_of;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::signals::KernelSet;
+use super::KernelSet;
 use crate::signal::Signum;
 
 /// The kernel's `struct sigaction`.

@@ -1,24 +1,12 @@
-//! How are descriptors opened, written to and closed?
+//! Opens and closes descriptors.
 
 use std::ffi::CStr;
-use std::io::{self, Write as _};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
-use super::signals;
-pub(crate) use super::stderr::{print_to_stderr, write_to_stderr};
-
 /// The lowest descriptor that is none of the standard three.
 const FIRST_OTHER: RawFd = 3;
-
-/// Writes to stdout what somebody has asked for, as any tool does: whoever is tired of waiting for the reader can end us.
-pub(crate) fn write_to_stdout(text: &[u8]) {
-    signals::unblock_all();
-    let mut stdout = io::stdout();
-    // Where it can't be written there is nobody to tell.
-    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
-}
 
 /// Opens a file for reading and writing, without taking the place of a closed standard descriptor.
 ///

@@ -17,11 +17,14 @@ pub(crate) mod exec;
 pub(crate) mod fds;
 pub(crate) mod keys;
 mod memory;
+pub(crate) mod output;
 pub(crate) mod parent;
 pub(crate) mod procfs;
 pub(crate) mod signals;
-mod stderr;
 pub(crate) mod tty;
+
+/// The kernel's own set of signals 1 to 64: signal n is bit n - 1.
+type KernelSet = u64;
 
 /// Each stop interrupts a call once. A call that is interrupted more often is refused by a sandbox.
 const MOST_INTERRUPTIONS: u32 = 10;

@@ -4,9 +4,9 @@ use super::super::inits::{Edition, Ours};
 use super::Position;
 use crate::options::config::Source;
 use crate::options::duration::Limit;
+use crate::options::forward::Forward;
 use crate::options::personality::CalledAs;
-use crate::options::value::Switch;
-use crate::policy::{Delays, Forward, Settings};
+use crate::options::settings::{Delays, Settings};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::RewriteTable;
@@ -41,11 +41,11 @@ impl Remedy {
     pub(super) fn of_ours_instead(self) -> Settings {
         Settings {
             called_as: CalledAs::DumbInit,
-            names_orphans: Switch::Off,
+            names_orphans: false,
             forward: self.forward.unwrap_or(Forward::Group),
             rewrites: RewriteTable::new(),
             drain: self.drain,
-            linger: Switch::Off,
+            linger: false,
             kill_after: Limit::Never,
             delays: Delays::new(&[]),
             exit_map: ExitMap::default(),

@@ -8,7 +8,8 @@ use super::super::facts::Facts;
 use super::super::inits::Rules;
 use super::{Arrival, Conduct, Deadline, End, Forecast, Message, Passed, Position, Rest, Scenario, To, When};
 use crate::log::Line;
-use crate::policy::{Action, Care, Event, Policy, Recipient, Settings, Via};
+use crate::options::settings::Settings;
+use crate::policy::{Action, Care, Event, Policy, Recipient, Via};
 use crate::process::descendants::Depth;
 use crate::process::{Process, State};
 use crate::signal::Signum;
@@ -206,11 +207,12 @@ impl Run<'_, '_> {
         let mut all = match recipient {
             Recipient::Process(_) | Recipient::Group(_) | Recipient::RestOfGroup(_) | Recipient::Nobody => {
                 let all = self.scenario.tree.processes().iter();
-                let members: Vec<Process> = all.filter(|process| recipient.has(process)).copied().collect();
+                let members: Vec<Process> =
+                    all.filter(|process| recipient.includes(process.pid, process.group)).copied().collect();
                 if members.iter().any(|process| self.is_spared(process.pid, care)) {
                     // They are signalled one by one then.
                     let mut family = self.family(|_| false);
-                    family.retain(|process| recipient.has(process));
+                    family.retain(|process| recipient.includes(process.pid, process.group));
                     family
                 } else {
                     members

@@ -7,9 +7,8 @@ use super::super::inits::{Edition, Ours, Rules};
 use super::super::verdict::Verdict;
 use super::super::wording::name_of;
 use crate::options::config::{SETSID, Source};
-use crate::options::value::Switch;
+use crate::options::forward::Forward;
 use crate::options::{DASH_C, DASH_G, TINI_GROUP};
-use crate::policy::Forward;
 use crate::signal::{Name, Signum};
 
 /// In sentences, a line each.
@@ -59,14 +58,14 @@ fn recipients_of(ours: &Ours, main: Main) -> String {
     let settings = &ours.config.settings;
     let by = of_source(ours.config.forward_source, settings.forward);
     match (settings.linger, main, settings.forward) {
-        (Switch::On, ..) => "every descendant, since it lingers".to_owned(),
+        (true, ..) => "every descendant, since it lingers".to_owned(),
         // Other than at the start, before there is one, that is so only where it waits for others.
-        (Switch::Off, Main::HasEnded, _) if settings.drain.is_some() => {
+        (false, Main::HasEnded, _) if settings.drain.is_some() => {
             "every descendant, since its command has ended".to_owned()
         }
-        (Switch::Off, _, Forward::Child) => format!("its direct child alone{by}"),
-        (Switch::Off, _, Forward::Group) => format!("the process group of its child{by}"),
-        (Switch::Off, _, Forward::Tree) => format!("every descendant{by}"),
+        (false, _, Forward::Child) => format!("its direct child alone{by}"),
+        (false, _, Forward::Group) => format!("the process group of its child{by}"),
+        (false, _, Forward::Tree) => format!("every descendant{by}"),
     }
 }
 

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::getopt::{self, Dialect, Effect, End, Given, Order, Spec, Spelling, Value as Takes};
 use super::meaning::{BadValue, read};
 use super::personality::CalledAs;
-use super::value::{Switch, refusal};
+use super::value::refusal;
 use super::{Invocation, Options, Stream, UsageError, table};
 use crate::sys::arguments::Word;
 use texts::{help, stream_of_the_help, usage, version};
@@ -142,7 +142,7 @@ pub(super) fn parse<'a>(
     let reading = getopt::read(Dialect { specs: &specs, order }, words);
 
     let mut ours: Vec<OsString> = Vec::new();
-    let (mut orphans, mut pauses) = (Switch::Off, Switch::Off);
+    let (mut orphans, mut pauses) = (false, false);
     for Given { spec, value } in &reading.options {
         let Some(row) = rows(init).find(|row| Some(row.short) == spec.short) else { continue };
         match row.here {
@@ -153,8 +153,8 @@ pub(super) fn parse<'a>(
                     .ok_or_else(|| UsageError::new(program, &refusal(&format!("option '-{}'", row.short), is, text)))?;
                 ours.push(format!("{option}={value}").into());
             }
-            Here::NamesOrphans => orphans = Switch::On,
-            Here::Pause => pauses = Switch::On,
+            Here::NamesOrphans => orphans = true,
+            Here::Pause => pauses = true,
             Here::Help => return Ok(Invocation::Print(help(init, program), stream_of_the_help(init))),
             Here::Version => return Ok(Invocation::Print(version(init), Stream::Stdout)),
             Here::License => return Ok(Invocation::Print(include_str!("../../../LICENSE").to_owned(), Stream::Stdout)),
@@ -165,16 +165,13 @@ pub(super) fn parse<'a>(
         return Err(usage(&[program.to_bytes(), b": ", &error.text(), b"\n"].concat()));
     }
     let command: Vec<Word> = reading.command.iter().filter_map(|&index| words.get(index)).copied().collect();
-    if command.is_empty() && pauses == Switch::Off {
+    if command.is_empty() && !pauses {
         return Err(usage(b""));
     }
     let mut options = meaning_of(&ours).map_err(|text| UsageError::new(program, &text))?;
     options.forward = options.forward.map(|(forward, _)| (forward, DASH_G));
     options.names_orphans = orphans;
-    Ok(match pauses {
-        Switch::On => Invocation::Pause(options),
-        Switch::Off => Invocation::Run(options, command),
-    })
+    Ok(if pauses { Invocation::Pause(options) } else { Invocation::Run(options, command) })
 }
 
 /// What options of ours mean.

@@ -1,9 +1,8 @@
 //! What does the value of another init's option, or of its variable, say here?
 
 use super::super::personality::CalledAs;
-use super::super::value::Switch;
 use crate::log::Verbosity;
-use crate::policy::Forward;
+use crate::options::forward::Forward;
 use crate::signal::{Name, Signum};
 
 /// The name of a standard signal as tini has it, which lacks a few. Ours has more spellings.
@@ -30,7 +29,7 @@ pub(super) fn exit_code(text: &[u8]) -> Option<String> {
 #[derive(Default)]
 pub(crate) struct Variables {
     pub(crate) forward: Option<Forward>,
-    pub(crate) subreaper: Switch,
+    pub(crate) subreaper: bool,
     pub(crate) verbosity: Option<Verbosity>,
 }
 
@@ -43,13 +42,13 @@ impl Variables {
             CalledAs::DumbInit => Self::default(),
             CalledAs::Tini => Self {
                 forward: variable(TINI_GROUP).map(|_| Forward::Group),
-                subreaper: variable("TINI_SUBREAPER").map_or(Switch::Off, |_| Switch::On),
+                subreaper: variable("TINI_SUBREAPER").is_some_and(|_| true),
                 verbosity: variable("TINI_VERBOSITY").map(tini_verbosity),
             },
             // It always adopts orphans.
             CalledAs::Catatonit => Self {
                 forward: None,
-                subreaper: Switch::On,
+                subreaper: true,
                 verbosity: variable("CATATONIT_DEBUG").map(|_| Verbosity::Debug),
             },
         }

@@ -159,7 +159,7 @@ fn only_the_recipients_of_the_drains_signal_are_recorded() {
 
 #[test]
 fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
-    let settings = Settings { linger: Switch::On, ..settings(Forward::Group, &[]) };
+    let settings = Settings { linger: true, ..settings(Forward::Group, &[]) };
     let mut policy = Policy::new(settings, MAIN);
     let to_all = [(Signum::TERM, Recipient::Tree)];
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
@@ -176,7 +176,7 @@ fn a_drain_of_who_lingers_begins_with_a_signal_that_shuts_down() {
     let start = Instant::now();
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
         for main_has_ended in [false, true] {
-            let settings = Settings { linger: Switch::On, ..draining(Limit::After(SECOND)) };
+            let settings = Settings { linger: true, ..draining(Limit::After(SECOND)) };
             let mut policy = Policy::new(settings, MAIN);
             if main_has_ended {
                 assert_eq!(forwarded(&decide_at(&mut policy, start, ended(MAIN))), []);
@@ -264,7 +264,7 @@ fn the_end_of_the_command_lets_a_held_signal_go() {
         // The group's rest is sent one at the end anyway.
         (settings(Forward::Group, &[]), term(Recipient::RestOfGroup(MAIN))),
         (draining(Limit::Never), [term(Recipient::Tree), term(Recipient::Unsignalled(Scope::Roots))].concat()),
-        (Settings { linger: Switch::On, ..settings(Forward::Group, &[]) }, term(Recipient::Tree)),
+        (Settings { linger: true, ..settings(Forward::Group, &[]) }, term(Recipient::Tree)),
     ] {
         let mut policy = delaying(settings);
         decide(&mut policy, direct(Signum::TERM));

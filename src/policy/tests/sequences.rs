@@ -104,7 +104,7 @@ impl World {
         let settings = Settings {
             called_as: init,
             drain: beyond.drain.map(limit),
-            linger: if beyond.linger { Switch::On } else { Switch::Off },
+            linger: beyond.linger,
             kill_after: beyond.kill_after.map_or(Limit::Never, limit),
             delays: Delays::new(&delays),
             ..settings(forward, &texts)

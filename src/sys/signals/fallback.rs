@@ -13,8 +13,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::time::{ClockId, clock_gettime};
 
-use super::super::{dispositions, fds};
-use super::{ALL, KernelSet, Received, timespec};
+use super::super::{KernelSet, dispositions, fds};
+use super::{ALL, Received, timespec};
 use crate::signal::Signum;
 
 /// A way of fetching signals that has failed for good.

@@ -17,15 +17,13 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getpid};
 
-use super::fds;
+use super::{KernelSet, fds};
 use crate::signal::Signum;
 
 mod fallback;
 
 pub(crate) use fallback::{Failure, take_failure};
 
-/// The kernel's own set of signals 1 to 64, signal n being bit n - 1.
-pub(super) type KernelSet = u64;
 const ALL: KernelSet = KernelSet::MAX;
 const NONE: KernelSet = 0;
 

@@ -1,9 +1,13 @@
 //! What was asked for, as far as decisions depend on it?
 
-use super::{Delays, Forward};
-use crate::options::duration::Limit;
-use crate::options::personality::{CalledAs, Place};
-use crate::options::value::Switch;
+use std::time::Duration;
+
+use super::duration::Delay;
+pub(crate) use super::duration::Limit;
+pub(crate) use super::forward::Forward;
+use super::personality::CalledAs;
+pub(crate) use super::personality::Place;
+use crate::signal::Signum;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::RewriteTable;
 
@@ -12,13 +16,13 @@ use crate::signal::rewrite::RewriteTable;
 pub(crate) struct Settings {
     pub(crate) called_as: CalledAs,
     /// Is each orphan that is reaped named?
-    pub(crate) names_orphans: Switch,
+    pub(crate) names_orphans: bool,
     pub(crate) forward: Forward,
     pub(crate) rewrites: RewriteTable,
     /// How long descendants may take to end after the command has, where they are waited for: `--drain`.
     pub(crate) drain: Option<Limit>,
     /// Is the end of the command not the end, but that of the last descendant: `--linger`?
-    pub(crate) linger: Switch,
+    pub(crate) linger: bool,
     /// How long everybody may take to end after the first signal that shuts down: `--kill-after`.
     pub(crate) kill_after: Limit,
     pub(crate) delays: Delays,
@@ -39,11 +43,31 @@ impl Settings {
 
     /// Whether the init may stay after the end of the command.
     pub(crate) fn may_outlive_command(&self) -> bool {
-        self.drain.is_some() || self.linger == Switch::On
+        self.drain.is_some() || self.linger
     }
 
     /// Does any of it reach beyond the command's process and its group?
     pub(crate) fn needs_descendants(&self) -> bool {
         self.may_outlive_command() || self.forward == Forward::Tree || self.kill_after != Limit::Never
+    }
+}
+
+/// For how long each signal is held.
+#[derive(Clone, Debug)]
+pub(crate) struct Delays(Vec<Delay>);
+
+impl Delays {
+    /// Of two for the same signal the last one counts.
+    pub(crate) fn new(delays: &[Delay]) -> Self {
+        Self(delays.to_vec())
+    }
+
+    /// As many signals can be held at the same time.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn get(&self, signum: Signum) -> Option<Duration> {
+        self.0.iter().rev().find(|delay| delay.signum == signum).map(|delay| delay.duration)
     }
 }

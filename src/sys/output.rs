@@ -1,4 +1,5 @@
-//! Writes lines to stderr without waiting long for a reader, and without leaving a signal behind.
+//! Writes to stdout and stderr: texts that a user asked for, and lines
+//! without waiting long for a reader, and without leaving a signal behind.
 //!
 //! Neither allocates nor locks, since the child, which shares our memory before its exec, writes lines, too.
 
@@ -53,7 +54,15 @@ pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
     WAITED_IN_VAIN.store(false, Ordering::Relaxed);
 }
 
-/// Writes help or the version to stderr, and waits for its reader, as [`fds::write_to_stdout`] does.
+/// Writes help or the version to stdout, and waits for its reader. Any signal ends the program meanwhile.
+pub(crate) fn write_to_stdout(text: &[u8]) {
+    signals::unblock_all();
+    let mut stdout = io::stdout();
+    // If it cannot be written, no error can be reported.
+    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
+}
+
+/// The same for stderr.
 pub(crate) fn print_to_stderr(text: &[u8]) {
     signals::unblock_all();
     // If it cannot be written, no error can be reported.
