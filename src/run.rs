@@ -1,9 +1,9 @@
 //! The life of the program, from its arguments to its exit status.
 
-use crate::log::{self, Line};
+use crate::log::{self, Message};
 use crate::options::config::Config;
 use crate::options::environment::Environment;
-use crate::options::personality::{CalledAs, Place};
+use crate::options::personality::{Isolation, Personality};
 use crate::options::{self, Invocation, Stream, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
@@ -29,13 +29,13 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     log::init(config.verbosity);
     let mask = match blocked {
         Ok(mask) => mask,
-        Err(errno) => return refuse(Line::NotBlocked(errno)),
+        Err(errno) => return refuse(Message::NotBlocked(errno)),
     };
     if let Err(errno) = sys::signals::can_be_fetched() {
-        return refuse(Line::NotFetched(errno));
+        return refuse(Message::NotFetched(errno));
     }
-    config.notes.iter().copied().for_each(log::say);
-    config.half_ignored.iter().for_each(|rewrite| log::say_ignored_rest(rewrite));
+    config.notes.iter().copied().for_each(log::write);
+    config.rewrites_with_trailing_text.iter().for_each(|rewrite| log::write_ignored_text(rewrite));
 
     sys::dispositions::expect_children();
     supervisor::collect_older_children();
@@ -45,35 +45,35 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     if let Some(signum) = config.parent_death_signal
         && let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum)
     {
-        log::say(Line::NoParentDeathSignal(errno));
+        log::write(Message::NoParentDeathSignal(errno));
     }
     let Some(command) = command else {
         let_go();
         panics::survive_without_command(exit);
         return supervisor::pause();
     };
-    let init = config.settings.called_as;
+    let init = config.settings.personality;
     if let Some(right_line) = shebang::right_line(init, words, &command, parent) {
-        log::say_no_program(command.first().copied().unwrap_or_default(), &right_line);
+        log::write_no_program(command.first().copied().unwrap_or_default(), &right_line);
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
-    if needs_descendants || init != CalledAs::DumbInit {
-        sys::parent::take_name(init.mark());
+    if needs_descendants || init != Personality::DumbInit {
+        sys::parent::take_name(init.process_name());
     }
     let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };
-    if config.settings.may_outlive_command() && config.settings.place() == Place::OwnSession {
+    if config.settings.may_outlive_command() && config.settings.isolation() == Isolation::Session {
         config.settings.keeps_terminal = terminal::keep();
     }
-    let place = config.settings.place();
+    let place = config.settings.isolation();
     let (hand_over, mut earlier) = match place {
-        Place::OwnSession => terminal::give_up(),
-        Place::OwnGroup => (HandOver::kept(init), Vec::new()),
-        Place::OurGroup => (HandOver::none(), Vec::new()),
+        Isolation::Session => terminal::give_up(),
+        Isolation::Group => (HandOver::kept(init), Vec::new()),
+        Isolation::None => (HandOver::none(), Vec::new()),
     };
     let to = Whereabouts { init, place, mask, hand_over: &hand_over };
     let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, &to) else {
-        return refuse(Line::NoFork);
+        return refuse(Message::NoFork);
     };
 
     // The command runs. From here to its end nothing may end this program: what fails is said at most.
@@ -87,8 +87,8 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
 }
 
 /// Ends before the command's start.
-fn refuse(line: Line) -> ExitStatus {
-    log::say(line);
+fn refuse(line: Message) -> ExitStatus {
+    log::write(line);
     ExitStatus::FAILURE
 }
 
@@ -96,7 +96,7 @@ fn refuse(line: Line) -> ExitStatus {
 fn let_go() {
     sys::fds::close_others();
     if let Err(errno) = nix::unistd::chdir("/") {
-        log::say(Line::NoChdir(errno));
+        log::write(Message::NoChdir(errno));
     }
 }
 

@@ -16,7 +16,7 @@ use super::wording::{command_of, line_of, name_of};
 use crate::options::config::{SETSID, Source};
 use crate::options::duration::Limit;
 use crate::options::forward::Forward;
-use crate::options::personality::Place;
+use crate::options::personality::Isolation;
 use crate::options::{DASH_C, DASH_G};
 use crate::process::State;
 use crate::signal::rewrite::Outcome;
@@ -31,10 +31,10 @@ pub(crate) fn advice(scenario: Scenario<'_>, verdict: &Verdict, signum: Signum) 
     let evidence = scenario.evidence;
     let Some(init) = evidence.facts(evidence.init) else { return Vec::new() };
     if init.hides_variables() {
-        // Nothing is certain, and what would be advised may be there already.
+        // NoChild is certain, and what would be advised may be there already.
         return init.user_and_group().map(as_its_user).into_iter().collect();
     }
-    // Nothing helps against what can't be forwarded.
+    // NoChild helps against what can't be forwarded.
     if verdict.is_good() || !signum.can_be_forwarded() {
         return Vec::new();
     }
@@ -97,13 +97,13 @@ fn remedy(scenario: Scenario<'_>, forward: Forward, forwarded: Option<Signum>, s
 fn helps(scenario: Scenario<'_>, remedy: Remedy, signum: Signum) -> Option<bool> {
     let evidence = scenario.evidence;
     let init = evidence.facts(evidence.init)?;
-    let place = init.ours().map(|ours| ours.config.settings.place());
+    let place = init.ours().map(|ours| ours.config.settings.isolation());
     let moved = match (place, remedy.forward) {
-        (Some(Place::OurGroup), Some(Forward::Group | Forward::Tree)) => {
+        (Some(Isolation::None), Some(Forward::Group | Forward::Tree)) => {
             Some(aftermath::with_a_session(scenario.tree, &init.process, evidence.main_of(evidence.init)?))
         }
         // It leads a group already.
-        (Some(Place::OurGroup | Place::OwnGroup | Place::OwnSession) | None, _) => None,
+        (Some(Isolation::None | Isolation::Group | Isolation::Session) | None, _) => None,
     };
     let tree = moved.as_ref().unwrap_or(scenario.tree);
     Some(Verdict::of(Scenario { tree, remedy: Some(remedy), command: Command::AsSeen, ..scenario }, signum).is_good())

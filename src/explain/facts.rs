@@ -10,7 +10,7 @@ use super::inits::{Known, Ours, Rules, Variables, command_line, name};
 use super::relations::Groups;
 use crate::options::config::Source;
 use crate::options::forward::Forward;
-use crate::options::personality::{CalledAs, Place, last_part};
+use crate::options::personality::{Isolation, Personality, last_part};
 use crate::process::descendants::Tree;
 use crate::process::{self, Process, State};
 use crate::signal::Signum;
@@ -151,7 +151,7 @@ impl Facts {
             && share_its_session
             && let Some(Rules::Ours(ours)) = &mut self.rules
             && ours.config.forward_source == Source::Default
-            && ours.config.settings.called_as == CalledAs::DumbInit
+            && ours.config.settings.personality == Personality::DumbInit
         {
             ours.config.settings.forward = Forward::Child;
         }
@@ -163,10 +163,10 @@ impl Facts {
 
     /// Does it put its command where this child is: at the head of a session, or of a group?
     pub(super) fn starts_as(&self, child: &Process) -> bool {
-        match (self.ours().map(|ours| ours.config.settings.place()), self.known()) {
-            (Some(Place::OwnSession), _) => child.session == child.pid,
-            (Some(Place::OwnGroup), _) | (None, Some(_)) => child.group == child.pid,
-            (Some(Place::OurGroup), _) | (None, None) => true,
+        match (self.ours().map(|ours| ours.config.settings.isolation()), self.known()) {
+            (Some(Isolation::Session), _) => child.session == child.pid,
+            (Some(Isolation::Group), _) | (None, Some(_)) => child.group == child.pid,
+            (Some(Isolation::None), _) | (None, None) => true,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::log::escape::Escaped;
 use crate::options::config::Config;
 use crate::options::environment::Environment;
 use crate::options::forward::Forward;
-use crate::options::personality::{CalledAs, last_part};
+use crate::options::personality::{Personality, last_part};
 use crate::options::{self, Invocation, UsageError};
 use crate::process::{self, Process};
 use crate::signal::Signum;
@@ -70,12 +70,12 @@ pub(crate) enum Variables {
 pub(crate) struct Known {
     pub(crate) forward: Forward,
     pub(crate) variables: Variables,
-    kind: CalledAs,
+    kind: Personality,
 }
 
 impl Known {
     /// Reads its command line as we do where we are called by its name. `None` where it runs no command.
-    fn of(pid: Pid, kind: CalledAs) -> Option<Self> {
+    fn of(pid: Pid, kind: Personality) -> Option<Self> {
         let words = command_line(pid).unwrap_or_default();
         let (entries, variables) = match words_of_environment(pid) {
             Some(entries) => (entries, Variables::Known),
@@ -90,9 +90,9 @@ impl Known {
             Ok(Invocation::Explain(_) | Invocation::Print(..)) | Err(_) => None,
         };
         // Only tini has variables that matter, and only for what its command line doesn't say.
-        let is_open = kind == CalledAs::Tini && forward.is_none();
+        let is_open = kind == Personality::Tini && forward.is_none();
         Some(Self {
-            forward: forward.unwrap_or(kind.usual_forward()),
+            forward: forward.unwrap_or(kind.default_forward()),
             variables: if is_open { variables } else { Variables::Known },
             kind,
         })
@@ -108,7 +108,7 @@ impl Known {
             && !signum.is_nameless()
             && signum != Signum::TRAP
             && !is_of_an_error
-            && !self.kind.drops().contains(&signum)
+            && !self.kind.dropped_signals().contains(&signum)
     }
 }
 
@@ -128,10 +128,12 @@ impl Rules {
             return Self::of_ours(pid);
         }
         let name = program(pid);
-        match CalledAs::by_name(&name) {
-            kind @ (CalledAs::Tini | CalledAs::Catatonit) => Known::of(pid, kind).map_or(Self::Pausing, Self::Known),
-            CalledAs::DumbInit if SHELLS.contains(&name.as_slice()) => Self::Shell,
-            CalledAs::DumbInit => Self::Unknown,
+        match Personality::by_name(&name) {
+            kind @ (Personality::Tini | Personality::Catatonit) => {
+                Known::of(pid, kind).map_or(Self::Pausing, Self::Known)
+            }
+            Personality::DumbInit if SHELLS.contains(&name.as_slice()) => Self::Shell,
+            Personality::DumbInit => Self::Unknown,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What does it say while it runs, and how does that reach stderr?
 //!
-//! Every line there is stands in [`Line`], so that its wording, which people grep for, is in one place. A line is one
-//! write(2), and a write that fails changes nothing else: no panic, no loop, no other exit status. Nothing in
+//! Every line there is stands in [`Message`], so that its wording, which people grep for, is in one place. A line is one
+//! write(2), and a write that fails changes nothing else: no panic, no loop, no other exit status. NoChild in
 //! the command's environment has a say in it: RUST_LOG is the command's.
 
 use std::ffi::CStr;
@@ -41,7 +41,7 @@ pub(crate) enum Verbosity {
 
 /// Something to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Line {
+pub(crate) enum Message {
     DebugMode,
     NotSetsidMode,
     NotDetached(Errno),
@@ -96,7 +96,7 @@ pub(crate) enum Line {
 
 /// What is to be said of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum ProcessMessage {
     /// It has had its time.
     Killed,
     /// It is sent this.
@@ -105,7 +105,7 @@ pub(crate) enum Fate {
     LeftBehind,
 }
 
-impl Line {
+impl Message {
     fn level(self) -> Level {
         match self {
             Self::NoFork | Self::NoSetsid(_) | Self::NotBlocked(_) | Self::NotUnblocked(_) | Self::NotFetched(_) => {
@@ -144,7 +144,7 @@ impl Line {
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for Message {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::DebugMode => out.write_str("Running in debug mode."),
@@ -281,24 +281,24 @@ pub(crate) fn do_without_logger() {
 }
 
 /// Says it.
-pub(crate) fn say(line: Line) {
+pub(crate) fn write(message: Message) {
     if WITHOUT_LOGGER.load(Ordering::Relaxed) {
-        return say_without_logger(line);
+        return write_without_logger(message);
     }
-    ::log::log!(line.level(), "{line}");
+    ::log::log!(message.level(), "{message}");
 }
 
 /// Says it without the logger, which locks and allocates: where there is none, and for the child before its exec, which
 /// shares our memory and could be killed in the middle.
-pub(crate) fn say_without_logger(line: Line) {
+pub(crate) fn write_without_logger(line: Message) {
     if line.level() <= ::log::max_level() {
-        write(line);
+        write_line(line);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn write(line: Line) {
+fn write_line(line: Message) {
     write_to_stderr([Text::of(format_args!("{PREFIX}{line}\n")).bytes()]);
 }
 
@@ -308,24 +308,28 @@ pub(crate) fn traces() -> bool {
 }
 
 /// Says what happens to a process.
-pub(crate) fn say_of(pid: Pid, name: &dyn fmt::Display, fate: Fate) {
+pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, fate: ProcessMessage) {
     let text = match fate {
-        Fate::Killed => Text::of(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n")),
-        Fate::Gets(_) | Fate::LeftBehind if !traces() => return,
-        Fate::Gets(signum) => Text::of(format_args!("{PREFIX}{} goes to PID {pid} ({name}).\n", Name(signum))),
-        Fate::LeftBehind => Text::of(format_args!("{PREFIX}Still running: PID {pid} ({name}).\n")),
+        ProcessMessage::Killed => {
+            Text::of(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n"))
+        }
+        ProcessMessage::Gets(_) | ProcessMessage::LeftBehind if !traces() => return,
+        ProcessMessage::Gets(signum) => {
+            Text::of(format_args!("{PREFIX}{} goes to PID {pid} ({name}).\n", Name(signum)))
+        }
+        ProcessMessage::LeftBehind => Text::of(format_args!("{PREFIX}Still running: PID {pid} ({name}).\n")),
     };
     write_to_stderr([text.bytes()]);
 }
 
 /// Says that the end of a rewrite, which can be of any length, changes nothing.
-pub(crate) fn say_ignored_rest(rewrite: &[u8]) {
+pub(crate) fn write_ignored_text(rewrite: &[u8]) {
     let text = format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
     write_to_stderr([text.as_bytes()]);
 }
 
 /// Says that this program has panicked, and where.
-pub(crate) fn say_panic(panic: &PanicHookInfo<'_>) {
+pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or_default();
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
     let place = Text::of(format_args!("{PREFIX}A bug: panic at {file}:{line}: "));
@@ -333,13 +337,13 @@ pub(crate) fn say_panic(panic: &PanicHookInfo<'_>) {
 }
 
 /// Says that a script's `#!` line names no program, and which line it has to have.
-pub(crate) fn say_no_program(script: &CStr, right_line: &[u8]) {
+pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";
     write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
 }
 
 /// Says, in the child, that the command can't be executed. Its name is bytes and may be of any length.
-pub(crate) fn say_not_executed(command: &CStr, errno: Errno) {
+pub(crate) fn write_not_executed(command: &CStr, errno: Errno) {
     let reason = Text::of(format_args!(": {}\n", Strerror(errno)));
     write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), reason.bytes()]);
 }

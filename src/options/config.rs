@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::duration::{Delay, Limit};
 use super::environment::Environment;
-use super::personality::CalledAs;
+use super::personality::Personality;
 use super::value::{Value, parse_list, refusal};
-use crate::log::{Line, Verbosity};
+use crate::log::{Message, Verbosity};
 use crate::options::forward::Forward;
 use crate::options::settings::{Delays, Settings};
 use crate::options::{Options, TINI_GROUP};
@@ -21,7 +21,7 @@ use crate::signal::rewrite::{Rewrite, RewriteTable};
 /// Where does a setting come from?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// Nothing was said.
+    /// NoChild was said.
     Default,
     /// This option on the command line.
     Option(&'static str),
@@ -42,9 +42,9 @@ pub(crate) struct Config {
     /// Are orphans to be adopted also where we are not PID 1?
     pub(crate) subreaper: bool,
     /// What a variable has changed is said, since it may come unseen from a base image.
-    pub(crate) notes: Vec<Line>,
+    pub(crate) notes: Vec<Message>,
     /// Rewrites that go on after what is a rule.
-    pub(crate) half_ignored: Vec<Vec<u8>>,
+    pub(crate) rewrites_with_trailing_text: Vec<Vec<u8>>,
 }
 
 impl Config {
@@ -54,7 +54,7 @@ impl Config {
     /// The line that says which variable has a value that it can't have. One that an option beats isn't looked at.
     pub(crate) fn new(options: Options, environment: &Environment) -> Result<Self, Vec<u8>> {
         let variables = Variables(environment.beginning_with("DUMB_INIT_"));
-        let called_as = options.called_as;
+        let personality = options.personality;
         let theirs = options.their_variables;
         let by_variable = match variables.0.get("DUMB_INIT_DEBUG") {
             Some(b"1") => Verbosity::Debug,
@@ -64,8 +64,8 @@ impl Config {
         // tini's variable beats its option.
         let option = options.verbosity.filter(|_| theirs.verbosity.is_none());
         // As another init there is no session to be left out.
-        let same_session = called_as == CalledAs::DumbInit && variables.0.get(SETSID) == Some(b"0");
-        let by_default = if same_session { Forward::Child } else { called_as.usual_forward() };
+        let same_session = personality == Personality::DumbInit && variables.0.get(SETSID) == Some(b"0");
+        let by_default = if same_session { Forward::Child } else { personality.default_forward() };
         let forward_source = match options.forward {
             Some((_, option)) => Source::Option(option),
             None if variables.has("DUMB_INIT_FORWARD") => Source::Variable("DUMB_INIT_FORWARD"),
@@ -81,10 +81,11 @@ impl Config {
             None if variables.has("DUMB_INIT_REWRITE") => Source::Variable("DUMB_INIT_REWRITE"),
             None => Source::Default,
         };
-        let mut half_ignored = options.half_ignored;
+        let mut rewrites_with_trailing_text = options.rewrites_with_trailing_text;
         if options.rewrites.is_none() {
             let texts = variables.0.get("DUMB_INIT_REWRITE").unwrap_or_default().split(|&byte| byte == b',');
-            half_ignored.extend(texts.filter(|text| Rewrite::has_ignored_rest(text)).map(<[u8]>::to_vec));
+            rewrites_with_trailing_text
+                .extend(texts.filter(|text| Rewrite::has_trailing_text(text)).map(<[u8]>::to_vec));
         }
         let mut rewrites = RewriteTable::new();
         for rewrite in variables.several(options.rewrites, "DUMB_INIT_REWRITE")? {
@@ -104,7 +105,7 @@ impl Config {
                 .or(theirs.verbosity)
                 .unwrap_or(Verbosity::Quiet),
             settings: Settings {
-                called_as,
+                personality,
                 names_orphans: options.names_orphans,
                 forward,
                 rewrites,
@@ -120,13 +121,13 @@ impl Config {
             parent_death_signal: variables.one(options.parent_death_signal, "DUMB_INIT_PARENT_DEATH_SIGNAL")?,
             subreaper: if adopts { true } else { subreaper },
             notes: [
-                (by_variable != Verbosity::Quiet, Line::DebugMode),
-                (same_session && forward == Forward::Child, Line::NotSetsidMode),
+                (by_variable != Verbosity::Quiet, Message::DebugMode),
+                (same_session && forward == Forward::Child, Message::NotSetsidMode),
             ]
             .into_iter()
             .filter_map(|(set, line)| set.then_some(line))
             .collect(),
-            half_ignored,
+            rewrites_with_trailing_text,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::value::Value;
 
-/// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::options::personality::CalledAs::place`]).
+/// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::options::personality::Personality::place`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
     /// The command's process alone.

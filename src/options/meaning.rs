@@ -41,8 +41,8 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
         return Err(BadValue::Other(b"option '--split-string' must be the first one".into()));
     }
     let rewrites: Vec<&[u8]> = given(REWRITE).map(|value| value.as_bytes()).collect();
-    let half_ignored =
-        rewrites.iter().filter(|text| Rewrite::has_ignored_rest(text)).map(|text| text.to_vec()).collect();
+    let rewrites_with_trailing_text =
+        rewrites.iter().filter(|text| Rewrite::has_trailing_text(text)).map(|text| text.to_vec()).collect();
     let rewrites: Option<Vec<Rewrite>> = rewrites.into_iter().map(Rewrite::parse).collect();
     let switch = |name: &str| is_set(matches, name).then_some(true);
     Ok(Options {
@@ -53,7 +53,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<Options, BadValue> {
             _ => Some(Verbosity::Trace),
         },
         rewrites: Some(rewrites.ok_or(BadValue::OfRewrite)?).filter(|rewrites| !rewrites.is_empty()),
-        half_ignored,
+        rewrites_with_trailing_text,
         drain: one(matches, DRAIN)?,
         linger: switch(LINGER),
         kill_after: one(matches, KILL_AFTER)?,

@@ -20,7 +20,7 @@ use duration::{Delay, Limit};
 use getopt::{Dialect, End, Given, Order, Reading};
 use meaning::{BadValue, is_set, question, read};
 pub(crate) use peers::{DASH_G, TINI_GROUP, Variables};
-use personality::CalledAs;
+use personality::Personality;
 pub(crate) use table::{DASH_C, is_setting_beyond};
 use table::{HELP, all_options, help, options_of_the_original, specs, version};
 use value::refusal;
@@ -67,7 +67,7 @@ pub(crate) struct Question {
 /// What the options of a command line say; `None` where they are silent.
 #[derive(Default)]
 pub(crate) struct Options {
-    pub(crate) called_as: CalledAs,
+    pub(crate) personality: Personality,
     /// What the variables of the init say whose name we are called by.
     pub(crate) their_variables: Variables,
     /// Is each orphan that is reaped named?
@@ -77,7 +77,7 @@ pub(crate) struct Options {
     pub(crate) verbosity: Option<Verbosity>,
     pub(crate) rewrites: Option<Vec<Rewrite>>,
     /// The values among those of `-r` that go on after the rule.
-    pub(crate) half_ignored: Vec<Vec<u8>>,
+    pub(crate) rewrites_with_trailing_text: Vec<Vec<u8>>,
     pub(crate) drain: Option<Limit>,
     pub(crate) linger: Option<bool>,
     pub(crate) kill_after: Option<Limit>,
@@ -113,7 +113,7 @@ impl UsageError {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Invocation, UsageError> {
-    parse_as(CalledAs::by_word(words.first().copied().unwrap_or_default()), words, variable)
+    parse_as(Personality::from_arg0(words.first().copied().unwrap_or_default()), words, variable)
 }
 
 /// The same for a name that isn't the first word's.
@@ -121,14 +121,14 @@ pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u
 /// # Errors
 /// As above.
 pub(crate) fn parse_as<'a>(
-    init: CalledAs,
+    init: Personality,
     words: &[Word],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
     // That is ours under every name: a daemon mounts its init into containers that have no other file of it.
     let explains = words.first().is_some_and(|word| table::is_explain(word.to_bytes()));
-    if init == CalledAs::DumbInit || explains {
+    if init == Personality::DumbInit || explains {
         parse_ours(program, words, variable)
     } else {
         parse_theirs(init, program, words, &variable)
@@ -140,7 +140,7 @@ fn parse_ours<'a>(
     words: &[Word],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
-    // Nothing to parse: what starts most containers is a command without options.
+    // NoChild to parse: what starts most containers is a command without options.
     match words {
         [first, ..] if !first.to_bytes().starts_with(b"-") => Ok(Invocation::Run(Options::default(), words.to_vec())),
         [first, command @ ..] if first.to_bytes() == b"--" && !command.is_empty() => {
@@ -152,7 +152,7 @@ fn parse_ours<'a>(
 
 #[inline(never)] // As below.
 fn parse_theirs<'a>(
-    init: CalledAs,
+    init: Personality,
     program: &CStr,
     words: &[Word],
     variable: &dyn Fn(&str) -> Option<&'a [u8]>,
@@ -160,7 +160,7 @@ fn parse_theirs<'a>(
     let mut invocation = peers::parse(init, program, words, variable)?;
     match &mut invocation {
         Invocation::Run(options, _) | Invocation::Pause(options) => {
-            options.called_as = init;
+            options.personality = init;
             options.their_variables = Variables::of(init, variable);
         }
         Invocation::Explain(_) | Invocation::Print(..) => {}

@@ -13,7 +13,7 @@ use crate::signal::exit_status::ExitStatus;
 
 /// The init whose part we play.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum CalledAs {
+pub(crate) enum Personality {
     #[default]
     DumbInit,
     /// tini 0.19.0, which is docker-init, too.
@@ -24,16 +24,16 @@ pub(crate) enum CalledAs {
 
 /// Where is the command's process?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Isolation {
     /// It leads a session of its own, to which our terminal goes.
-    OwnSession,
+    Session,
     /// It leads a process group in our session, which becomes the terminal's foreground group.
-    OwnGroup,
+    Group,
     /// In our process group.
-    OurGroup,
+    None,
 }
 
-impl CalledAs {
+impl Personality {
     /// The names of other inits, without their directory.
     pub(crate) const NAMES: [(&'static str, Self); 5] = [
         ("tini", Self::Tini),
@@ -51,13 +51,13 @@ impl CalledAs {
     }
 
     /// As [`Self::by_name`], for the first word of a command line.
-    pub(crate) fn by_word(program: &CStr) -> Self {
+    pub(crate) fn from_arg0(program: &CStr) -> Self {
         Self::by_name(program.to_bytes())
     }
 
     /// The name (`comm`, at most 15 bytes) that an init of ours gives itself, by which others recognise it: no program has it by
     /// accident. It is seen without opening a file, under emulators (qemu-user) and in gVisor too.
-    pub(crate) fn mark(self) -> &'static str {
+    pub(crate) fn process_name(self) -> &'static str {
         match self {
             Self::DumbInit => "dumb-init[init]",
             Self::Tini => "tini[dumb-init]",
@@ -66,12 +66,12 @@ impl CalledAs {
     }
 
     /// Whether this is such a name.
-    pub(crate) fn is_mark(name: &[u8]) -> bool {
-        [Self::DumbInit, Self::Tini, Self::Catatonit].iter().any(|init| init.mark().as_bytes() == name)
+    pub(crate) fn is_init_name(name: &[u8]) -> bool {
+        [Self::DumbInit, Self::Tini, Self::Catatonit].iter().any(|init| init.process_name().as_bytes() == name)
     }
 
     /// Who gets signals, unless something else is asked for?
-    pub(crate) fn usual_forward(self) -> Forward {
+    pub(crate) fn default_forward(self) -> Forward {
         match self {
             Self::DumbInit => Forward::Group,
             Self::Tini | Self::Catatonit => Forward::Child,
@@ -79,16 +79,16 @@ impl CalledAs {
     }
 
     /// Where the command's process is put. With the others that doesn't depend on who gets signals.
-    pub(crate) fn place(self, forward: Forward) -> Place {
+    pub(crate) fn isolation(self, forward: Forward) -> Isolation {
         match (self, forward) {
-            (Self::DumbInit, Forward::Group | Forward::Tree) => Place::OwnSession,
-            (Self::DumbInit, Forward::Child) => Place::OurGroup,
-            (Self::Tini | Self::Catatonit, _) => Place::OwnGroup,
+            (Self::DumbInit, Forward::Group | Forward::Tree) => Isolation::Session,
+            (Self::DumbInit, Forward::Child) => Isolation::None,
+            (Self::Tini | Self::Catatonit, _) => Isolation::Group,
         }
     }
 
     /// Which signals does it keep from the command, unless a rewrite says what becomes of them?
-    pub(crate) fn drops(self) -> &'static [Signum] {
+    pub(crate) fn dropped_signals(self) -> &'static [Signum] {
         match self {
             Self::DumbInit => &[],
             Self::Tini => &[Signum::TTIN, Signum::TTOU],
@@ -105,7 +105,7 @@ impl CalledAs {
     }
 
     /// Does it send SIGTERM to the command's process group when the command has ended?
-    pub(crate) fn asks_the_rest_to_end(self) -> bool {
+    pub(crate) fn terminates_remaining(self) -> bool {
         match self {
             Self::DumbInit => true,
             Self::Tini | Self::Catatonit => false,
@@ -113,7 +113,7 @@ impl CalledAs {
     }
 
     /// Does it take our terminal over although stdin is something else?
-    pub(crate) fn looks_behind_stdin(self) -> bool {
+    pub(crate) fn takes_terminal_behind_stdin(self) -> bool {
         match self {
             Self::DumbInit | Self::Catatonit => true,
             Self::Tini => false,
@@ -121,7 +121,7 @@ impl CalledAs {
     }
 
     /// Does the command find blocked and ignored what was so when we were started?
-    pub(crate) fn hands_signals_on(self) -> bool {
+    pub(crate) fn inherits_signal_settings(self) -> bool {
         match self {
             Self::DumbInit => false,
             Self::Tini | Self::Catatonit => true,
@@ -129,7 +129,7 @@ impl CalledAs {
     }
 
     /// What it reports where the command can't be executed.
-    pub(crate) fn status_of_no_exec(self, errno: Errno) -> ExitStatus {
+    pub(crate) fn exec_failure_status(self, errno: Errno) -> ExitStatus {
         match (self, errno) {
             (Self::DumbInit, _) => ExitStatus::NOT_EXECUTED,
             (Self::Tini, Errno::ENOENT) => ExitStatus::NOT_FOUND,
@@ -151,19 +151,19 @@ mod tests {
     #[test]
     fn the_last_part_of_the_name_decides() {
         for (name, init) in [
-            ("docker-init", CalledAs::Tini),
-            ("/sbin/docker-init", CalledAs::Tini),
-            ("./tini", CalledAs::Tini),
-            ("/usr/bin/tini-static", CalledAs::Tini),
-            ("/usr/libexec/podman/catatonit", CalledAs::Catatonit),
-            ("/run/podman-init", CalledAs::Catatonit),
-            ("dumb-init", CalledAs::DumbInit),
-            ("/tini/dumb-init", CalledAs::DumbInit),
-            ("tini/", CalledAs::DumbInit),
-            ("Tini", CalledAs::DumbInit),
-            ("", CalledAs::DumbInit),
+            ("docker-init", Personality::Tini),
+            ("/sbin/docker-init", Personality::Tini),
+            ("./tini", Personality::Tini),
+            ("/usr/bin/tini-static", Personality::Tini),
+            ("/usr/libexec/podman/catatonit", Personality::Catatonit),
+            ("/run/podman-init", Personality::Catatonit),
+            ("dumb-init", Personality::DumbInit),
+            ("/tini/dumb-init", Personality::DumbInit),
+            ("tini/", Personality::DumbInit),
+            ("Tini", Personality::DumbInit),
+            ("", Personality::DumbInit),
         ] {
-            assert_eq!(CalledAs::by_name(name.as_bytes()), init, "{name}");
+            assert_eq!(Personality::by_name(name.as_bytes()), init, "{name}");
         }
     }
 }

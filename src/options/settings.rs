@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::duration::Delay;
 pub(crate) use super::duration::Limit;
 pub(crate) use super::forward::Forward;
-use super::personality::CalledAs;
-pub(crate) use super::personality::Place;
+pub(crate) use super::personality::Isolation;
+use super::personality::Personality;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::RewriteTable;
@@ -14,7 +14,7 @@ use crate::signal::rewrite::RewriteTable;
 /// What was asked for.
 #[derive(Clone)]
 pub(crate) struct Settings {
-    pub(crate) called_as: CalledAs,
+    pub(crate) personality: Personality,
     /// Is each orphan that is reaped named?
     pub(crate) names_orphans: bool,
     pub(crate) forward: Forward,
@@ -34,10 +34,10 @@ pub(crate) struct Settings {
 
 impl Settings {
     /// Where the command's process is put.
-    pub(crate) fn place(&self) -> Place {
-        match self.called_as.place(self.forward) {
-            Place::OwnSession if self.keeps_terminal => Place::OwnGroup,
-            place => place,
+    pub(crate) fn isolation(&self) -> Isolation {
+        match self.personality.isolation(self.forward) {
+            Isolation::Session if self.keeps_terminal => Isolation::Group,
+            isolation => isolation,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! The kernel hands everything behind the interpreter of a `#!` line over as a single word. `-S` takes it apart as env(1)'s
 //! does: blanks separate words; `'` and `"` keep them together; `\` escapes; `#` where a word would begin ends it
-//! all; `${NAME}` is a variable. Nothing else is: this is no shell.
+//! all; `${NAME}` is a variable. NoChild else is: this is no shell.
 
 use std::fmt;
 

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::Via;
+use super::SignalSource;
 use crate::options::settings::Delays;
 use crate::signal::Signum;
 
@@ -13,7 +13,7 @@ use crate::signal::Signum;
 pub(super) struct Held {
     /// `None` where its time never comes.
     pub(super) until: Option<Instant>,
-    pub(super) via: Via,
+    pub(super) via: SignalSource,
 }
 
 /// Those that are held, each of them once.

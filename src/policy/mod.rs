@@ -13,7 +13,7 @@
 //!   else from then on. (Where it is reaped along with many others, its group is held; see `sys::signals`.)
 //! - [`Action::Exit`] is the last action there ever is. It comes with the end of the command, or, where that isn't to be
 //!   the end, with that of the last descendant, or when what is left doesn't even end by SIGKILL.
-//! - When it has been [`Event::Due`], [`Policy::deadline`] is in the future, so that nobody wakes up in vain.
+//! - When it has been [`Event::Deadline`], [`Policy::deadline`] is in the future, so that nobody wakes up in vain.
 
 use std::cell::OnceCell;
 use std::mem;
@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::log::Line;
-use crate::options::settings::Place;
+use crate::log::Message;
+use crate::options::settings::Isolation;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::rewrite::Outcome;
@@ -35,7 +35,7 @@ use crate::options::settings::Forward;
 
 use crate::options::settings::{Delays, Settings};
 use held::{Held, HeldSignals};
-pub(crate) use terms::{Action, Care, Clock, Event, Recipient, Scope, Via};
+pub(crate) use terms::{Action, Care, Clock, Event, Recipient, Scope, SignalSource};
 
 /// No event leads to more actions than this, unless signals are held.
 pub(crate) const MOST_ACTIONS: usize = 12;
@@ -107,14 +107,14 @@ pub(crate) struct Policy {
 impl Policy {
     /// Decides for the command that runs as `main`.
     pub(crate) fn new(mut settings: Settings, main: Pid) -> Self {
-        if settings.place() == Place::OwnSession {
+        if settings.isolation() == Isolation::Session {
             // The kernel lets TSTP, TTIN and TTOU do nothing in an orphaned process group, which the command's is, for
             // its parent is in another session (setpgid(2)). STOP works there too.
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
                 settings.rewrites.set_default(signum, Outcome::Becomes(Signum::STOP));
             }
         }
-        for &signum in settings.called_as.drops() {
+        for &signum in settings.personality.dropped_signals() {
             settings.rewrites.set_default(signum, Outcome::Dropped);
         }
         let state = State::new(&settings.delays);
@@ -146,7 +146,7 @@ impl Policy {
         self.state.kill_at
     }
 
-    /// When to come back with [`Event::Due`], if nothing else happens before.
+    /// When to come back with [`Event::Deadline`], if nothing else happens before.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let State { fallback_at, round_at, kill_at, .. } = self.state;
         [self.state.held.next(), fallback_at, round_at, kill_at].into_iter().flatten().min()
@@ -160,32 +160,32 @@ impl Policy {
         let clock: Clock<'_> = &|| *moment.get_or_init(clock);
         match event {
             Event::Signal(signum, via) => {
-                actions.push(Action::Say(Line::Received(signum)));
+                actions.push(Action::Log(Message::Received(signum)));
                 self.on_signal(clock, signum, via, actions);
             }
             Event::Ended { pid, status } => {
-                actions.push(Action::Say(Line::ChildEnded { pid, status }));
+                actions.push(Action::Log(Message::ChildEnded { pid, status }));
                 if pid == self.main && self.state.ended.is_none() {
                     self.on_end(clock, status, actions);
                 } else {
                     if self.settings.names_orphans {
-                        actions.push(Action::Say(Line::Reaped(pid)));
+                        actions.push(Action::Log(Message::Reaped(pid)));
                     }
                     actions.push(Action::Reap(pid));
                 }
             }
-            Event::Trapped { pid, signum } => {
-                actions.push(Action::Release(pid, signum.and_then(Signum::without_a_tracer)));
+            Event::TraceStop { pid, signum } => {
+                actions.push(Action::DetachTraced(pid, signum.and_then(Signum::without_a_tracer)));
             }
-            Event::Collected => self.on_reaped(clock),
+            Event::AllReaped => self.on_reaped(clock),
             // Nobody is left whose end could still come: where that of the command was missed, there is nothing to wait
             // for either.
-            Event::Alone => {
+            Event::NoChildren => {
                 let status = self.state.ended.unwrap_or(ExitStatus::FAILURE);
-                actions.push(Action::Say(Line::Goodbye(status)));
+                actions.push(Action::Log(Message::Goodbye(status)));
                 actions.push(self.end(status));
             }
-            Event::Due => self.on_time(clock, actions),
+            Event::Deadline => self.on_time(clock, actions),
         }
     }
 
@@ -210,7 +210,7 @@ impl Policy {
     fn on_end(&mut self, clock: Clock<'_>, status: ExitStatus, actions: &mut Vec<Action>) {
         let rest = self.rest();
         self.state.ended = Some(status);
-        let asks_the_rest = self.settings.called_as.asks_the_rest_to_end();
+        let asks_the_rest = self.settings.personality.terminates_remaining();
         if self.settings.drain.is_none() && !self.lingers() && asks_the_rest {
             // Whoever is left is sent one anyway.
             self.state.held.take(Signum::TERM);
@@ -223,15 +223,15 @@ impl Policy {
         }
         if self.lingers() {
             actions.push(Action::Reap(self.main));
-            actions.push(Action::Say(Line::Lingering));
+            actions.push(Action::Log(Message::Lingering));
             self.expect_round(clock, Duration::ZERO);
         } else if let Some(limit) = self.settings.drain {
             self.start_drain(clock, limit, actions);
             actions.push(Action::Reap(self.main));
-            actions.push(Action::Say(Line::Draining));
+            actions.push(Action::Log(Message::Draining));
         } else {
             if asks_the_rest {
-                self.forward(clock, Signum::TERM, Via::Direct, rest, actions);
+                self.forward(clock, Signum::TERM, SignalSource::Direct, rest, actions);
             }
             actions.push(Action::Reap(self.main));
             self.exit(status, actions);
@@ -239,7 +239,7 @@ impl Policy {
     }
 
     fn exit(&self, status: ExitStatus, actions: &mut Vec<Action>) {
-        actions.push(Action::Say(Line::Goodbye(status)));
+        actions.push(Action::Log(Message::Goodbye(status)));
         actions.push(self.end(status));
     }
 
@@ -263,7 +263,7 @@ impl Policy {
         }
     }
 
-    fn on_signal(&mut self, clock: Clock<'_>, signum: Signum, via: Via, actions: &mut Vec<Action>) {
+    fn on_signal(&mut self, clock: Clock<'_>, signum: Signum, via: SignalSource, actions: &mut Vec<Action>) {
         if signum == Signum::CHLD {
             actions.push(Action::CollectChildren);
             if self.settings.keeps_terminal && self.state.ended.is_none() {
@@ -274,7 +274,7 @@ impl Policy {
             && (self.state.ended.is_none() || self.lingers())
             && self.state.held.hold(signum, Held { until: clock().checked_add(duration), via })
         {
-            actions.push(Action::Say(Line::Holding(signum, duration)));
+            actions.push(Action::Log(Message::Holding(signum, duration)));
         } else {
             // If it is held, both go on as one.
             self.state.held.take(signum);
@@ -292,10 +292,17 @@ impl Policy {
         }
     }
 
-    fn pass_on(&mut self, clock: Clock<'_>, signum: Signum, via: Via, to: Recipient, actions: &mut Vec<Action>) {
+    fn pass_on(
+        &mut self,
+        clock: Clock<'_>,
+        signum: Signum,
+        via: SignalSource,
+        to: Recipient,
+        actions: &mut Vec<Action>,
+    ) {
         self.forward(clock, signum, via, to, actions);
-        if signum.suspends_a_job() && self.settings.called_as.suspends_itself() {
-            actions.push(Action::Say(Line::Suspending));
+        if signum.suspends_a_job() && self.settings.personality.suspends_itself() {
+            actions.push(Action::Log(Message::Suspending));
             actions.push(Action::StopOurselves);
         }
     }
@@ -305,19 +312,26 @@ impl Policy {
         self.settings.rewrites.get(signum).unwrap_or(Outcome::Becomes(signum))
     }
 
-    fn forward(&mut self, clock: Clock<'_>, signum: Signum, via: Via, recipient: Recipient, actions: &mut Vec<Action>) {
+    fn forward(
+        &mut self,
+        clock: Clock<'_>,
+        signum: Signum,
+        via: SignalSource,
+        recipient: Recipient,
+        actions: &mut Vec<Action>,
+    ) {
         if let Some(outcome) = self.settings.rewrites.get(signum) {
             let to = match outcome {
                 Outcome::Dropped => None,
                 Outcome::Becomes(to) => Some(to),
             };
-            actions.push(Action::Say(Line::Translating { from: signum, to }));
+            actions.push(Action::Log(Message::Translating { from: signum, to }));
         }
         match self.outcome(signum) {
-            Outcome::Dropped => actions.push(Action::Say(Line::NotForwarded)),
+            Outcome::Dropped => actions.push(Action::Log(Message::NotForwarded)),
             Outcome::Becomes(to) => {
                 // What it has got from the terminal already isn't sent: it would take a second Ctrl-C for another.
-                let has_it = to == signum && via == Via::SharedGroup && signum.comes_from_a_key();
+                let has_it = to == signum && via == SignalSource::SharedGroup && signum.comes_from_a_key();
                 let care = self.care(to);
                 if has_it && care.records {
                     actions.push(Action::NoteOurGroup);
@@ -336,7 +350,7 @@ impl Policy {
                         actions.push(Action::Continue(group));
                     }
                     Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree if asks_to_end && !to.stops() => {
-                        actions.push(Action::WakeIfStopped(recipient));
+                        actions.push(Action::ResumeIfStopped(recipient));
                     }
                     Recipient::Process(_)
                     | Recipient::Group(_)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Clock, Policy, Recipient, Scope, Via};
+use super::{Action, Clock, Policy, Recipient, Scope, SignalSource};
 use crate::options::settings::Limit;
 use crate::signal::Signum;
 use crate::signal::rewrite::Outcome;
@@ -36,7 +36,7 @@ impl Policy {
             self.state.fallback_at = clock().checked_add(PATIENCE_WITH_PARENTS);
         }
         self.kill_at(clock, limit);
-        self.forward(clock, Signum::TERM, Via::Direct, Recipient::Unsignalled(Scope::Roots), actions);
+        self.forward(clock, Signum::TERM, SignalSource::Direct, Recipient::Unsignalled(Scope::Roots), actions);
         self.expect_round(clock, POLL);
     }
 

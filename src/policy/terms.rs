@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
-use crate::log::Line;
+use crate::log::Message;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 
@@ -17,22 +17,22 @@ pub(crate) type Clock<'a> = &'a dyn Fn() -> Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A signal has come.
-    Signal(Signum, Via),
+    Signal(Signum, SignalSource),
     /// A child has ended.
     Ended { pid: Pid, status: ExitStatus },
     /// A child that we trace unasked is stopped, about to act on this signal.
-    Trapped { pid: Pid, signum: Option<Signum> },
+    TraceStop { pid: Pid, signum: Option<Signum> },
     /// All children that have ended are reaped.
-    Collected,
+    AllReaped,
     /// No descendant is left.
-    Alone,
+    NoChildren,
     /// It is later than the policy's deadline.
-    Due,
+    Deadline,
 }
 
 /// How a signal has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Via {
+pub(crate) enum SignalSource {
     /// Somebody has sent it to us, or the kernel has, for a reason of its own.
     Direct,
     /// The kernel has sent it to our process group, to which the command's process belongs as well, if it hasn't ended.
@@ -43,14 +43,14 @@ pub(crate) enum Via {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     /// Say this.
-    Say(Line),
+    Log(Message),
     /// Forward this signal, and say so.
     Forward(Signum, Recipient, Care),
     /// Note that those in our own process group have got the drain's signal from the kernel.
     NoteOurGroup,
     /// Let the recipient go on, by a SIGCONT, if the command's process is stopped; where the recipient is no process or
     /// group, each of those that are.
-    WakeIfStopped(Recipient),
+    ResumeIfStopped(Recipient),
     /// Continue a process group.
     Continue(Pid),
     /// Continue the command's group if SIGTSTP has stopped the command, since no shell would. In a session of
@@ -66,7 +66,7 @@ pub(crate) enum Action {
     /// Remove a child that has ended.
     Reap(Pid),
     /// Let a trapped child go on, acting on this signal.
-    Release(Pid, Option<Signum>),
+    DetachTraced(Pid, Option<Signum>),
     /// Stop until SIGCONT.
     StopOurselves,
     /// End the program, reporting this.

@@ -3,13 +3,13 @@ mod sequences;
 
 use super::*;
 use crate::options::duration::Limit;
-use crate::options::personality::CalledAs;
+use crate::options::personality::Personality;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
 const MAIN: Pid = Pid::from_raw(7);
 const OTHER: Pid = Pid::from_raw(8);
-const WAYS: [Via; 2] = [Via::Direct, Via::SharedGroup];
+const WAYS: [SignalSource; 2] = [SignalSource::Direct, SignalSource::SharedGroup];
 
 pub(crate) fn policy(forward: Forward, rewrites: &[&str]) -> Policy {
     Policy::new(settings(forward, rewrites), MAIN)
@@ -21,7 +21,7 @@ fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
         table.set(Rewrite::parse(rewrite.as_bytes()).expect(rewrite));
     }
     Settings {
-        called_as: CalledAs::DumbInit,
+        personality: Personality::DumbInit,
         names_orphans: false,
         forward,
         rewrites: table,
@@ -58,7 +58,7 @@ fn decide_at(policy: &mut Policy, now: Instant, event: Event) -> Vec<Action> {
     let mut actions = Vec::new();
     policy.decide(&|| now, event, &mut actions);
     assert!(actions.len() <= policy.most_actions(), "{event:?}: {actions:?}");
-    assert!(policy.deadline().is_none_or(|deadline| event != Event::Due || deadline > now), "{actions:?}");
+    assert!(policy.deadline().is_none_or(|deadline| event != Event::Deadline || deadline > now), "{actions:?}");
     actions
 }
 
@@ -75,8 +75,8 @@ fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
 fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in every_signal() {
-            let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, Via::Direct));
-            assert_eq!(actions.first(), Some(&Action::Say(Line::Received(signum))));
+            let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, SignalSource::Direct));
+            assert_eq!(actions.first(), Some(&Action::Log(Message::Received(signum))));
             let to = if forward != Forward::Child && signum.suspends_a_job() { Signum::STOP } else { signum };
             let expected = if signum == Signum::CHLD { vec![] } else { vec![(to, recipient(forward))] };
             assert_eq!(forwarded(&actions), expected, "{forward:?} {signum}");
@@ -90,14 +90,16 @@ fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
 fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in Signum::standard().filter(|&signum| signum != Signum::CHLD) {
-            let actions = decide(&mut policy(forward, &[&format!("{signum}:31")]), Event::Signal(signum, Via::Direct));
+            let actions =
+                decide(&mut policy(forward, &[&format!("{signum}:31")]), Event::Signal(signum, SignalSource::Direct));
             assert_eq!(forwarded(&actions), [(Signum::new(31).unwrap(), recipient(forward))]);
-            let translated = Line::Translating { from: signum, to: Signum::new(31) };
-            assert_eq!(actions[1], Action::Say(translated));
+            let translated = Message::Translating { from: signum, to: Signum::new(31) };
+            assert_eq!(actions[1], Action::Log(translated));
 
-            let actions = decide(&mut policy(forward, &[&format!("{signum}:0")]), Event::Signal(signum, Via::Direct));
+            let actions =
+                decide(&mut policy(forward, &[&format!("{signum}:0")]), Event::Signal(signum, SignalSource::Direct));
             assert_eq!(forwarded(&actions), []);
-            assert_eq!(actions[2], Action::Say(Line::NotForwarded));
+            assert_eq!(actions[2], Action::Log(Message::NotForwarded));
             // Nobody gets it, but the terminal's user wants the job to stop all the same.
             assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
         }
@@ -107,16 +109,16 @@ fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
 #[test]
 fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
-        let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(signum, Via::SharedGroup));
+        let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(signum, SignalSource::SharedGroup));
         assert_eq!(forwarded(&actions).is_empty(), signum.comes_from_a_key(), "{signum}");
         assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
     }
     // Where it goes to everybody, there may be some in other groups.
     let settings = Settings { linger: true, ..settings(Forward::Child, &[]) };
-    let actions = decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, Via::SharedGroup));
+    let actions = decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, SignalSource::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::INT, Recipient::TreeOutsideOurGroup)]);
     // What it becomes is another signal, which nobody has sent yet.
-    let actions = decide(&mut policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, Via::SharedGroup));
+    let actions = decide(&mut policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Process(MAIN))]);
 }
 
@@ -129,14 +131,14 @@ fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
         (Forward::Tree, Recipient::Tree),
     ] {
         let mut actions = decide(&mut policy(forward, &["15:2"]), Event::Ended { pid: MAIN, status });
-        actions.retain(|action| *action != Action::WakeIfStopped(Recipient::Tree));
+        actions.retain(|action| *action != Action::ResumeIfStopped(Recipient::Tree));
         let care = Care { records: false, spares_readers: forward == Forward::Tree };
         let expected = [
-            Action::Say(Line::ChildEnded { pid: MAIN, status }),
-            Action::Say(Line::Translating { from: Signum::TERM, to: Some(Signum::INT) }),
+            Action::Log(Message::ChildEnded { pid: MAIN, status }),
+            Action::Log(Message::Translating { from: Signum::TERM, to: Some(Signum::INT) }),
             Action::Forward(Signum::INT, rest, care),
             Action::Reap(MAIN),
-            Action::Say(Line::Goodbye(status)),
+            Action::Log(Message::Goodbye(status)),
             Action::Exit(status),
         ];
         assert_eq!(actions, expected);
@@ -147,7 +149,7 @@ fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
 fn the_end_of_any_other_child_is_only_told() {
     let status = ExitStatus::Exited(9);
     let actions = decide(&mut policy(Forward::Group, &[]), Event::Ended { pid: OTHER, status });
-    assert_eq!(actions, [Action::Say(Line::ChildEnded { pid: OTHER, status }), Action::Reap(OTHER)]);
+    assert_eq!(actions, [Action::Log(Message::ChildEnded { pid: OTHER, status }), Action::Reap(OTHER)]);
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn nothing_but_the_end_of_the_command_ends_it() {
         let others = every_signal().flat_map(|signum| {
             let pid = OTHER;
             [
-                Event::Trapped { pid: MAIN, signum: Some(signum) },
+                Event::TraceStop { pid: MAIN, signum: Some(signum) },
                 Event::Ended { pid, status: ExitStatus::Killed(signum) },
             ]
         });
@@ -173,10 +175,10 @@ fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
     let mut policy = policy(Forward::Group, &[]);
     for signum in every_signal() {
         let acts_on = Some(signum).filter(|&signum| signum != Signum::STOP && signum != Signum::TRAP);
-        let actions = decide(&mut policy, Event::Trapped { pid: MAIN, signum: Some(signum) });
-        assert_eq!(actions, [Action::Release(MAIN, acts_on)]);
+        let actions = decide(&mut policy, Event::TraceStop { pid: MAIN, signum: Some(signum) });
+        assert_eq!(actions, [Action::DetachTraced(MAIN, acts_on)]);
     }
-    assert_eq!(decide(&mut policy, Event::Trapped { pid: OTHER, signum: None }), [Action::Release(OTHER, None)]);
+    assert_eq!(decide(&mut policy, Event::TraceStop { pid: OTHER, signum: None }), [Action::DetachTraced(OTHER, None)]);
 }
 
 #[test]
@@ -190,40 +192,41 @@ fn a_pause_is_ended_by_what_asks_to_end_and_by_nothing_else() {
 fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in every_signal() {
-            let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, Via::Direct));
-            let wakes = actions.last() == Some(&Action::WakeIfStopped(recipient(forward)));
+            let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, SignalSource::Direct));
+            let wakes = actions.last() == Some(&Action::ResumeIfStopped(recipient(forward)));
             assert_eq!(wakes, [1, 2, 3, 15].contains(&signum.raw()), "{signum}: {actions:?}");
         }
         // Also as what it becomes, or comes from, but not to undo a stop that was wanted.
         for (rewrite, expected) in [("10:15", true), ("15:10", true), ("15:19", false), ("15:0", false)] {
             let number = if rewrite == "10:15" { 10 } else { 15 };
-            let actions = decide(&mut policy(forward, &[rewrite]), Event::Signal(signum(number), Via::Direct));
-            let wakes = actions.contains(&Action::WakeIfStopped(recipient(forward)));
+            let actions = decide(&mut policy(forward, &[rewrite]), Event::Signal(signum(number), SignalSource::Direct));
+            let wakes = actions.contains(&Action::ResumeIfStopped(recipient(forward)));
             assert_eq!(wakes, expected, "{rewrite}: {actions:?}");
         }
     }
     // The terminal's own sends it to a stopped process as well.
-    let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(Signum::INT, Via::SharedGroup));
-    assert_eq!(actions.last(), Some(&Action::WakeIfStopped(Recipient::Process(MAIN))));
+    let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
+    assert_eq!(actions.last(), Some(&Action::ResumeIfStopped(Recipient::Process(MAIN))));
 }
 
 #[test]
 fn as_another_init_it_neither_suspends_itself_nor_asks_the_rest_to_end() {
-    for called_as in [CalledAs::Tini, CalledAs::Catatonit] {
+    for personality in [Personality::Tini, Personality::Catatonit] {
         for forward in [Forward::Child, Forward::Group] {
-            let settings = Settings { called_as, names_orphans: true, ..settings(forward, &[]) };
+            let settings = Settings { personality, names_orphans: true, ..settings(forward, &[]) };
             let mut policy = Policy::new(settings, MAIN);
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
-                let actions = decide(&mut policy, Event::Signal(signum, Via::Direct));
-                let to = Some((signum, recipient(forward))).filter(|_| !called_as.drops().contains(&signum));
+                let actions = decide(&mut policy, Event::Signal(signum, SignalSource::Direct));
+                let to =
+                    Some((signum, recipient(forward))).filter(|_| !personality.dropped_signals().contains(&signum));
                 assert_eq!(forwarded(&actions), Vec::from_iter(to));
                 assert!(!actions.contains(&Action::StopOurselves), "{actions:?}");
             }
             let actions = decide(&mut policy, Event::Ended { pid: OTHER, status: ExitStatus::SUCCESS });
-            assert!(actions.contains(&Action::Say(Line::Reaped(OTHER))), "{actions:?}");
+            assert!(actions.contains(&Action::Log(Message::Reaped(OTHER))), "{actions:?}");
             let actions = decide(&mut policy, Event::Ended { pid: MAIN, status: ExitStatus::SUCCESS });
             assert_eq!(forwarded(&actions), []);
-            assert!(!actions.contains(&Action::Say(Line::Reaped(MAIN))), "{actions:?}");
+            assert!(!actions.contains(&Action::Log(Message::Reaped(MAIN))), "{actions:?}");
             assert_eq!(actions.last(), Some(&Action::Exit(ExitStatus::SUCCESS)));
         }
     }

@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpid, getsid};
 
 use crate::log::escape::Escaped;
-use crate::options::personality::{CalledAs, last_part};
+use crate::options::personality::{Personality, last_part};
 use crate::sys::procfs::{self, Path};
 
 pub(crate) mod descendants;
@@ -303,11 +303,11 @@ const OUR_NAME: &[u8] = b"dumb-init";
 
 /// Whether this is an init of ours or the original, which forwards signals to its own descendants.
 ///
-/// It has the name that our init gives itself ([`CalledAs::mark`]). Without options, its executable has our
+/// It has the name that our init gives itself ([`Personality::process_name`]). Without options, its executable has our
 /// name, its working directory is `/`, and it catches no standard signal, keys only, or all. If the link is
 /// hidden, its name decides.
 pub(crate) fn is_nested_init(process: &Process) -> bool {
-    if CalledAs::is_mark(process.name.bytes()) {
+    if Personality::is_init_name(process.name.bytes()) {
         return true;
     }
     let mut buffer = [0; 1024];
@@ -338,7 +338,7 @@ pub(crate) fn is_nested_init_by_file(process: &Process) -> bool {
     let Ok(theirs) = procfs::link_target(&their_link, &mut theirs) else { return true };
     let name = last_part(theirs.strip_suffix(b" (deleted)").unwrap_or(theirs));
     name == OUR_NAME
-        || CalledAs::NAMES.iter().any(|(known, _)| known.as_bytes() == name)
+        || Personality::NAMES.iter().any(|(known, _)| known.as_bytes() == name)
         || procfs::link_target(&our_link, &mut ours) == Ok(theirs)
 }
 

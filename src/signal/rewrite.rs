@@ -46,7 +46,7 @@ impl Rewrite {
     }
 
     /// Does the text, which is a rule, go on after it with what changes nothing?
-    pub(crate) fn has_ignored_rest(text: &[u8]) -> bool {
+    pub(crate) fn has_trailing_text(text: &[u8]) -> bool {
         Self::scan(text).is_some_and(|(_, rest)| !rest.iter().all(u8::is_ascii_whitespace))
     }
 }
@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn what_follows_two_numbers_is_ignored() {
         for text in ["15:3:4", "15:3,1:2", "15:0x9", "15:3 x"] {
-            assert!(Rewrite::has_ignored_rest(text.as_bytes()), "{text:?}");
+            assert!(Rewrite::has_trailing_text(text.as_bytes()), "{text:?}");
         }
         for text in ["15:3", " 15: 3 \n", "TERM:QUIT"] {
-            assert!(!Rewrite::has_ignored_rest(text.as_bytes()), "{text:?}");
+            assert!(!Rewrite::has_trailing_text(text.as_bytes()), "{text:?}");
         }
     }
 

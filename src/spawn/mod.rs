@@ -9,10 +9,10 @@ use std::ffi::{CStr, c_int};
 use nix::errno::Errno;
 use nix::unistd::{self, Pid};
 
-use crate::log::{self, Line};
+use crate::log::{self, Message};
 use crate::options::environment::Environment;
-use crate::options::personality::{CalledAs, Place};
-use crate::policy::{Event, Via};
+use crate::options::personality::{Isolation, Personality};
+use crate::policy::{Event, SignalSource};
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::arguments::Word;
 use crate::sys::clone::{self, Memory};
@@ -40,8 +40,8 @@ pub(crate) struct Spawned {
 
 /// Where the command's process is to be.
 pub(crate) struct Whereabouts<'a> {
-    pub(crate) init: CalledAs,
-    pub(crate) place: Place,
+    pub(crate) init: Personality,
+    pub(crate) place: Isolation,
     /// What was blocked when we were started.
     pub(crate) mask: Mask,
     /// The terminal that it takes over, if there is one.
@@ -62,9 +62,12 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
     let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(command.iter().copied().skip(1)));
     let mut search = Search::new(name, environment.get("PATH"));
 
-    let (ignored, mask) =
-        if to.init.hands_signals_on() { (Ignored::IsHandedOn, to.mask) } else { (Ignored::IsReset, Mask::EMPTY) };
-    let shares_our_group = to.place == Place::OurGroup;
+    let (ignored, mask) = if to.init.inherits_signal_settings() {
+        (Ignored::IsHandedOn, to.mask)
+    } else {
+        (Ignored::IsReset, Mask::EMPTY)
+    };
+    let shares_our_group = to.place == Isolation::None;
     if shares_our_group {
         keys::start_noting();
     }
@@ -72,17 +75,17 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
         if shares_our_group {
             keys::child_is_there();
         }
-        log::say_without_logger(Line::Spawned(pid));
+        log::write_without_logger(Message::Spawned(pid));
         match to.place {
-            Place::OwnSession => {
+            Isolation::Session => {
                 to.hand_over.say_ignored();
                 if let Err(errno) = lead_a_session(to.hand_over) {
-                    log::say_without_logger(Line::NoSetsid(errno));
+                    log::write_without_logger(Message::NoSetsid(errno));
                     return ExitStatus::FAILURE.code().into();
                 }
             }
-            Place::OwnGroup => lead_a_group(to.hand_over),
-            Place::OurGroup => {}
+            Isolation::Group => lead_a_group(to.hand_over),
+            Isolation::None => {}
         }
         match memory {
             Memory::Shared => dispositions::note_until_exec(ignored),
@@ -90,7 +93,7 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
         }
         if let Err(errno) = signals::block(mask) {
             // With every signal blocked, nobody could end the command.
-            log::say_without_logger(Line::NotUnblocked(errno));
+            log::write_without_logger(Message::NotUnblocked(errno));
             return ExitStatus::FAILURE.code().into();
         }
         let errno = named.with_own(&mut environment_vector, |environment| {
@@ -102,21 +105,21 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
         });
         // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
         let _ = signals::block_all();
-        log::say_not_executed(name, errno);
-        to.init.status_of_no_exec(errno).code().into()
+        log::write_not_executed(name, errno);
+        to.init.exec_failure_status(errno).code().into()
     })?;
     // It has worked before: what is refused once may be a fault.
     if signals::block_all().is_err()
         && let Err(errno) = signals::block_all()
     {
-        log::say(Line::NotBlocked(errno));
+        log::write(Message::NotBlocked(errno));
     }
     for signum in dispositions::noted() {
         // It fails only where the process has ended already, which makes no difference.
         let _ = signals::send_to_process(main, signum);
     }
-    let before = keys::from_before_the_child().map(|key| Event::Signal(key, Via::Direct));
-    let shared = keys::shared_with_the_child().map(|key| Event::Signal(key, Via::SharedGroup));
+    let before = keys::from_before_the_child().map(|key| Event::Signal(key, SignalSource::Direct));
+    let shared = keys::shared_with_the_child().map(|key| Event::Signal(key, SignalSource::SharedGroup));
     Ok(Spawned { main, keys: before.chain(shared).collect() })
 }
 
@@ -124,9 +127,9 @@ fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
     unistd::setsid()?;
     keys::forget_copies();
     if let Err(errno) = tty::take(hand_over.fd()) {
-        log::say_without_logger(Line::NotAttached(errno));
+        log::write_without_logger(Message::NotAttached(errno));
     }
-    log::say_without_logger(Line::SetsidComplete);
+    log::write_without_logger(Message::SetsidComplete);
     Ok(())
 }
 
@@ -137,6 +140,6 @@ fn lead_a_group(hand_over: &HandOver) {
     keys::forget_copies();
     // Every signal is blocked, so that a process in the background may do so (tcsetpgrp(3)).
     if let Err(errno) = tty::take_foreground(hand_over.fd()) {
-        log::say_without_logger(Line::NotAttached(errno));
+        log::write_without_logger(Message::NotAttached(errno));
     }
 }

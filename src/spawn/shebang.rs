@@ -12,7 +12,7 @@ use std::path::Path;
 
 use nix::unistd::Pid;
 
-use crate::options::personality::{CalledAs, last_part};
+use crate::options::personality::{Personality, last_part};
 use crate::sys::arguments::{self, Word};
 
 /// The kernel reads no more of a `#!` line (execve(2)).
@@ -21,7 +21,7 @@ const OTHER_PROGRAM: &[u8] = b"/bin/sh";
 
 /// The corrected `#!` line if `command` is a script whose line names us and no program. `words` are our
 /// arguments; `parent` has started us.
-pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], parent: Pid) -> Option<Vec<u8>> {
+pub(crate) fn right_line(init: Personality, words: &[Word], command: &[Word], parent: Pid) -> Option<Vec<u8>> {
     let script = *command.first()?;
     let before = words.get(..words.len().checked_sub(command.len())?)?;
     let program = *before.first()?;
@@ -42,13 +42,13 @@ pub(crate) fn right_line(init: CalledAs, words: &[Word], command: &[Word], paren
 }
 
 /// The corrected line: the arguments before the script, and a program after them.
-fn with_program(init: CalledAs, before: &[Word]) -> Vec<u8> {
+fn with_program(init: Personality, before: &[Word]) -> Vec<u8> {
     let [program, option] = [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
     // The kernel passes the rest of the line as one argument, which `-S` splits. The other inits have no such
     // option.
     let options = match option {
         b"" | b"--" => Vec::new(),
-        _ if init != CalledAs::DumbInit => Vec::new(),
+        _ if init != Personality::DumbInit => Vec::new(),
         _ if option.starts_with(b"-S") || option.starts_with(b"--split-string") => [b" ", option].concat(),
         _ => [b" -S ", option].concat(),
     };
@@ -108,8 +108,8 @@ mod tests {
             (&[c"/usr/bin/dumb-init", c"-c"], "#!/usr/bin/dumb-init -S -c /bin/sh"),
             (&[c"/usr/bin/dumb-init", c"-S --drain 10s"], "#!/usr/bin/dumb-init -S --drain 10s /bin/sh"),
         ] {
-            assert_eq!(with_program(CalledAs::DumbInit, before), right.as_bytes());
+            assert_eq!(with_program(Personality::DumbInit, before), right.as_bytes());
         }
-        assert_eq!(with_program(CalledAs::Tini, &[c"/sbin/tini", c"-g"]), b"#!/sbin/tini /bin/sh");
+        assert_eq!(with_program(Personality::Tini, &[c"/sbin/tini", c"-g"]), b"#!/sbin/tini /bin/sh");
     }
 }

@@ -1,6 +1,6 @@
 //! Hands the controlling terminal to the command, and removes the signals of the hand-over.
 //!
-//! As another init (`CalledAs`) we keep it, and the command's process group becomes its foreground group. Otherwise:
+//! As another init (`Personality`) we keep it, and the command's process group becomes its foreground group. Otherwise:
 //!
 //! In group mode the command leads a session of its own, and a session has a controlling terminal of its own or none.
 //! So we give ours up before the command's process is made, and that process takes it. When a session leader gives its
@@ -12,9 +12,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
 use nix::unistd::setsid;
 
-use crate::log::{self, Line};
-use crate::options::personality::CalledAs;
-use crate::policy::{Event, Via};
+use crate::log::{self, Message};
+use crate::options::personality::Personality;
+use crate::policy::{Event, SignalSource};
 use crate::signal::Signum;
 use crate::sys::signals::{self, Received, Sender};
 use crate::sys::{fds, tty};
@@ -33,11 +33,11 @@ pub(crate) struct HandOver {
 
 impl HandOver {
     /// The terminal that our session keeps, while its foreground changes. A redirected stdin hides it.
-    pub(crate) fn kept(init: CalledAs) -> Self {
-        Self { other: if init.looks_behind_stdin() { behind_stdin() } else { None }, ..Self::default() }
+    pub(crate) fn kept(init: Personality) -> Self {
+        Self { other: if init.takes_terminal_behind_stdin() { behind_stdin() } else { None }, ..Self::default() }
     }
 
-    /// Nothing: the command shares what we have.
+    /// NoChild: the command shares what we have.
     pub(crate) fn none() -> Self {
         Self::default()
     }
@@ -51,8 +51,8 @@ impl HandOver {
     /// lines mostly stand with the original, whose two processes race.
     pub(crate) fn say_ignored(&self) {
         for &signum in &self.ignored {
-            log::say_without_logger(Line::Received(signum));
-            log::say_without_logger(Line::HandOffIgnored(signum));
+            log::write_without_logger(Message::Received(signum));
+            log::write_without_logger(Message::HandOffIgnored(signum));
         }
     }
 }
@@ -94,10 +94,10 @@ pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
         hand_over.ignored = ignored.iter().map(|received| received.signum).collect();
         earlier.extend(real.into_iter().map(event));
     }
-    log::say(match given_up {
-        Err(errno) => Line::NotDetached(errno),
-        Ok(()) if leader => Line::DetachedAsLeader,
-        Ok(()) => Line::DetachedAsMember,
+    log::write(match given_up {
+        Err(errno) => Message::NotDetached(errno),
+        Ok(()) if leader => Message::DetachedAsLeader,
+        Ok(()) => Message::DetachedAsMember,
     });
     (hand_over, earlier)
 }
@@ -107,5 +107,5 @@ fn take_pending() -> impl Iterator<Item = Received> {
 }
 
 fn event(received: Received) -> Event {
-    Event::Signal(received.signum, Via::Direct)
+    Event::Signal(received.signum, SignalSource::Direct)
 }

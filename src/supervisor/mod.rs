@@ -1,7 +1,7 @@
 //! Supervises the command from its start to its end.
 //!
-//! Sleep until a signal comes, ask the policy, do what it says. Nothing here may end the program before the command has
-//! ended: what fails is said, and life goes on. Nothing here needs memory that isn't there from the beginning, but for
+//! Sleep until a signal comes, ask the policy, do what it says. NoChild here may end the program before the command has
+//! ended: what fails is said, and life goes on. NoChild here needs memory that isn't there from the beginning, but for
 //! looking at descendants, which is done without where there is none.
 
 use std::time::{Duration, Instant};
@@ -10,12 +10,12 @@ use std::vec;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
-use crate::log::{self, Line};
-use crate::policy::{self, Action, Event, Policy, Recipient, Via};
+use crate::log::{self, Message};
+use crate::policy::{self, Action, Event, Policy, Recipient, SignalSource};
 use crate::process;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
-use crate::sys::children::{self, Change, Nothing};
+use crate::sys::children::{self, Change, NoChild};
 use crate::sys::parent;
 use crate::sys::signals::{self, Received, Sender};
 use crate::sys::tty;
@@ -37,10 +37,10 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
         panics::remember(policy.state());
         for action in actions.drain(..) {
             match action {
-                Action::Say(line) => log::say(line),
+                Action::Log(line) => log::write(line),
                 Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
                 Action::NoteOurGroup => delivery.record_our_group(),
-                Action::WakeIfStopped(recipient) => delivery.wake(recipient),
+                Action::ResumeIfStopped(recipient) => delivery.wake(recipient),
                 Action::Continue(group) => _ = signals::send_to_group(group, Signum::CONT),
                 Action::ContinueIfSuspended(command) => {
                     if children::stop_of(command) == Some(Signum::TSTP) {
@@ -63,7 +63,7 @@ pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid,
                     }
                     delivery.forget(pid);
                 }
-                Action::Release(pid, signum) => children::release(pid, signum),
+                Action::DetachTraced(pid, signum) => children::release(pid, signum),
                 Action::StopOurselves => signals::stop_ourselves(),
                 Action::Exit(status) => {
                     delivery.say_remaining();
@@ -84,10 +84,10 @@ pub(crate) fn collect_older_children() {
 }
 
 /// Reaps a child that has ended, or lets one go on that we trace unasked, where there is no command.
-fn collect_one() -> Result<(), Nothing> {
+fn collect_one() -> Result<(), NoChild> {
     match children::take()? {
-        Change::Ended { pid, status } => log::say(Line::ChildEnded { pid, status }),
-        Change::Trapped { pid, signum } => children::release(pid, signum.and_then(Signum::without_a_tracer)),
+        Change::Ended { pid, status } => log::write(Message::ChildEnded { pid, status }),
+        Change::TraceStop { pid, signum } => children::release(pid, signum.and_then(Signum::without_a_tracer)),
     }
     Ok(())
 }
@@ -99,9 +99,9 @@ pub(crate) fn pause() -> ExitStatus {
         say_how_signals_are_fetched();
         let received = if is_that_all { signals::wait() } else { signals::take_any() };
         let Some(Received { signum, .. }) = received else { continue };
-        log::say(Line::Received(signum));
+        log::write(Message::Received(signum));
         #[cfg(feature = "deliberate-panic")]
-        panics::panic_deliberately(Event::Signal(signum, Via::Direct));
+        panics::panic_deliberately(Event::Signal(signum, SignalSource::Direct));
         if policy::ends_a_pause(signum) {
             return ExitStatus::SUCCESS;
         }
@@ -111,7 +111,7 @@ pub(crate) fn pause() -> ExitStatus {
 /// Logs once that signals are fetched in another way from now on.
 fn say_how_signals_are_fetched() {
     if let Some(failure) = signals::take_failure() {
-        log::say(Line::FetchedOtherwise(failure));
+        log::write(Message::FetchedOtherwise(failure));
     }
 }
 
@@ -121,7 +121,7 @@ pub(crate) fn adopt_orphans() {
     if getpid() != Pid::from_raw(1)
         && let Err(errno) = parent::adopt_orphans()
     {
-        log::say(Line::NoSubreaper(errno));
+        log::write(Message::NoSubreaper(errno));
     }
 }
 
@@ -129,7 +129,7 @@ pub(crate) fn adopt_orphans() {
 /// them.
 pub(crate) fn older_children() -> Vec<Pid> {
     process::children().unwrap_or_else(|errno| {
-        log::say(if errno == Errno::ENOENT { Line::NoProc } else { Line::NoLook(errno) });
+        log::write(if errno == Errno::ENOENT { Message::NoProc } else { Message::NoLook(errno) });
         Vec::new()
     })
 }
@@ -219,7 +219,7 @@ impl Events {
                 collected
             } else if is_due(policy) {
                 self.collected = Some(0);
-                return Event::Due;
+                return Event::Deadline;
             } else if let Some(received) = signals::take_any() {
                 self.collected = Some(0);
                 return self.arrival(received, policy);
@@ -227,7 +227,7 @@ impl Events {
                 0
             };
             let change = match self.collect {
-                Collect::Look => children::look(),
+                Collect::Look => children::peek(),
                 Collect::Reap => children::take(),
             };
             match change {
@@ -242,10 +242,10 @@ impl Events {
                         self.sweep_at = Instant::now().checked_add(COLLECTED_WITHIN);
                     }
                     let is_idle = std::mem::take(&mut self.is_sweep) && collected == 0;
-                    if is_idle && nothing == Nothing::Changed {
+                    if is_idle && nothing == NoChild::Running {
                         return self.next(policy, delivery);
                     }
-                    return if nothing == Nothing::Left { Event::Alone } else { Event::Collected };
+                    return if nothing == NoChild::None { Event::NoChildren } else { Event::AllReaped };
                 }
             }
         }
@@ -259,7 +259,7 @@ impl Events {
         while let Some(deadline) = [policy.deadline(), self.sweep_at].into_iter().flatten().min() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() && is_due(policy) {
-                return Event::Due;
+                return Event::Deadline;
             }
             if left.is_zero() {
                 signals::take_pending(Signum::CHLD);
@@ -300,15 +300,15 @@ impl Events {
             self.sigchld_of = child;
         }
         match sender {
-            Some(Sender { pid, uid, .. }) => log::say(Line::Sender { signum, pid, uid }),
+            Some(Sender { pid, uid, .. }) => log::write(Message::Sender { signum, pid, uid }),
             // Of a death there is more to be said, elsewhere.
             None if signum == Signum::CHLD => {}
-            None => log::say(Line::FromKernel(signum)),
+            None => log::write(Message::FromKernel(signum)),
         }
         let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
         // Without a terminal, or in the background, only we have received it (Ctrl-Alt-Del to PID 1).
         let is_key = may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
-        Event::Signal(signum, if is_key && in_our_group() { Via::SharedGroup } else { Via::Direct })
+        Event::Signal(signum, if is_key && in_our_group() { SignalSource::SharedGroup } else { SignalSource::Direct })
     }
 }
 
@@ -319,7 +319,7 @@ fn is_due(policy: &Policy) -> bool {
 fn told(change: Change) -> Event {
     match change {
         Change::Ended { pid, status } => Event::Ended { pid, status },
-        Change::Trapped { pid, signum } => Event::Trapped { pid, signum },
+        Change::TraceStop { pid, signum } => Event::TraceStop { pid, signum },
     }
 }
 
@@ -345,23 +345,23 @@ mod tests {
         let mut actions = Vec::with_capacity(MOST_ACTIONS);
         let lines = (1..=64).filter_map(Signum::new).flat_map(|signum| {
             let (pid, errno) = (main, Errno::EPERM);
-            let translating = Line::Translating { from: signum, to: Some(signum) };
-            let ended = Line::ChildEnded { pid, status: ExitStatus::Killed(signum) };
-            [Line::Received(signum), translating, ended, Line::NotDelivered { signum, pid, errno }]
+            let translating = Message::Translating { from: signum, to: Some(signum) };
+            let ended = Message::ChildEnded { pid, status: ExitStatus::Killed(signum) };
+            [Message::Received(signum), translating, ended, Message::NotDelivered { signum, pid, errno }]
         });
-        let lines: Vec<Line> = lines.chain([Line::NoChdir(Errno::ENAMETOOLONG), Line::Suspending]).collect();
+        let lines: Vec<Message> = lines.chain([Message::NoChdir(Errno::ENAMETOOLONG), Message::Suspending]).collect();
         let stderr = dup(std::io::stderr()).expect("stderr");
         dup2_stderr(File::options().write(true).open("/dev/null").expect("/dev/null")).expect("dup2");
         let count = allocations::of(|| {
             for policy in &mut policies {
                 for signum in (1..=64).filter_map(Signum::new) {
-                    policy.decide(&Instant::now, Event::Signal(signum, Via::Direct), &mut actions);
+                    policy.decide(&Instant::now, Event::Signal(signum, SignalSource::Direct), &mut actions);
                     actions.clear();
                 }
                 policy.decide(&Instant::now, Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
                 actions.clear();
             }
-            lines.iter().copied().for_each(log::say);
+            lines.iter().copied().for_each(log::write);
             capabilities::may_signal_everybody();
         });
         dup2_stderr(stderr).expect("dup2");

@@ -1,6 +1,6 @@
 //! What if this program has a mistake in it?
 //!
-//! Nothing that runs while the command does is meant to panic, and the lints in Cargo.toml refuse what could (see
+//! NoChild that runs while the command does is meant to panic, and the lints in Cargo.toml refuse what could (see
 //! docs/hazards.md). If something does all the same, the end of PID 1 would be the end of everybody in the container. So
 //! the hook that std calls first never returns to the abort that would follow: it says what happened, and goes on
 //! supervising from there. What is lost is the event in the middle of which it happened, but for the deaths of children,
@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use nix::unistd::Pid;
 
 use crate::log;
-use crate::policy::{Event, Policy, State, Via};
+use crate::policy::{Event, Policy, SignalSource, State};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::supervisor;
@@ -51,8 +51,8 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(
     let (policy, delivery) = (policy.clone(), delivery.clone());
     panic::set_hook(Box::new(move |panic| {
         log::do_without_logger();
-        log::say_panic(panic);
-        let children_may_have_ended = Event::Signal(Signum::CHLD, Via::Direct);
+        log::write_panic(panic);
+        let children_may_have_ended = Event::Signal(Signum::CHLD, SignalSource::Direct);
         let (mut policy, mut delivery) = (policy.clone(), delivery.clone());
         if let Some(state) = STATE.try_lock().ok().and_then(|state| state.clone()) {
             policy.resume(&state);
@@ -72,7 +72,7 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(
 pub(crate) fn survive_without_command(exit: fn(ExitStatus)) {
     panic::set_hook(Box::new(move |panic| {
         log::do_without_logger();
-        log::say_panic(panic);
+        log::write_panic(panic);
         exit(supervisor::pause());
     }));
 }
@@ -85,9 +85,9 @@ pub(crate) fn panic_deliberately(event: Event) {
         Event::Signal(signum, _) if signum.raw() == 62 => panic!("signal {signum}"),
         Event::Signal(..)
         | Event::Ended { .. }
-        | Event::Trapped { .. }
-        | Event::Collected
-        | Event::Alone
-        | Event::Due => {}
+        | Event::TraceStop { .. }
+        | Event::AllReaped
+        | Event::NoChildren
+        | Event::Deadline => {}
     }
 }

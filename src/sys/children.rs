@@ -23,23 +23,23 @@ pub(crate) enum Change {
     Ended { pid: Pid, status: ExitStatus },
     /// It is stopped because we are its tracer (it called PTRACE_TRACEME, which names its parent), about to act on
     /// this signal. An ordinary stop isn't reported.
-    Trapped { pid: Pid, signum: Option<Signum> },
+    TraceStop { pid: Pid, signum: Option<Signum> },
 }
 
 /// Why there is nothing to tell of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Nothing {
+pub(crate) enum NoChild {
     /// All of them go on.
-    Changed,
+    Running,
     /// There is no child, and no descendant either that we could learn of: as PID 1, or a subreaper, we adopt orphans.
-    Left,
+    None,
 }
 
 /// Tells of a child without reaping it.
 ///
 /// # Errors
 /// That there is nothing to tell.
-pub(crate) fn look() -> Result<Change, Nothing> {
+pub(crate) fn peek() -> Result<Change, NoChild> {
     next(libc::WNOWAIT)
 }
 
@@ -47,20 +47,20 @@ pub(crate) fn look() -> Result<Change, Nothing> {
 ///
 /// # Errors
 /// That there is nothing to tell.
-pub(crate) fn take() -> Result<Change, Nothing> {
+pub(crate) fn take() -> Result<Change, NoChild> {
     next(0)
 }
 
-fn next(options: i32) -> Result<Change, Nothing> {
+fn next(options: i32) -> Result<Change, NoChild> {
     let info = match wait_id(libc::P_ALL, 0, libc::WEXITED | libc::WNOHANG | options) {
         Ok(info) => info,
-        Err(Errno::ECHILD) => return Err(Nothing::Left),
+        Err(Errno::ECHILD) => return Err(NoChild::None),
         Err(_refused) => return look_and_reap(),
     };
     // SAFETY: waitid(2) fills in the PID of the child.
     let pid = unsafe { info.si_pid() };
     if pid == 0 {
-        return Err(Nothing::Changed);
+        return Err(NoChild::Running);
     }
     let pid = Pid::from_raw(pid);
     // SAFETY: waitid(2) fills in the status, or the signal, according to `si_code`.
@@ -73,10 +73,10 @@ fn next(options: i32) -> Result<Change, Nothing> {
 }
 
 /// The same with wait4(2): a child that has ended is reaped.
-fn look_and_reap() -> Result<Change, Nothing> {
+fn look_and_reap() -> Result<Change, NoChild> {
     let (pid, status) = match wait_4(-1) {
-        Err(Errno::ECHILD) => return Err(Nothing::Left),
-        Ok((0, _)) | Err(_) => return Err(Nothing::Changed),
+        Err(Errno::ECHILD) => return Err(NoChild::None),
+        Ok((0, _)) | Err(_) => return Err(NoChild::Running),
         Ok((pid, status)) => (Pid::from_raw(pid), status),
     };
     Ok(if libc::WIFEXITED(status) {
@@ -102,7 +102,7 @@ fn killed(pid: Pid, number: i32) -> Change {
 
 fn trapped(pid: Pid, status: i32) -> Change {
     // The upper bytes tell ptrace events (ptrace(2)); the signal is the lowest.
-    Change::Trapped { pid, signum: Signum::new(status & 0x7f) }
+    Change::TraceStop { pid, signum: Signum::new(status & 0x7f) }
 }
 
 /// Whether this child is stopped, by SIGSTOP or the like. True if neither waitid(2) nor /proc shows its

@@ -151,7 +151,7 @@ impl Forecast {
             gone: BTreeSet::new(),
             walks: false,
         };
-        let message = Message { signum, asks_to_end: signum.shuts_down() };
+        let message = SentSignal { signum, asks_to_end: signum.shuts_down() };
         let to = To { init: scenario.evidence.init, when: When::AtOnce, depth: 0 };
         forecast.conduct = forecast.signal(scenario, to, message).conduct;
         if forecast.walks {
@@ -184,7 +184,7 @@ impl Forecast {
     }
 
     /// An init has got a signal.
-    fn signal(&mut self, scenario: Scenario<'_>, to: To, message: Message) -> Passed {
+    fn signal(&mut self, scenario: Scenario<'_>, to: To, message: SentSignal) -> Passed {
         let stays = |conduct| Passed { conduct, end: End::Never };
         let evidence = scenario.evidence;
         let Some(facts) = evidence.facts(to.init).filter(|_| to.depth < DEEPEST) else {
@@ -242,7 +242,7 @@ struct To {
 
 /// A signal, and what it means.
 #[derive(Clone, Copy)]
-struct Message {
+struct SentSignal {
     signum: Signum,
     /// Is whoever gets it to end? That is so also where it stands for one that says so, by a rewrite.
     asks_to_end: bool,
@@ -266,7 +266,7 @@ enum End {
 impl End {
     /// Does a program that does this with a signal end by it? Whoever catches one may do anything, but some mean that it is to
     /// end.
-    fn by(reaction: Reaction, message: Message) -> Self {
+    fn by(reaction: Reaction, message: SentSignal) -> Self {
         match reaction {
             Reaction::Dies => Self::Comes,
             Reaction::Catches | Reaction::Awaits | Reaction::Reads | Reaction::AwaitsOrDies => {

@@ -5,7 +5,7 @@ use super::Position;
 use crate::options::config::Source;
 use crate::options::duration::Limit;
 use crate::options::forward::Forward;
-use crate::options::personality::CalledAs;
+use crate::options::personality::Personality;
 use crate::options::settings::{Delays, Settings};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitMap;
@@ -40,7 +40,7 @@ impl Remedy {
     /// Those of an init of ours in the place of another one.
     pub(super) fn of_ours_instead(self) -> Settings {
         Settings {
-            called_as: CalledAs::DumbInit,
+            personality: Personality::DumbInit,
             names_orphans: false,
             forward: self.forward.unwrap_or(Forward::Group),
             rewrites: RewriteTable::new(),

@@ -6,10 +6,10 @@ use nix::unistd::Pid;
 
 use super::super::facts::Facts;
 use super::super::inits::Rules;
-use super::{Arrival, Conduct, Deadline, End, Forecast, Message, Passed, Position, Rest, Scenario, To, When};
-use crate::log::Line;
+use super::{Arrival, Conduct, Deadline, End, Forecast, Passed, Position, Rest, Scenario, SentSignal, To, When};
+use crate::log::Message;
 use crate::options::settings::Settings;
-use crate::policy::{Action, Care, Event, Policy, Recipient, Via};
+use crate::policy::{Action, Care, Event, Policy, Recipient, SignalSource};
 use crate::process::descendants::Depth;
 use crate::process::{Process, State};
 use crate::signal::Signum;
@@ -37,7 +37,7 @@ struct Sent {
 
 impl Run<'_, '_> {
     /// It is one of ours.
-    pub(super) fn of_ours(mut self, settings: Settings, message: Message) -> Passed {
+    pub(super) fn of_ours(mut self, settings: Settings, message: SentSignal) -> Passed {
         if matches!(message.signum, Signum::KILL | Signum::STOP) {
             return Passed { conduct: Conduct::Keeps, end: End::Never };
         }
@@ -51,13 +51,13 @@ impl Run<'_, '_> {
             actions.clear();
         }
         let kills_before = policy.kills_at();
-        policy.decide(&|| now, Event::Signal(message.signum, Via::Direct), &mut actions);
+        policy.decide(&|| now, Event::Signal(message.signum, SignalSource::Direct), &mut actions);
         let held = actions.iter().find_map(|action| {
-            if let Action::Say(Line::Holding(_, duration)) = action { Some(*duration) } else { None }
+            if let Action::Log(Message::Holding(_, duration)) = action { Some(*duration) } else { None }
         });
         let forwarded_at = held.and_then(|duration| now.checked_add(duration)).unwrap_or(now);
         if held.is_some() {
-            policy.decide(&|| forwarded_at, Event::Due, &mut actions);
+            policy.decide(&|| forwarded_at, Event::Deadline, &mut actions);
         }
         let sent = self.act(&actions, message.asks_to_end);
         let conduct = match sent.signum {
@@ -118,14 +118,14 @@ impl Run<'_, '_> {
     fn act(&mut self, actions: &[Action], asks_to_end: bool) -> Sent {
         // Who is stopped acts on what it gets only if it goes on, which comes right after it.
         for action in actions {
-            if let Action::WakeIfStopped(recipient) = action {
+            if let Action::ResumeIfStopped(recipient) = action {
                 self.wake(*recipient);
             }
         }
         let mut sent = Sent { signum: None, end: End::Never };
         for action in actions {
             let Action::Forward(signum, recipient, care) = *action else { continue };
-            let message = Message { signum, asks_to_end: asks_to_end || signum.shuts_down() };
+            let message = SentSignal { signum, asks_to_end: asks_to_end || signum.shuts_down() };
             let end = if let Recipient::Unsignalled(_) = recipient {
                 self.drain(message, care)
             } else {
@@ -140,7 +140,7 @@ impl Run<'_, '_> {
     }
 
     /// Notes what a drain sends: at first to the roots, to all others when their parents exit or half of the time is over.
-    fn drain(&mut self, message: Message, care: Care) -> End {
+    fn drain(&mut self, message: SentSignal, care: Care) -> End {
         let mut done = BTreeSet::new();
         let mut end = End::Never;
         loop {
@@ -257,25 +257,25 @@ impl Run<'_, '_> {
             }
             let before = self.forecast.arrivals_at(pid).next().map(|arrival| arrival.signum);
             if let Some(signum) = before {
-                self.end_of(facts, Message { signum, asks_to_end: true }, when);
+                self.end_of(facts, SentSignal { signum, asks_to_end: true }, when);
             }
         }
     }
 
     /// Sends a signal by one call of kill(2), as other inits do.
-    pub(super) fn send_directly(&mut self, message: Message, recipient: Recipient) -> End {
+    pub(super) fn send_directly(&mut self, message: SentSignal, recipient: Recipient) -> End {
         let recipients = self.recipients(recipient, Care::NONE);
         self.send(message, &recipients, Care::NONE)
     }
 
     /// Sends a signal, and tells whether the command ends by it.
-    fn send(&mut self, message: Message, recipients: &[Process], care: Care) -> End {
+    fn send(&mut self, message: SentSignal, recipients: &[Process], care: Care) -> End {
         let ends = recipients.iter().map(|process| self.send_to(message, process, care, self.to.when));
         ends.max().unwrap_or(End::Never)
     }
 
     /// The same for one process.
-    fn send_to(&mut self, message: Message, process: &Process, care: Care, when: When) -> End {
+    fn send_to(&mut self, message: SentSignal, process: &Process, care: Care, when: When) -> End {
         let evidence = self.scenario.evidence;
         let (Some(sender), Some(facts)) = (evidence.facts(self.to.init), evidence.facts(process.pid)) else {
             return End::Never;
@@ -295,7 +295,7 @@ impl Run<'_, '_> {
     }
 
     /// How one that gets a signal ends by it. If it is an init, it passes it on.
-    fn end_of(&mut self, facts: &Facts, message: Message, when: When) -> End {
+    fn end_of(&mut self, facts: &Facts, message: SentSignal, when: When) -> End {
         let pid = facts.process.pid;
         if self.forecast.acts_from(facts, message.signum).is_none_or(|from| from > when) {
             return End::Never;

@@ -107,7 +107,7 @@ fn as_what(init: &Facts, verdict: &Verdict, signum: Signum) -> Option<String> {
 
 fn of_rewrite(ours: &Ours, signum: Signum) -> String {
     match (ours.config.settings.rewrites.get(signum), ours.config.rewrites_source) {
-        (None, _) if ours.config.settings.called_as.drops().contains(&signum) => {
+        (None, _) if ours.config.settings.personality.dropped_signals().contains(&signum) => {
             ": no init of that name forwards it".to_owned()
         }
         // The stop of a job is rewritten unasked.

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::getopt::{self, Dialect, Effect, End, Given, Order, Spec, Spelling, Value as Takes};
 use super::meaning::{BadValue, read};
-use super::personality::CalledAs;
+use super::personality::Personality;
 use super::value::refusal;
 use super::{Invocation, Options, Stream, UsageError, table};
 use crate::sys::arguments::Word;
@@ -23,7 +23,7 @@ mod values;
 
 /// An option of another init.
 pub(super) struct Row {
-    init: CalledAs,
+    init: Personality,
     short: char,
     long: Option<&'static str>,
     here: Here,
@@ -52,9 +52,9 @@ enum Here {
 
 /// All of them. tini's `--version` is none: it counts only as the only word.
 const ROWS: [Row; 13] = [
-    row(CalledAs::Tini, 's', None, Here::Is("--subreaper"), "Adopt orphans although not PID 1"),
+    row(Personality::Tini, 's', None, Here::Is("--subreaper"), "Adopt orphans although not PID 1"),
     row(
-        CalledAs::Tini,
+        Personality::Tini,
         'p',
         None,
         Here::Takes {
@@ -65,26 +65,26 @@ const ROWS: [Row; 13] = [
         },
         "Get this signal when the parent ends",
     ),
-    row(CalledAs::Tini, 'v', None, Here::Is("--verbose"), "Say what is done; twice: who sent what, too"),
-    row(CalledAs::Tini, 'w', None, Here::NamesOrphans, "Name each orphan that is reaped"),
-    row(CalledAs::Tini, 'g', None, Here::Is("--forward=group"), "Signal the process group of PROGRAM"),
+    row(Personality::Tini, 'v', None, Here::Is("--verbose"), "Say what is done; twice: who sent what, too"),
+    row(Personality::Tini, 'w', None, Here::NamesOrphans, "Name each orphan that is reaped"),
+    row(Personality::Tini, 'g', None, Here::Is("--forward=group"), "Signal the process group of PROGRAM"),
     row(
-        CalledAs::Tini,
+        Personality::Tini,
         'e',
         None,
         Here::Takes { option: "--exit-map", translate: exit_code, is: "an exit status from 0 to 255", name: "CODE" },
         "Report 0 in place of this exit status",
     ),
-    row(CalledAs::Tini, 'l', None, Here::License, "Print the licence and exit"),
-    row(CalledAs::Tini, 'h', None, Here::Help, "Print this text and exit"),
-    row(CalledAs::Catatonit, 'g', None, Here::Is("--forward=group"), "Signal the process group of PROGRAM"),
-    row(CalledAs::Catatonit, 'h', None, Here::Help, "Print this text and exit"),
-    row(CalledAs::Catatonit, 'L', None, Here::License, "Print the licence and exit"),
-    row(CalledAs::Catatonit, 'P', None, Here::Pause, "Run nothing, reap orphans until SIGTERM or SIGINT"),
-    row(CalledAs::Catatonit, 'V', Some("version"), Here::Version, "Print the version and exit"),
+    row(Personality::Tini, 'l', None, Here::License, "Print the licence and exit"),
+    row(Personality::Tini, 'h', None, Here::Help, "Print this text and exit"),
+    row(Personality::Catatonit, 'g', None, Here::Is("--forward=group"), "Signal the process group of PROGRAM"),
+    row(Personality::Catatonit, 'h', None, Here::Help, "Print this text and exit"),
+    row(Personality::Catatonit, 'L', None, Here::License, "Print the licence and exit"),
+    row(Personality::Catatonit, 'P', None, Here::Pause, "Run nothing, reap orphans until SIGTERM or SIGINT"),
+    row(Personality::Catatonit, 'V', Some("version"), Here::Version, "Print the version and exit"),
 ];
 
-const fn row(init: CalledAs, short: char, long: Option<&'static str>, here: Here, help: &'static str) -> Row {
+const fn row(init: Personality, short: char, long: Option<&'static str>, here: Here, help: &'static str) -> Row {
     Row { init, short, long, here, help }
 }
 
@@ -126,15 +126,15 @@ impl Row {
 
 /// Reads a command line of another init, without its first word, the name of the program.
 pub(super) fn parse<'a>(
-    init: CalledAs,
+    init: Personality,
     program: &CStr,
     words: &[Word],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
-    if init == CalledAs::Tini && matches!(words, [word] if word.to_bytes() == b"--version") {
+    if init == Personality::Tini && matches!(words, [word] if word.to_bytes() == b"--version") {
         return Ok(Invocation::Print(version(init), Stream::Stdout));
     }
-    if init == CalledAs::Catatonit && variable("CATATONIT_LOG").is_some() {
+    if init == Personality::Catatonit && variable("CATATONIT_LOG").is_some() {
         return Err(UsageError::new(program, b"variable CATATONIT_LOG is reserved"));
     }
     let specs: Vec<Spec<'static>> = rows(init).map(Row::spec).collect();
@@ -191,7 +191,7 @@ fn meaning_of(ours: &[OsString]) -> Result<Options, Vec<u8>> {
     })
 }
 
-fn rows(init: CalledAs) -> impl Iterator<Item = &'static Row> {
+fn rows(init: Personality) -> impl Iterator<Item = &'static Row> {
     const { &ROWS }.iter().filter(move |row| row.init == init)
 }
 
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn the_table_for_people_says_the_same() {
         let page = include_str!("../../../docs/coming-from.md");
-        for (heading, init) in [("## From tini", CalledAs::Tini), ("## From catatonit", CalledAs::Catatonit)] {
+        for (heading, init) in [("## From tini", Personality::Tini), ("## From catatonit", Personality::Catatonit)] {
             let part = page.split_once(heading).expect(heading).1;
             let part = part.split("\n## ").next().unwrap();
             let lines: Vec<(&str, &str)> =
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn no_init_has_a_letter_twice() {
-        for (_, init) in CalledAs::NAMES {
+        for (_, init) in Personality::NAMES {
             let mut letters: Vec<char> = rows(init).map(|row| row.short).collect();
             let count = letters.len();
             letters.sort_unstable();

@@ -2,23 +2,23 @@
 
 use std::ffi::CStr;
 
-use super::super::personality::CalledAs;
+use super::super::personality::Personality;
 use super::{Row, Stream, rows};
 use crate::options::table;
 
 /// The line that scripts and daemons look at, to the letter: `docker info` has it of its init.
-pub(super) fn version(init: CalledAs) -> String {
+pub(super) fn version(init: Personality) -> String {
     match init {
-        CalledAs::DumbInit => table::version(),
-        CalledAs::Tini => "tini version 0.19.0\n".to_owned(),
-        CalledAs::Catatonit => "tini version 0.1.7_catatonit\n".to_owned(),
+        Personality::DumbInit => table::version(),
+        Personality::Tini => "tini version 0.19.0\n".to_owned(),
+        Personality::Catatonit => "tini version 0.1.7_catatonit\n".to_owned(),
     }
 }
 
-pub(super) fn stream_of_the_help(init: CalledAs) -> Stream {
+pub(super) fn stream_of_the_help(init: Personality) -> Stream {
     match init {
-        CalledAs::Tini => Stream::Stdout,
-        CalledAs::DumbInit | CalledAs::Catatonit => Stream::Stderr,
+        Personality::Tini => Stream::Stdout,
+        Personality::DumbInit | Personality::Catatonit => Stream::Stderr,
     }
 }
 
@@ -28,12 +28,12 @@ pub(super) fn usage(program: &CStr) -> Vec<u8> {
     [b"Usage: ", program, b" [OPTION]... [--] PROGRAM [ARGUMENT]...\nTry ", program, b" -h for more.\n"].concat()
 }
 
-pub(super) fn help(init: CalledAs, program: &CStr) -> String {
+pub(super) fn help(init: Personality, program: &CStr) -> String {
     let name = program.to_string_lossy();
     let name = name.rsplit('/').next().unwrap_or_default();
     let (known_as, variables) = match init {
-        CalledAs::DumbInit => ("dumb-init", ""),
-        CalledAs::Tini => (
+        Personality::DumbInit => ("dumb-init", ""),
+        Personality::Tini => (
             "tini 0.19.0",
             "
 Variables:
@@ -42,7 +42,7 @@ Variables:
   TINI_VERBOSITY            0 to 4; beats -v. From 2 on it says what is done
 ",
         ),
-        CalledAs::Catatonit => (
+        Personality::Catatonit => (
             "catatonit 0.1.7",
             "
 Variables:

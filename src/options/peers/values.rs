@@ -1,6 +1,6 @@
 //! What does the value of another init's option, or of its variable, say here?
 
-use super::super::personality::CalledAs;
+use super::super::personality::Personality;
 use crate::log::Verbosity;
 use crate::options::forward::Forward;
 use crate::signal::{Name, Signum};
@@ -37,16 +37,16 @@ pub(crate) struct Variables {
 pub(crate) const TINI_GROUP: &str = "TINI_KILL_PROCESS_GROUP";
 
 impl Variables {
-    pub(crate) fn of<'a>(init: CalledAs, variable: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
+    pub(crate) fn of<'a>(init: Personality, variable: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
         match init {
-            CalledAs::DumbInit => Self::default(),
-            CalledAs::Tini => Self {
+            Personality::DumbInit => Self::default(),
+            Personality::Tini => Self {
                 forward: variable(TINI_GROUP).map(|_| Forward::Group),
                 subreaper: variable("TINI_SUBREAPER").is_some_and(|_| true),
                 verbosity: variable("TINI_VERBOSITY").map(tini_verbosity),
             },
             // It always adopts orphans.
-            CalledAs::Catatonit => Self {
+            Personality::Catatonit => Self {
                 forward: None,
                 subreaper: true,
                 verbosity: variable("CATATONIT_DEBUG").map(|_| Verbosity::Debug),

@@ -13,7 +13,7 @@ fn ended(pid: Pid) -> Event {
 }
 
 fn direct(signum: Signum) -> Event {
-    Event::Signal(signum, Via::Direct)
+    Event::Signal(signum, SignalSource::Direct)
 }
 
 fn draining(limit: Limit) -> Settings {
@@ -43,12 +43,12 @@ fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
         // A signal that comes now goes to everybody who is left.
         assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), [(Signum::HUP, Recipient::Tree)]);
         decide_at(&mut policy, start, ended(OTHER));
-        assert_eq!(decide_at(&mut policy, start, Event::Collected), []);
+        assert_eq!(decide_at(&mut policy, start, Event::AllReaped), []);
         let due = policy.deadline().expect("a round");
         assert_eq!(due, start + ROUND_GAP);
         let round = [Action::Round(Some((Signum::TERM, Scope::Roots)))];
-        assert_eq!(decide_at(&mut policy, due, Event::Due), round);
-        assert_eq!(exit(&decide_at(&mut policy, start, Event::Alone)), Some(143));
+        assert_eq!(decide_at(&mut policy, due, Event::Deadline), round);
+        assert_eq!(exit(&decide_at(&mut policy, start, Event::NoChildren)), Some(143));
     }
 }
 
@@ -56,7 +56,7 @@ fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
 fn until(policy: &mut Policy, end: Instant) -> Vec<(Instant, Action)> {
     let mut all = Vec::new();
     while let Some(due) = policy.deadline().filter(|&due| due <= end) {
-        all.extend(decide_at(policy, due, Event::Due).into_iter().map(|action| (due, action)));
+        all.extend(decide_at(policy, due, Event::Deadline).into_iter().map(|action| (due, action)));
     }
     all
 }
@@ -92,7 +92,7 @@ fn roots_have_half_of_the_time_or_30_s_alone() {
     ] {
         let mut policy = Policy::new(draining(limit), MAIN);
         // No rounds before the drain.
-        assert_eq!(decide_at(&mut policy, start, Event::Collected), []);
+        assert_eq!(decide_at(&mut policy, start, Event::AllReaped), []);
         assert_eq!(policy.deadline(), None);
         decide_at(&mut policy, start, ended(MAIN));
         let actions = until(&mut policy, start + patience + POLL);
@@ -114,7 +114,7 @@ fn rounds_are_bounded_in_rate_however_many_children_end() {
         let now = start + Duration::from_millis(millisecond);
         actions.extend(until(&mut policy, now));
         decide_at(&mut policy, now, ended(OTHER));
-        assert_eq!(decide_at(&mut policy, now, Event::Collected), []);
+        assert_eq!(decide_at(&mut policy, now, Event::AllReaped), []);
     }
     let rounds = rounds(&actions, Scope::Roots);
     assert!(rounds.len() > 5 && rounds.windows(2).all(|pair| pair[1] - pair[0] >= ROUND_GAP), "{rounds:?}");
@@ -130,7 +130,7 @@ fn the_drains_signal_is_rewritten_as_any_other() {
         assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
         let due = policy.deadline().expect("a round");
         let round = [Action::Round(to.map(|to| (to, Scope::Roots)))];
-        assert_eq!(decide_at(&mut policy, due, Event::Due), round);
+        assert_eq!(decide_at(&mut policy, due, Event::Deadline), round);
         assert_eq!(policy.state.fallback_at.is_some(), to.is_some());
     }
 }
@@ -168,7 +168,7 @@ fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
     assert!(actions.contains(&Action::Reap(MAIN)));
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
     assert_eq!(policy.state.kill_at, None);
-    assert_eq!(exit(&decide(&mut policy, Event::Alone)), Some(7));
+    assert_eq!(exit(&decide(&mut policy, Event::NoChildren)), Some(7));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn the_clock_of_kill_after_starts_with_the_first_signal_that_shuts_down() {
     // A key that the command has got from the kernel starts it as well.
     let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Child, &[]) };
     let mut policy = Policy::new(settings, MAIN);
-    assert_eq!(forwarded(&decide_at(&mut policy, start, Event::Signal(Signum::INT, Via::SharedGroup))), []);
+    assert_eq!(forwarded(&decide_at(&mut policy, start, Event::Signal(Signum::INT, SignalSource::SharedGroup))), []);
     assert_eq!(policy.deadline(), Some(start + SECOND));
 }
 
@@ -225,7 +225,7 @@ fn the_earlier_of_two_deadlines_counts() {
         decide_at(&mut policy, start + SECOND, ended(MAIN));
         let killed = loop {
             let due = policy.deadline().expect("a deadline");
-            if decide_at(&mut policy, due, Event::Due).contains(&Action::KillAll) {
+            if decide_at(&mut policy, due, Event::Deadline).contains(&Action::KillAll) {
                 break due;
             }
         };
@@ -248,7 +248,7 @@ fn a_held_signal_goes_on_when_its_time_has_come_or_when_it_comes_again() {
     let hup = [(Signum::HUP, Recipient::Group(MAIN))];
     assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), hup);
     assert_eq!(policy.deadline(), Some(start + SECOND));
-    assert_eq!(forwarded(&decide_at(&mut policy, start + SECOND, Event::Due)), group);
+    assert_eq!(forwarded(&decide_at(&mut policy, start + SECOND, Event::Deadline)), group);
     assert_eq!(policy.deadline(), None);
 
     let again = start + SECOND * 5;
@@ -287,5 +287,5 @@ fn the_exit_status_is_mapped_and_the_line_says_the_commands() {
     let mut policy = Policy::new(Settings { exit_map, ..settings(Forward::Group, &[]) }, MAIN);
     let actions = decide(&mut policy, ended(MAIN));
     assert_eq!(exit(&actions), Some(7));
-    assert!(actions.contains(&Action::Say(Line::Goodbye(ExitStatus::Killed(Signum::TERM)))));
+    assert!(actions.contains(&Action::Log(Message::Goodbye(ExitStatus::Killed(Signum::TERM)))));
 }

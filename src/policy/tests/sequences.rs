@@ -11,12 +11,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::options::duration::{Delay, Limit};
-use crate::options::personality::CalledAs;
+use crate::options::personality::Personality;
 
 /// Something that happens in the world.
 #[derive(Clone, Copy, Debug)]
 enum Happening {
-    Signal(Signum, Via),
+    Signal(Signum, SignalSource),
     /// A process becomes our child, under a number that is free.
     Orphan(i32),
     /// One of our children ends, the one with this index.
@@ -61,7 +61,7 @@ fn any_status() -> impl Strategy<Value = ExitStatus> {
 }
 
 fn any_happening() -> impl Strategy<Value = Happening> {
-    let via = prop_oneof![Just(Via::Direct), Just(Via::SharedGroup)];
+    let via = prop_oneof![Just(SignalSource::Direct), Just(SignalSource::SharedGroup)];
     prop_oneof![
         6 => (any_signum(), via).prop_map(|(signum, via)| Happening::Signal(signum, via)),
         3 => (7..20).prop_map(Happening::Orphan),
@@ -81,7 +81,7 @@ enum Child {
 
 struct World {
     policy: Policy,
-    init: CalledAs,
+    init: Personality,
     forward: Forward,
     beyond: Beyond,
     now: Instant,
@@ -94,7 +94,7 @@ struct World {
 }
 
 impl World {
-    fn new(init: CalledAs, forward: Forward, rewrites: BTreeMap<i32, i32>, beyond: Beyond) -> Self {
+    fn new(init: Personality, forward: Forward, rewrites: BTreeMap<i32, i32>, beyond: Beyond) -> Self {
         let texts: Vec<String> = rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let limit = |time: u64| Limit::After(Duration::from_millis(time));
@@ -102,7 +102,7 @@ impl World {
             |(signum, time): (Signum, Option<u64>)| Some(Delay { signum, duration: Duration::from_millis(time?) });
         let delays: Vec<Delay> = [Signum::TERM, Signum::HUP].into_iter().zip(beyond.delays).filter_map(delay).collect();
         let settings = Settings {
-            called_as: init,
+            personality: init,
             drain: beyond.drain.map(limit),
             linger: beyond.linger,
             kill_after: beyond.kill_after.map_or(Limit::Never, limit),
@@ -138,7 +138,7 @@ impl World {
                     && let Some(child @ Child::Runs) = self.children.get_mut(&pid)
                 {
                     *child = Child::Trapped(signum);
-                    self.signal(Signum::CHLD, Via::Direct);
+                    self.signal(Signum::CHLD, SignalSource::Direct);
                 }
             }
             Happening::Time(milliseconds) => self.wait(milliseconds),
@@ -152,7 +152,7 @@ impl World {
             && let Some(deadline) = self.policy.deadline().filter(|&deadline| deadline <= end)
         {
             self.now = self.now.max(deadline);
-            let actions = self.decide(Event::Due);
+            let actions = self.decide(Event::Deadline);
             self.act(actions);
         }
         self.now = end;
@@ -165,11 +165,11 @@ impl World {
         let actions = decide_at(&mut self.policy, self.now, event);
         let now = held(&self.policy);
         for signum in before.into_iter().filter(|signum| !now.contains(signum)) {
-            let unasked = if self.init.drops().contains(&signum) { 0 } else { signum.raw() };
+            let unasked = if self.init.dropped_signals().contains(&signum) { 0 } else { signum.raw() };
             let to = self.rewrites.get(&signum.raw()).copied().unwrap_or(unasked);
             let passed_on = |action: &Action| match *action {
                 Action::Forward(sent, ..) => sent.raw() == to,
-                Action::Say(Line::NotForwarded) => to == 0,
+                Action::Log(Message::NotForwarded) => to == 0,
                 _ => false,
             };
             assert!(actions.iter().any(passed_on), "{signum}, which was held, is lost: {actions:?}");
@@ -180,15 +180,15 @@ impl World {
     fn ends(&mut self, pid: Pid, status: ExitStatus) {
         if let Some(child @ (Child::Runs | Child::Trapped(_))) = self.children.get_mut(&pid) {
             *child = Child::Ended(status);
-            self.signal(Signum::CHLD, Via::Direct);
+            self.signal(Signum::CHLD, SignalSource::Direct);
         }
     }
 
-    fn signal(&mut self, signum: Signum, via: Via) {
+    fn signal(&mut self, signum: Signum, via: SignalSource) {
         let actions = self.decide(Event::Signal(signum, via));
-        assert_eq!(actions.first(), Some(&Action::Say(Line::Received(signum))));
+        assert_eq!(actions.first(), Some(&Action::Log(Message::Received(signum))));
         let sent = forwarded(&actions);
-        let holds = actions.iter().any(|action| matches!(action, Action::Say(Line::Holding(..))));
+        let holds = actions.iter().any(|action| matches!(action, Action::Log(Message::Holding(..))));
         if !holds {
             let expected = Vec::from_iter(self.expected(signum, via));
             // A drain that begins here sends one more.
@@ -199,26 +199,26 @@ impl World {
         let stops = actions.iter().filter(|action| matches!(action, Action::StopOurselves)).count();
         assert_eq!(
             stops,
-            usize::from(signum.suspends_a_job() && self.init == CalledAs::DumbInit),
+            usize::from(signum.suspends_a_job() && self.init == Personality::DumbInit),
             "{signum}: {actions:?}"
         );
         self.act(actions);
     }
 
     /// What a signal is to be forwarded as, and to whom; put as a rule, and not as the policy's code has it.
-    fn expected(&self, signum: Signum, via: Via) -> Option<(Signum, Recipient)> {
+    fn expected(&self, signum: Signum, via: SignalSource) -> Option<(Signum, Recipient)> {
         if signum == Signum::CHLD {
             return None;
         }
-        let leads_a_session = self.init == CalledAs::DumbInit && self.forward != Forward::Child;
+        let leads_a_session = self.init == Personality::DumbInit && self.forward != Forward::Child;
         let becomes = match self.rewrites.get(&signum.raw()) {
             Some(0) => return None,
             Some(&to) => super::signum(to),
-            None if self.init.drops().contains(&signum) => return None,
+            None if self.init.dropped_signals().contains(&signum) => return None,
             None if leads_a_session && [20, 21, 22].contains(&signum.raw()) => Signum::STOP,
             None => signum,
         };
-        let has_it = via == Via::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
+        let has_it = via == SignalSource::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
         let everybody = self.beyond.linger || self.reaped.contains(&MAIN);
         match (everybody || self.forward == Forward::Tree, has_it) {
             (true, true) => Some((becomes, Recipient::TreeOutsideOurGroup)),
@@ -234,8 +234,8 @@ impl World {
         for (index, action) in actions.into_iter().enumerate() {
             assert_eq!(self.exit, None, "{action:?} after the exit");
             match action {
-                Action::Say(_) | Action::StopOurselves => {}
-                Action::Forward(_, recipient, _) | Action::WakeIfStopped(recipient) => match recipient {
+                Action::Log(_) | Action::StopOurselves => {}
+                Action::Forward(_, recipient, _) | Action::ResumeIfStopped(recipient) => match recipient {
                     Recipient::Process(pid) | Recipient::Group(pid) => {
                         assert!(matches!(self.children.get(&pid), Some(Child::Runs | Child::Trapped(_))));
                         assert!(!self.reaped.contains(&pid), "{pid} was reaped");
@@ -271,7 +271,7 @@ impl World {
                         self.reaped.insert(pid);
                     }
                 }
-                Action::Release(pid, acts_on) => {
+                Action::DetachTraced(pid, acts_on) => {
                     let child = self.children.insert(pid, Child::Runs);
                     let Some(Child::Trapped(signum)) = child else { panic!("releases {pid}: {child:?}") };
                     assert!(acts_on.is_none_or(|acts_on| acts_on == signum));
@@ -285,7 +285,7 @@ impl World {
             }
         }
         if pending && self.exit.is_none() {
-            self.signal(Signum::CHLD, Via::Direct);
+            self.signal(Signum::CHLD, SignalSource::Direct);
         }
     }
 
@@ -293,17 +293,17 @@ impl World {
         while self.exit.is_none() {
             let event = self.children.iter().find_map(|(&pid, &child)| match child {
                 Child::Runs => None,
-                Child::Trapped(signum) => Some(Event::Trapped { pid, signum: Some(signum) }),
+                Child::Trapped(signum) => Some(Event::TraceStop { pid, signum: Some(signum) }),
                 Child::Ended(status) => Some(Event::Ended { pid, status }),
             });
             let event = match event {
                 Some(event) => event,
-                None if self.children.is_empty() => Event::Alone,
-                None => Event::Collected,
+                None if self.children.is_empty() => Event::NoChildren,
+                None => Event::AllReaped,
             };
             let actions = self.decide(event);
             self.act(actions);
-            if event == Event::Collected {
+            if event == Event::AllReaped {
                 return;
             }
         }
@@ -315,7 +315,7 @@ proptest! {
 
     #[test]
     fn no_life_breaks_an_invariant(
-        init in prop_oneof![2 => Just(CalledAs::DumbInit), 1 => Just(CalledAs::Tini), 1 => Just(CalledAs::Catatonit)],
+        init in prop_oneof![2 => Just(Personality::DumbInit), 1 => Just(Personality::Tini), 1 => Just(Personality::Catatonit)],
         forward in prop_oneof![Just(Forward::Child), Just(Forward::Group), Just(Forward::Tree)],
         rewrites in proptest::collection::btree_map(1..=31, 0..=31, 0..8),
         beyond in prop_oneof![Just(Beyond::NOTHING), any_beyond()],

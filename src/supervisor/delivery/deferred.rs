@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getpid};
 
 use super::walk::target_of;
 use super::{Delivery, family, living};
-use crate::log::{self, Fate, Line};
+use crate::log::{self, Message, ProcessMessage};
 use crate::policy::Care;
 use crate::process::descendants::{Depth, Tree};
 use crate::process::pipes::{self, Ends, Input, Pipe, Pipeline};
@@ -254,10 +254,10 @@ impl Delivery {
             if is_due {
                 let signum = entry.signum;
                 match send(signum) {
-                    Ok(()) => log::say_of(process.pid, &process.name, Fate::Gets(signum)),
+                    Ok(()) => log::write_process(process.pid, &process.name, ProcessMessage::Gets(signum)),
                     // ESRCH: it has exited meanwhile.
                     Err(Errno::ESRCH) => {}
-                    Err(errno) => log::say(Line::NotDelivered { signum, pid: process.pid, errno }),
+                    Err(errno) => log::write(Message::NotDelivered { signum, pid: process.pid, errno }),
                 }
             }
             !is_due

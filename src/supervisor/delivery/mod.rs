@@ -1,7 +1,7 @@
 //! Sends signals to the command, its group or all descendants.
 //!
 //! A process or a group takes one kill(2). Descendants are found in /proc and signalled one by one (`walk`).
-//! Nothing that can block is read before a signal is sent: see `process` and `pipes`.
+//! NoChild that can block is read before a signal is sent: see `process` and `pipes`.
 
 use std::mem;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use std::time::Instant;
 use nix::errno::Errno;
 use nix::unistd::{Pid, getpgrp, getpid};
 
-use crate::log::{self, Fate, Line};
+use crate::log::{self, Message, ProcessMessage};
 use crate::policy::{Care, Recipient, Scope};
 use crate::process::descendants::{Depth, Tree};
 use crate::process::pipes::{self, Ends};
@@ -117,7 +117,7 @@ impl Delivery {
     fn say_hidden(&mut self, processes: &[Process]) {
         let hides = processes.iter().any(|process| process.state == State::Hidden);
         if hides && !mem::replace(&mut self.has_said_hidden, true) {
-            log::say(Line::Hidden);
+            log::write(Message::Hidden);
         }
     }
 
@@ -127,7 +127,7 @@ impl Delivery {
             && *errno != Errno::ENOENT
             && !mem::replace(&mut self.has_said_failed, true)
         {
-            log::say(Line::NoLook(*errno));
+            log::write(Message::NoLook(*errno));
         }
         result
     }
@@ -141,16 +141,16 @@ impl Delivery {
                 self.say_recipients(signum, |process| process.group == group);
                 // ESRCH or EPERM: no member is left, or none that we may signal.
                 let _ = signals::send_to_rest_of_group(group, signum);
-                return log::say(Line::Forwarded(signum));
+                return log::write(Message::Forwarded(signum));
             }
-            Recipient::Nobody => return log::say(Line::Forwarded(signum)),
+            Recipient::Nobody => return log::write(Message::Forwarded(signum)),
             Recipient::Tree => Reach::Everyone,
             Recipient::TreeOutsideOurGroup => Reach::OutsideOurGroup,
             Recipient::Unsignalled(scope) => Reach::Drain(scope),
         };
         self.walk(signum, reach, care);
         self.release_our_readers();
-        log::say(Line::Forwarded(signum));
+        log::write(Message::Forwarded(signum));
     }
 
     fn forward_to_process(&mut self, signum: Signum, pid: Pid, care: Care) {
@@ -190,7 +190,7 @@ impl Delivery {
             && self.has_reader(members, tree)
         {
             self.walk(signum, Reach::Group(group), care);
-            return log::say(Line::Forwarded(signum));
+            return log::write(Message::Forwarded(signum));
         }
         // Before the signal is sent, since a nested init may exit as soon as it has forwarded it.
         match &members {
@@ -310,7 +310,7 @@ impl Delivery {
         if log::traces() {
             let family = self.look().and_then(|tree| family(&tree, Depth::All)).unwrap_or_default();
             for process in living(&family) {
-                log::say_of(process.pid, &process.name, Fate::LeftBehind);
+                log::write_process(process.pid, &process.name, ProcessMessage::LeftBehind);
             }
         }
     }
@@ -328,16 +328,16 @@ impl Delivery {
 /// Logs the recipients of a signal, at the highest verbosity.
 fn say_each<'a>(signum: Signum, processes: impl IntoIterator<Item = &'a Process>) {
     for process in processes.into_iter().filter(|process| process.state != State::Zombie) {
-        log::say_of(process.pid, &process.name, Fate::Gets(signum));
+        log::write_process(process.pid, &process.name, ProcessMessage::Gets(signum));
     }
 }
 
 fn say_outcome(signum: Signum, pid: Pid, result: nix::Result<()>) {
     match result {
         // ESRCH: it has exited, and its SIGCHLD is pending.
-        Ok(()) | Err(Errno::ESRCH) => log::say(Line::Forwarded(signum)),
+        Ok(()) | Err(Errno::ESRCH) => log::write(Message::Forwarded(signum)),
         // EPERM: it runs as another user, and we lack CAP_KILL.
-        Err(errno) => log::say(Line::NotDelivered { signum, pid, errno }),
+        Err(errno) => log::write(Message::NotDelivered { signum, pid, errno }),
     }
 }
 
@@ -361,7 +361,7 @@ fn say_excluded(signum: Signum, group: Pid) {
     }
     let check = |pid| {
         if let Err(errno @ Errno::EPERM) = signals::try_process(pid) {
-            log::say(Line::NotDelivered { signum, pid, errno });
+            log::write(Message::NotDelivered { signum, pid, errno });
         }
     };
     // The command leads the group. It is checked also if /proc does not show it (hidepid).

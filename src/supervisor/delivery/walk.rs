@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
 use super::{Delivery, family, living};
-use crate::log::{self, Fate, Line};
+use crate::log::{self, Message, ProcessMessage};
 use crate::policy::{Care, Scope};
 use crate::process::descendants::{Depth, Tree};
 use crate::process::signalled::Signalled;
@@ -183,9 +183,9 @@ impl Delivery {
             // ESRCH: it has exited meanwhile.
             Err(Errno::ESRCH) => {}
             _ if !is_news => {}
-            Err(errno) => log::say(Line::NotDelivered { signum, pid: process.pid, errno }),
-            Ok(()) if is_deadline => log::say_of(process.pid, &process.name, Fate::Killed),
-            Ok(()) => log::say_of(process.pid, &process.name, Fate::Gets(signum)),
+            Err(errno) => log::write(Message::NotDelivered { signum, pid: process.pid, errno }),
+            Ok(()) if is_deadline => log::write_process(process.pid, &process.name, ProcessMessage::Killed),
+            Ok(()) => log::write_process(process.pid, &process.name, ProcessMessage::Gets(signum)),
         }
     }
 

@@ -171,7 +171,7 @@ fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     }
     match timed_wait(set, timeout) {
         Ok(received) => Some(received),
-        // Nothing is pending.
+        // NoChild is pending.
         Err(Errno::EAGAIN) if timeout == Some(Duration::ZERO) => None,
         Err(errno) => {
             fallback::note_failure(errno);
