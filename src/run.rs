@@ -11,19 +11,19 @@ use crate::spawn::terminal::{self, HandOver};
 use crate::spawn::{self, Spawned, Whereabouts, shebang};
 use crate::supervisor::delivery::Delivery;
 use crate::supervisor::{self, panics};
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 use crate::{explain, sys};
 
 /// Runs the program with these words and variables.
-pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
+pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     // Before anything else: what comes from here on waits until there is someone to get it.
     let blocked = sys::signals::block_all();
     // It may end while we read the command line.
     let parent = nix::unistd::getppid();
 
     let environment = Environment::new(environment);
-    let (mut config, command) = match asked(words, &environment) {
-        Asked::Life(config, command) => (config, command),
+    let (mut config, argv) = match asked(words, &environment) {
+        Asked::Life(config, argv) => (config, argv),
         Asked::Done(status) => return status,
     };
     log::init(config.verbosity);
@@ -47,14 +47,14 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     {
         log::write(Message::NoParentDeathSignal(errno));
     }
-    let Some(command) = command else {
+    let Some(argv) = argv else {
         let_go();
         panics::survive_without_command(exit);
         return supervisor::pause();
     };
     let init = config.settings.personality;
-    if let Some(right_line) = shebang::right_line(init, words, &command, parent) {
-        log::write_no_program(command.first().copied().unwrap_or_default(), &right_line);
+    if let Some(right_line) = shebang::right_line(init, words, &argv, parent) {
+        log::write_no_program(argv.first().copied().unwrap_or_default(), &right_line);
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
@@ -72,7 +72,7 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
         Isolation::None => (HandOver::none(), Vec::new()),
     };
     let to = Whereabouts { init, place, mask, hand_over: &hand_over };
-    let Ok(Spawned { main, mut keys }) = spawn::spawn(&command, &environment, &to) else {
+    let Ok(Spawned { command, mut keys }) = spawn::spawn(&argv, &environment, &to) else {
         return refuse(Message::NoFork);
     };
 
@@ -80,10 +80,10 @@ pub(crate) fn life(words: &[Word], environment: Vec<Word>) -> ExitStatus {
     drop(hand_over);
     earlier.append(&mut keys);
     let_go();
-    let mut policy = Policy::new(config.settings, main);
-    let mut delivery = Delivery::new(main, older_children);
-    panics::survive(&policy, &delivery, main, exit);
-    supervisor::supervise(&mut policy, &mut delivery, main, earlier)
+    let mut policy = Policy::new(config.settings, command);
+    let mut delivery = Delivery::new(command, older_children);
+    panics::survive(&policy, &delivery, command, exit);
+    supervisor::supervise(&mut policy, &mut delivery, command, earlier)
 }
 
 /// Ends before the command's start.
@@ -109,15 +109,15 @@ fn exit(status: ExitStatus) {
 #[expect(clippy::large_enum_variant, reason = "there is one of it, which is taken apart at once")]
 enum Asked {
     /// A life, with this command or, where none is run, until it is asked to end.
-    Life(Config, Option<Vec<Word>>),
+    Life(Config, Option<Vec<Arg>>),
     /// Something else, which is done, or was refused.
     Done(ExitStatus),
 }
 
 #[inline(never)] // It leaves the stack before the command starts.
-fn asked(words: &[Word], environment: &Environment) -> Asked {
-    let (options, command) = match options::parse(words, |name| environment.get(name)) {
-        Ok(Invocation::Run(options, command)) => (options, Some(command)),
+fn asked(words: &[Arg], environment: &Environment) -> Asked {
+    let (options, argv) = match options::parse(words, |name| environment.get(name)) {
+        Ok(Invocation::Run(options, argv)) => (options, Some(argv)),
         Ok(Invocation::Pause(options)) => (options, None),
         Ok(Invocation::Explain(question)) => {
             // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
@@ -137,7 +137,7 @@ fn asked(words: &[Word], environment: &Environment) -> Asked {
         }
     };
     match Config::new(options, environment) {
-        Ok(config) => Asked::Life(config, command),
+        Ok(config) => Asked::Life(config, argv),
         Err(text) => {
             let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
             sys::output::write_to_stderr([&text]);

@@ -14,7 +14,7 @@ use crate::options::personality::{Isolation, Personality, last_part};
 use crate::process::descendants::Tree;
 use crate::process::{self, Process, State};
 use crate::signal::Signum;
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 use crate::sys::procfs;
 
 /// A process, and what is known of it.
@@ -30,7 +30,7 @@ pub(crate) struct Facts {
     /// Is nobody's parent in another group of the session, so that TSTP, TTIN and TTOU stop nobody in this one (setpgid(2))?
     in_orphaned_group: bool,
     /// Its command line; its name, where it has none.
-    pub(crate) command: Vec<Word>,
+    pub(crate) command: Vec<Arg>,
     executable: Option<PathBuf>,
 }
 

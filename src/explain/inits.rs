@@ -18,7 +18,7 @@ use crate::options::personality::{Personality, last_part};
 use crate::options::{self, Invocation, UsageError};
 use crate::process::{self, Process};
 use crate::signal::Signum;
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 use crate::sys::procfs::{self, Path};
 
 /// By which rules a program forwards signals.
@@ -40,12 +40,12 @@ pub(crate) enum Rules {
 /// An init of ours, and how it was started.
 pub(crate) struct Ours {
     pub(crate) config: Config,
-    pub(crate) command: Vec<Word>,
+    pub(crate) command: Vec<Arg>,
     pub(crate) edition: Edition,
     /// Could the variables be read?
     pub(crate) variables: Variables,
     /// An option of ours that stands behind the command, which it is handed to.
-    pub(crate) misplaced: Option<Word>,
+    pub(crate) misplaced: Option<Arg>,
     pub(crate) has_dashes: bool,
 }
 
@@ -179,13 +179,13 @@ fn one_line_of(text: &[u8]) -> String {
 }
 
 /// A word of the command that may have been meant for us; but not where it is for another one of us.
-fn misplaced(command: &[Word]) -> Option<Word> {
+fn misplaced(command: &[Arg]) -> Option<Arg> {
     let name = last_part(command.first()?.to_bytes());
     let mut words = command.iter().skip(1).copied();
     words.find(|word| name != b"dumb-init" && options::is_setting_beyond(word.to_bytes()))
 }
 
-fn is_of_the_original(entry: &Word) -> bool {
+fn is_of_the_original(entry: &Arg) -> bool {
     let entry = entry.to_bytes();
     entry.starts_with(b"DUMB_INIT_SETSID=") || entry.starts_with(b"DUMB_INIT_DEBUG=1")
 }
@@ -233,30 +233,30 @@ fn program(pid: Pid) -> Vec<u8> {
 }
 
 /// What the kernel calls a process that has no command line: a zombie, or one that has none.
-pub(crate) fn name(pid: Pid) -> Vec<Word> {
+pub(crate) fn name(pid: Pid) -> Vec<Arg> {
     let name = read(&format!("/proc/{pid}/comm")).unwrap_or_default();
     leak(name.strip_suffix(b"\n").unwrap_or(&name)).into_iter().collect()
 }
 
 /// The words of a file of /proc that has a zero byte behind each. `None` where it can't be read, or is empty.
-fn words(pid: Pid, file: &str) -> Option<Vec<Word>> {
+fn words(pid: Pid, file: &str) -> Option<Vec<Arg>> {
     let text = read(&format!("/proc/{pid}/{file}")).filter(|text| !text.is_empty())?;
     let text = text.strip_suffix(&[0]).unwrap_or(&text);
     Some(text.split(|&byte| byte == 0).filter_map(leak).collect())
 }
 
 /// The command line. `None` where there is none, or it was overwritten with nothing.
-pub(crate) fn command_line(pid: Pid) -> Option<Vec<Word>> {
+pub(crate) fn command_line(pid: Pid) -> Option<Vec<Arg>> {
     words(pid, "cmdline").filter(|words| words.iter().any(|word| !word.is_empty()))
 }
 
 /// It lives as long as the program, as all words of a command line do. None has a zero byte in it.
-fn leak(word: &[u8]) -> Option<Word> {
+fn leak(word: &[u8]) -> Option<Arg> {
     CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()))
 }
 
 /// As [`words`], but an environment may well be empty.
-fn words_of_environment(pid: Pid) -> Option<Vec<Word>> {
+fn words_of_environment(pid: Pid) -> Option<Vec<Arg>> {
     words(pid, "environ").or_else(|| read(&format!("/proc/{pid}/environ")).map(|_| Vec::new()))
 }
 

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 
 use super::facts::Facts;
 use crate::log::escape::Escaped;
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 
 /// Longer names are cut where they stand in a sentence.
 const LONGEST_NAME: usize = 40;
 
 /// The words as one line.
-pub(crate) fn line_of(words: &[Word]) -> String {
+pub(crate) fn line_of(words: &[Arg]) -> String {
     let words: Vec<String> = words.iter().map(|word| Escaped(word.to_bytes()).to_string()).collect();
     words.join(" ")
 }
@@ -30,7 +30,7 @@ pub(crate) fn cut(line: &str, longest: usize) -> Cow<'_, str> {
 }
 
 /// What an init was told to run, in a sentence.
-pub(crate) fn command_of(command: &[Word]) -> String {
+pub(crate) fn command_of(command: &[Arg]) -> String {
     cut(&line_of(command), LONGEST_NAME).into_owned()
 }
 

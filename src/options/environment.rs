@@ -9,15 +9,15 @@ use std::io::Write;
 
 use nix::unistd::{Pid, getpid};
 
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 use crate::sys::exec::Vector;
 use crate::sys::signals;
 
 /// The environment that we were started with.
-pub(crate) struct Environment(Vec<Word>);
+pub(crate) struct Environment(Vec<Arg>);
 
 impl Environment {
-    pub(crate) fn new(entries: Vec<Word>) -> Self {
+    pub(crate) fn new(entries: Vec<Arg>) -> Self {
         Self(entries)
     }
 

@@ -18,7 +18,7 @@ use crate::log::Verbosity;
 use crate::options::forward::Forward;
 use crate::signal::Signum;
 use crate::signal::rewrite::Rewrite;
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 
 pub(super) enum BadValue {
     /// The original's text stands for it.
@@ -78,7 +78,7 @@ fn forward(matches: &ArgMatches) -> Result<Option<(Forward, &'static str)>, BadV
 pub(super) fn question(
     matches: &ArgMatches,
     given: &[OsString],
-    command: &[Word],
+    command: &[Arg],
 ) -> Result<Option<Question>, BadValue> {
     let signum = one(matches, EXPLAIN)?;
     let init = one(matches, PID)?;

@@ -15,7 +15,7 @@ use crate::options::forward::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitRule;
 use crate::signal::rewrite::Rewrite;
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 use duration::{Delay, Limit};
 use getopt::{Dialect, End, Given, Order, Reading};
 use meaning::{BadValue, is_set, question, read};
@@ -41,7 +41,7 @@ pub(crate) mod value;
 /// What a command line asks for.
 pub(crate) enum Invocation {
     /// Run a command.
-    Run(Options, Vec<Word>),
+    Run(Options, Vec<Arg>),
     /// Run nothing, but reap orphans.
     Pause(Options),
     /// Tell what a signal would do.
@@ -112,7 +112,7 @@ impl UsageError {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Invocation, UsageError> {
+pub(crate) fn parse<'a>(words: &[Arg], variable: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Invocation, UsageError> {
     parse_as(Personality::from_arg0(words.first().copied().unwrap_or_default()), words, variable)
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn parse<'a>(words: &[Word], variable: impl Fn(&str) -> Option<&'a [u
 /// As above.
 pub(crate) fn parse_as<'a>(
     init: Personality,
-    words: &[Word],
+    words: &[Arg],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
@@ -137,7 +137,7 @@ pub(crate) fn parse_as<'a>(
 
 fn parse_ours<'a>(
     program: &CStr,
-    words: &[Word],
+    words: &[Arg],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
     // NoChild to parse: what starts most containers is a command without options.
@@ -154,7 +154,7 @@ fn parse_ours<'a>(
 fn parse_theirs<'a>(
     init: Personality,
     program: &CStr,
-    words: &[Word],
+    words: &[Arg],
     variable: &dyn Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
     let mut invocation = peers::parse(init, program, words, variable)?;
@@ -171,7 +171,7 @@ fn parse_theirs<'a>(
 #[inline(never)] // The command that has none takes no room on the stack for them.
 fn parse_options<'a>(
     program: &CStr,
-    words: &[Word],
+    words: &[Arg],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
     let words = split_first_word(words, variable).map_err(|text| UsageError::new(program, &text))?;
@@ -206,7 +206,7 @@ fn parse_options<'a>(
 
 /// The options, each in the one form that getopt_long(3) and clap read alike, `--name` or `--name=value`; the command; and
 /// why no further option was read.
-fn find(table: &clap::Command, words: &[Word]) -> (Vec<OsString>, Vec<Word>, End) {
+fn find(table: &clap::Command, words: &[Arg]) -> (Vec<OsString>, Vec<Arg>, End) {
     let specs = specs(table);
     let Reading { options, command, end } = getopt::read(Dialect { specs: &specs, order: Order::InFront }, words);
     let written = |Given { spec, value }: &Given<'_>| {
@@ -224,9 +224,9 @@ fn find(table: &clap::Command, words: &[Word]) -> (Vec<OsString>, Vec<Word>, End
 
 /// The words, with those that `-S` makes of the first one in its place, if it is `-S`.
 fn split_first_word<'a, 'w>(
-    words: &'w [Word],
+    words: &'w [Arg],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Cow<'w, [Word]>, Vec<u8>> {
+) -> Result<Cow<'w, [Arg]>, Vec<u8>> {
     let (text, rest) = match words {
         [first, second, rest @ ..] if matches!(first.to_bytes(), b"-S" | b"--split-string") => {
             (second.to_bytes(), rest)

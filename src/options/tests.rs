@@ -2,7 +2,7 @@ use std::ffi::CStr;
 
 use super::*;
 
-fn parsed(words: &[&'static CStr]) -> (Options, Vec<Word>) {
+fn parsed(words: &[&'static CStr]) -> (Options, Vec<Arg>) {
     match parse(words, |_| None) {
         Ok(Invocation::Run(options, command)) => (options, command),
         Ok(Invocation::Explain(_)) => panic!("explains"),

@@ -100,13 +100,13 @@ impl Clone for State {
 pub(crate) struct Policy {
     settings: Settings,
     /// The command's process.
-    main: Pid,
+    command: Pid,
     state: State,
 }
 
 impl Policy {
-    /// Decides for the command that runs as `main`.
-    pub(crate) fn new(mut settings: Settings, main: Pid) -> Self {
+    /// Decides for the command that runs as `command`.
+    pub(crate) fn new(mut settings: Settings, command: Pid) -> Self {
         if settings.isolation() == Isolation::Session {
             // The kernel lets TSTP, TTIN and TTOU do nothing in an orphaned process group, which the command's is, for
             // its parent is in another session (setpgid(2)). STOP works there too.
@@ -118,7 +118,7 @@ impl Policy {
             settings.rewrites.set_default(signum, Outcome::Dropped);
         }
         let state = State::new(&settings.delays);
-        Self { settings, main, state }
+        Self { settings, command, state }
     }
 
     /// What has happened so far.
@@ -165,7 +165,7 @@ impl Policy {
             }
             Event::Ended { pid, status } => {
                 actions.push(Action::Log(Message::ChildEnded { pid, status }));
-                if pid == self.main && self.state.ended.is_none() {
+                if pid == self.command && self.state.ended.is_none() {
                     self.on_end(clock, status, actions);
                 } else {
                     if self.settings.names_orphans {
@@ -196,7 +196,7 @@ impl Policy {
         }
         match self.settings.forward {
             Forward::Child => Recipient::Nobody,
-            Forward::Group => Recipient::RestOfGroup(self.main),
+            Forward::Group => Recipient::RestOfGroup(self.command),
             Forward::Tree => Recipient::Tree,
         }
     }
@@ -222,18 +222,18 @@ impl Policy {
             }
         }
         if self.lingers() {
-            actions.push(Action::Reap(self.main));
+            actions.push(Action::Reap(self.command));
             actions.push(Action::Log(Message::Lingering));
             self.expect_round(clock, Duration::ZERO);
         } else if let Some(limit) = self.settings.drain {
             self.start_drain(clock, limit, actions);
-            actions.push(Action::Reap(self.main));
+            actions.push(Action::Reap(self.command));
             actions.push(Action::Log(Message::Draining));
         } else {
             if asks_the_rest {
                 self.forward(clock, Signum::TERM, SignalSource::Direct, rest, actions);
             }
-            actions.push(Action::Reap(self.main));
+            actions.push(Action::Reap(self.command));
             self.exit(status, actions);
         }
     }
@@ -257,8 +257,8 @@ impl Policy {
             return Recipient::Tree;
         }
         match self.settings.forward {
-            Forward::Child => Recipient::Process(self.main),
-            Forward::Group => Recipient::Group(self.main),
+            Forward::Child => Recipient::Process(self.command),
+            Forward::Group => Recipient::Group(self.command),
             Forward::Tree => Recipient::Tree,
         }
     }
@@ -267,7 +267,7 @@ impl Policy {
         if signum == Signum::CHLD {
             actions.push(Action::CollectChildren);
             if self.settings.keeps_terminal && self.state.ended.is_none() {
-                actions.push(Action::ContinueIfSuspended(self.main));
+                actions.push(Action::ContinueIfSuspended(self.command));
             }
         } else if let Some(duration) = self.settings.delays.get(signum)
             // When the command has ended there is nothing left to wait for.

@@ -14,7 +14,7 @@ use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
 use crate::policy::{Event, SignalSource};
 use crate::signal::exit_status::ExitStatus;
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 use crate::sys::clone::{self, Memory};
 use crate::sys::dispositions::{self, Ignored};
 use crate::sys::exec::{self, Vector};
@@ -33,7 +33,7 @@ const SHELL: &CStr = c"/bin/sh";
 /// What has come of it.
 pub(crate) struct Spawned {
     /// The command's process.
-    pub(crate) main: Pid,
+    pub(crate) command: Pid,
     /// The keys that came meanwhile from a terminal that we share with it.
     pub(crate) keys: Vec<Event>,
 }
@@ -48,18 +48,18 @@ pub(crate) struct Whereabouts<'a> {
     pub(crate) hand_over: &'a HandOver,
 }
 
-/// Starts `command`, which isn't empty.
+/// Starts the program `argv`, which isn't empty.
 ///
 /// # Errors
 /// clone(2)'s.
-pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Spawned> {
-    let name = command.first().copied().unwrap_or_default();
+pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Spawned> {
+    let name = argv.first().copied().unwrap_or_default();
     // All that needs memory is made before the clone.
     let named = environment.entries_that_name(unistd::getpid());
     let mut environment_vector = environment.vector();
-    let argv = Vector::new(command.iter().copied());
+    let vector = Vector::new(argv.iter().copied());
     // `/bin/sh SCRIPT ARGS...`, with the script's path still to come.
-    let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(command.iter().copied().skip(1)));
+    let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(argv.iter().copied().skip(1)));
     let mut search = Search::new(name, environment.get("PATH"));
 
     let (ignored, mask) = if to.init.inherits_signal_settings() {
@@ -71,7 +71,7 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
     if shares_our_group {
         keys::start_noting();
     }
-    let main = clone::until_exec(&mut |pid: Pid, memory: Memory| -> c_int {
+    let command = clone::until_exec(&mut |pid: Pid, memory: Memory| -> c_int {
         if shares_our_group {
             keys::child_is_there();
         }
@@ -97,7 +97,7 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
             return ExitStatus::FAILURE.code().into();
         }
         let errno = named.with_own(&mut environment_vector, |environment| {
-            search.run(|path| match exec::exec(path, &argv, environment) {
+            search.run(|path| match exec::exec(path, &vector, environment) {
                 // A script without `#!` (execvp(3)).
                 Errno::ENOEXEC => shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment)),
                 errno => errno,
@@ -116,11 +116,11 @@ pub(crate) fn spawn(command: &[Word], environment: &Environment, to: &Whereabout
     }
     for signum in dispositions::noted() {
         // It fails only where the process has ended already, which makes no difference.
-        let _ = signals::send_to_process(main, signum);
+        let _ = signals::send_to_process(command, signum);
     }
     let before = keys::from_before_the_child().map(|key| Event::Signal(key, SignalSource::Direct));
     let shared = keys::shared_with_the_child().map(|key| Event::Signal(key, SignalSource::SharedGroup));
-    Ok(Spawned { main, keys: before.chain(shared).collect() })
+    Ok(Spawned { command, keys: before.chain(shared).collect() })
 }
 
 fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {

@@ -13,7 +13,7 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use crate::options::personality::{Personality, last_part};
-use crate::sys::arguments::{self, Word};
+use crate::sys::arguments::{self, Arg};
 
 /// The kernel reads no more of a `#!` line (execve(2)).
 const LONGEST_LINE: u64 = 256;
@@ -21,7 +21,7 @@ const OTHER_PROGRAM: &[u8] = b"/bin/sh";
 
 /// The corrected `#!` line if `command` is a script whose line names us and no program. `words` are our
 /// arguments; `parent` has started us.
-pub(crate) fn right_line(init: Personality, words: &[Word], command: &[Word], parent: Pid) -> Option<Vec<u8>> {
+pub(crate) fn right_line(init: Personality, words: &[Arg], command: &[Arg], parent: Pid) -> Option<Vec<u8>> {
     let script = *command.first()?;
     let before = words.get(..words.len().checked_sub(command.len())?)?;
     let program = *before.first()?;
@@ -42,7 +42,7 @@ pub(crate) fn right_line(init: Personality, words: &[Word], command: &[Word], pa
 }
 
 /// The corrected line: the arguments before the script, and a program after them.
-fn with_program(init: Personality, before: &[Word]) -> Vec<u8> {
+fn with_program(init: Personality, before: &[Arg]) -> Vec<u8> {
     let [program, option] = [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
     // The kernel passes the rest of the line as one argument, which `-S` splits. The other inits have no such
     // option.
@@ -69,7 +69,7 @@ fn env_that_calls(words: &[&[u8]], beginning: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The beginning of a file, if it can be read.
-fn beginning(path: Word) -> Option<Vec<u8>> {
+fn beginning(path: Arg) -> Option<Vec<u8>> {
     let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
     let mut bytes = Vec::new();

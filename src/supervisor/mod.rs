@@ -24,10 +24,10 @@ use delivery::Delivery;
 pub(crate) mod delivery;
 pub(crate) mod panics;
 
-/// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `main`. What
+/// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `command`. What
 /// is in `earlier` has happened already and comes first.
-pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, main: Pid, earlier: Vec<Event>) -> ExitStatus {
-    let mut events = Events::new(main, earlier);
+pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, command: Pid, earlier: Vec<Event>) -> ExitStatus {
+    let mut events = Events::new(command, earlier);
     let mut actions = Vec::with_capacity(policy.most_actions());
     loop {
         let event = events.next(policy, delivery);
@@ -140,7 +140,7 @@ const AT_A_STRETCH: u32 = 64;
 
 /// Where events come from.
 struct Events {
-    main: Pid,
+    command: Pid,
     earlier: vec::IntoIter<Event>,
     /// How many children were collected at a stretch; `None` where there is nothing to collect.
     collected: Option<u32>,
@@ -170,10 +170,10 @@ const MANY_CHILDREN: usize = 16;
 const COLLECTED_WITHIN: Duration = Duration::from_millis(20);
 
 impl Events {
-    fn new(main: Pid, earlier: Vec<Event>) -> Self {
+    fn new(command: Pid, earlier: Vec<Event>) -> Self {
         let earlier = earlier.into_iter();
         Self {
-            main,
+            command,
             earlier,
             collected: None,
             sigchld_of: None,
@@ -189,7 +189,7 @@ impl Events {
     /// number any more, or that the group with its number is held.
     fn collect(&mut self, policy: &Policy) {
         (self.collected, self.is_sweep) = (Some(0), false);
-        let is_other = self.sigchld_of.is_some_and(|child| child != self.main);
+        let is_other = self.sigchld_of.is_some_and(|child| child != self.command);
         let reaps = is_other
             && match policy.recipient_at_the_end() {
                 None | Some(Recipient::Nobody) => true,
@@ -288,7 +288,7 @@ impl Events {
         if let (Collect::Reap, Change::Ended { pid, status }) = (self.collect, change) {
             self.reaped = Some(pid);
             delivery.forget(pid);
-            if pid == self.main {
+            if pid == self.command {
                 panics::remember_end(status);
             }
         }
@@ -305,7 +305,7 @@ impl Events {
             None if signum == Signum::CHLD => {}
             None => log::write(Message::FromKernel(signum)),
         }
-        let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.main);
+        let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.command);
         // Without a terminal, or in the background, only we have received it (Ctrl-Alt-Del to PID 1).
         let is_key = may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
         Event::Signal(signum, if is_key && in_our_group() { SignalSource::SharedGroup } else { SignalSource::Direct })
@@ -340,11 +340,11 @@ mod tests {
     #[test]
     fn what_happens_while_the_command_runs_needs_no_memory() {
         log::init(Verbosity::Debug);
-        let main = Pid::from_raw(i32::MAX);
+        let command = Pid::from_raw(i32::MAX);
         let mut policies = [Forward::Child, Forward::Group].map(|mode| policy(mode, &[]));
         let mut actions = Vec::with_capacity(MOST_ACTIONS);
         let lines = (1..=64).filter_map(Signum::new).flat_map(|signum| {
-            let (pid, errno) = (main, Errno::EPERM);
+            let (pid, errno) = (command, Errno::EPERM);
             let translating = Message::Translating { from: signum, to: Some(signum) };
             let ended = Message::ChildEnded { pid, status: ExitStatus::Killed(signum) };
             [Message::Received(signum), translating, ended, Message::NotDelivered { signum, pid, errno }]
@@ -358,7 +358,7 @@ mod tests {
                     policy.decide(&Instant::now, Event::Signal(signum, SignalSource::Direct), &mut actions);
                     actions.clear();
                 }
-                policy.decide(&Instant::now, Event::Ended { pid: main, status: ExitStatus::SUCCESS }, &mut actions);
+                policy.decide(&Instant::now, Event::Ended { pid: command, status: ExitStatus::SUCCESS }, &mut actions);
                 actions.clear();
             }
             lines.iter().copied().for_each(log::write);

@@ -43,9 +43,9 @@ pub(crate) fn remember(state: &State) {
     }
 }
 
-/// From here on, a panic ends nothing. `exit` is how this program ends when the command, which runs as `main`, has ended
+/// From here on, a panic ends nothing. `exit` is how this program ends when the command, which runs as `command`, has ended
 /// after that.
-pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(ExitStatus)) {
+pub(crate) fn survive(policy: &Policy, delivery: &Delivery, command: Pid, exit: fn(ExitStatus)) {
     // There is room for the next ones from here on.
     remember(policy.state());
     let (policy, delivery) = (policy.clone(), delivery.clone());
@@ -59,12 +59,12 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, main: Pid, exit: fn(
         }
         let end = END.try_lock().ok().and_then(|end| *end);
         if policy.waits_for_the_last() || end.is_some() {
-            delivery.forget(main);
+            delivery.forget(command);
         }
-        let end = end.filter(|_| !policy.waits_for_the_last()).map(|status| Event::Ended { pid: main, status });
+        let end = end.filter(|_| !policy.waits_for_the_last()).map(|status| Event::Ended { pid: command, status });
         let earlier = end.into_iter().chain([children_may_have_ended]).collect();
         delivery.forget_reaped();
-        exit(supervisor::supervise(&mut policy, &mut delivery, main, earlier));
+        exit(supervisor::supervise(&mut policy, &mut delivery, command, earlier));
     }));
 }
 

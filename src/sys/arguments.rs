@@ -11,14 +11,14 @@ unsafe extern "C" {
 }
 
 /// A C string that lives as long as the process.
-pub(crate) type Word = &'static CStr;
+pub(crate) type Arg = &'static CStr;
 
 /// Borrows `count` strings, or fewer where a null pointer comes first.
 ///
 /// # Safety
 /// `strings` points to at least `count` pointers, or ends with a null pointer before that. Each is null or points to a
 /// C string. None is freed or written to while the process lives.
-pub(crate) unsafe fn collect(strings: *const *const c_char, count: usize) -> Vec<Word> {
+pub(crate) unsafe fn collect(strings: *const *const c_char, count: usize) -> Vec<Arg> {
     let mut words = Vec::new();
     for index in 0..count {
         // SAFETY: index < count, and no null pointer has been seen so far.
@@ -35,7 +35,7 @@ pub(crate) unsafe fn collect(strings: *const *const c_char, count: usize) -> Vec
 }
 
 /// The environment, including entries that are no `NAME=VALUE`.
-pub(crate) fn environment() -> Vec<Word> {
+pub(crate) fn environment() -> Vec<Arg> {
     // SAFETY: the C library sets the variable before main, and nothing in this program writes to it.
     let strings = unsafe { environ };
     if strings.is_null() {
@@ -47,7 +47,7 @@ pub(crate) fn environment() -> Vec<Word> {
 
 /// The path that was passed to exec: the program's, or that of the script whose `#!` line names it
 /// (getauxval(3)).
-pub(crate) fn executed_as() -> Option<Word> {
+pub(crate) fn executed_as() -> Option<Arg> {
     // SAFETY: reads the auxiliary vector, which the kernel has placed behind the environment.
     let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
     let string = std::ptr::with_exposed_provenance::<c_char>(usize::try_from(address).ok()?);

@@ -13,7 +13,7 @@ use super::meaning::{BadValue, read};
 use super::personality::Personality;
 use super::value::refusal;
 use super::{Invocation, Options, Stream, UsageError, table};
-use crate::sys::arguments::Word;
+use crate::sys::arguments::Arg;
 use texts::{help, stream_of_the_help, usage, version};
 pub(crate) use values::{TINI_GROUP, Variables};
 use values::{exit_code, parent_death_signal};
@@ -128,7 +128,7 @@ impl Row {
 pub(super) fn parse<'a>(
     init: Personality,
     program: &CStr,
-    words: &[Word],
+    words: &[Arg],
     variable: impl Fn(&str) -> Option<&'a [u8]>,
 ) -> Result<Invocation, UsageError> {
     if init == Personality::Tini && matches!(words, [word] if word.to_bytes() == b"--version") {
@@ -164,7 +164,7 @@ pub(super) fn parse<'a>(
     if let End::Error(error) = reading.end {
         return Err(usage(&[program.to_bytes(), b": ", &error.text(), b"\n"].concat()));
     }
-    let command: Vec<Word> = reading.command.iter().filter_map(|&index| words.get(index)).copied().collect();
+    let command: Vec<Arg> = reading.command.iter().filter_map(|&index| words.get(index)).copied().collect();
     if command.is_empty() && !pauses {
         return Err(usage(b""));
     }
