@@ -43,7 +43,8 @@ fn policy_imports_signals_settings_and_messages_only() {
         // The PID and Instant are values; everything else of these crates acts.
         let text = fs::read_to_string(file_of(&module.name)).expect("a source file");
         for word in ["nix::", "libc::", "std::fs", "std::process", "Instant::now"] {
-            let lines = text.lines().filter(|line| line.contains(word) && !line.trim_start().starts_with("//"));
+            let lines =
+                text.lines().filter(|line| line.contains(word) && !line.trim_start().starts_with("//"));
             let acting: Vec<&str> = lines.filter(|line| *line != "use nix::unistd::Pid;").collect();
             assert!(acting.is_empty(), "{}: {acting:?}", module.name);
         }
@@ -58,7 +59,8 @@ fn files_of_src_import_each_other_in_no_cycle() {
     for module in &modules {
         let targets = module.imports.iter().filter_map(|import| file_that_has(import, &names));
         // A folder's own file and the other files of the folder are one.
-        let others = targets.filter(|&target| !is_below(target, &module.name) && !is_below(&module.name, target));
+        let others =
+            targets.filter(|&target| !is_below(target, &module.name) && !is_below(&module.name, target));
         edges.insert(&module.name, others.collect());
     }
     // Files that import nothing that is left cannot be part of a cycle.
@@ -103,7 +105,8 @@ fn modules() -> Vec<Module> {
     assert!(files.len() > 30, "{files:?}");
     let modules = files.iter().map(|file| {
         let path = file.strip_prefix(source()).expect("a path in src").with_extension("");
-        let parts: Vec<&str> = path.iter().filter_map(|part| part.to_str()).filter(|part| *part != "mod").collect();
+        let parts: Vec<&str> =
+            path.iter().filter_map(|part| part.to_str()).filter(|part| *part != "mod").collect();
         let name = parts.join("::");
         let text = fs::read_to_string(file).expect("a source file");
         Module { imports: imports(&text, &name), name }

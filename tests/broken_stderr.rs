@@ -12,8 +12,8 @@ use nix::sys::termios::{FlowArg, tcflow};
 use crate::support::differences::{Original, tests_the_original, wanted_difference};
 use crate::support::trace::Traced;
 use crate::support::{
-    Scratch, Start, Terminal, can_have_pid_namespaces, can_inject_faults, init, init_under_test, injecting, probe,
-    procfs, role, send,
+    Scratch, Start, Terminal, can_have_pid_namespaces, can_inject_faults, init, init_under_test, injecting,
+    probe, procfs, role, send,
 };
 
 fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
@@ -154,7 +154,8 @@ fn a_fifo_with_too_little_room_holds_nothing_up() {
         let scratch = Scratch::new();
         let path = scratch.path().join("fifo");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-        let _reader = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("its reader");
+        let _reader =
+            File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("its reader");
         a_long_line_is_not_waited_for(|| File::options().write(true).open(&path).expect("its writer").into());
     });
 }
@@ -168,8 +169,9 @@ fn a_socket_with_too_little_room_holds_nothing_up() {
             let size = 4096;
             let (pointer, length) = ((&raw const size).cast(), size_of_val(&size).try_into().unwrap());
             // SAFETY: reads an int.
-            let result =
-                unsafe { libc::setsockopt(writer.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, pointer, length) };
+            let result = unsafe {
+                libc::setsockopt(writer.as_raw_fd(), libc::SOL_SOCKET, libc::SO_SNDBUF, pointer, length)
+            };
             assert_eq!(result, 0, "SO_SNDBUF");
             readers.borrow_mut().push(reader);
             writer.into()
@@ -193,7 +195,8 @@ fn a_terminal_with_too_little_room_holds_nothing_up() {
 fn a_terminal_that_is_stopped_holds_nothing_up() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_terminal, path, _output) = Terminal::open();
-        let slave = || File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&path).expect("it");
+        let slave =
+            || File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(&path).expect("it");
         // As Ctrl-S does.
         tcflow(slave(), FlowArg::TCOOFF).expect("tcflow");
         in_every_way(
@@ -215,7 +218,8 @@ fn a_pipe_that_fills_just_before_the_write_holds_nothing_up() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_reader, writer) = std::io::pipe().expect("a pipe");
         let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
-        let mut other = File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path).expect("the same pipe");
+        let mut other =
+            File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path).expect("the same pipe");
         let running = with_stderr(writer).word("-v").words(role(["record", "12"])).start();
         running.wait_for_line("ready");
         let init = Traced::hold(running.pid()).expect("ptrace(2)");
@@ -266,7 +270,8 @@ fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
         running.stdout().matches("ready\n").count() == 2 && procfs::children(running.pid()).len() == 2
     });
     let command = running.command_pid();
-    let orphan = procfs::children(running.pid()).into_iter().find(|&child| child != command).expect("an orphan");
+    let orphan =
+        procfs::children(running.pid()).into_iter().find(|&child| child != command).expect("an orphan");
     send(orphan, libc::SIGKILL);
     procfs::wait_until("the orphan is reaped", || procfs::state(orphan).is_none());
     // Whatever its reaping led to has happened when the next signal has been forwarded.

@@ -83,8 +83,8 @@ fn a_wrong_option_is_quoted_byte_for_byte() {
 #[test]
 fn a_bad_rewrite_is_refused_before_anything_is_started() {
     for value in [
-        "", "15", "15:", ":3", "x", "15:x", "15 :3", "0:3", "32:3", "15:32", "33:3", "65:3", "15:65", "15:-1", "=15:3",
-        "0x0f:3",
+        "", "15", "15:", ":3", "x", "15:x", "15 :3", "0:3", "32:3", "15:32", "33:3", "65:3", "15:65",
+        "15:-1", "=15:3", "0x0f:3",
     ] {
         refused(&["-r", value, "echo", "started"], BAD_REWRITE);
         refused(&[&format!("--rewrite={value}"), "echo", "started"], BAD_REWRITE);
@@ -143,7 +143,8 @@ fn options_end_at_the_first_word_that_is_none() {
 #[test]
 fn options_act_in_the_order_in_which_they_stand() {
     let version = run(&["-V"]).stderr();
-    for words in [&["-V", "-x"][..], &["-Vx"], &["-V", "-r", "bad"], &["--vers", "-h"], &["-cV", "echo", "x"]] {
+    for words in [&["-V", "-x"][..], &["-Vx"], &["-V", "-r", "bad"], &["--vers", "-h"], &["-cV", "echo", "x"]]
+    {
         run(words).expect_code(0).expect_stdout("").expect_stderr(&version);
     }
     refused(&["-x", "-V"], "dumb-init: invalid option -- 'x'\n");
@@ -165,7 +166,8 @@ fn help_and_version_go_to_stderr() {
         let help = run(&[word]);
         help.expect_code(0).expect_stdout("");
         assert_eq!(help.stderr().lines().next(), Some(version.stderr().trim_end()), "{help}");
-        for option in ["-c, --single-child", "-r, --rewrite", "-v, --verbose", "-h, --help", "-V, --version"] {
+        for option in ["-c, --single-child", "-r, --rewrite", "-v, --verbose", "-h, --help", "-V, --version"]
+        {
             assert!(help.stderr().contains(option), "no {option}\n{help}");
         }
     }
@@ -178,9 +180,11 @@ fn the_help_is_in_our_own_words() {
         assert!(help.starts_with(&format!("dumb-init v{}\n", env!("CARGO_PKG_VERSION"))), "{help}");
         assert!(help.contains("DUMB_INIT_SETSID=0"), "{help}");
         // The original's five come first, in a group of their own.
-        let groups: Vec<&str> = help.lines().filter(|line| line.ends_with(':') && !line.contains(' ')).collect();
+        let groups: Vec<&str> =
+            help.lines().filter(|line| line.ends_with(':') && !line.contains(' ')).collect();
         let first = help.split("Options of the original:").nth(1).and_then(|rest| rest.split("\n\n").next());
-        let options = first.unwrap_or_default().lines().filter(|line| line.trim_start().starts_with('-')).count();
+        let options =
+            first.unwrap_or_default().lines().filter(|line| line.trim_start().starts_with('-')).count();
         assert_eq!((options, groups), (5, vec!["Shutdown:", "Start:", "Diagnosis:"]), "{help}");
         assert!(help.lines().all(|line| line.len() <= 80), "{help}");
     });

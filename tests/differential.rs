@@ -35,7 +35,8 @@ impl Seen {
     }
 }
 
-const OURS_ALONE: [&str; 4] = ["] Ignoring what follows", "] Still running:", " comes from ", " goes to PID "];
+const OURS_ALONE: [&str; 4] =
+    ["] Ignoring what follows", "] Still running:", " comes from ", " goes to PID "];
 
 /// stderr without what may differ: PIDs, the version, the help's own words, the place of the line that the original's
 /// parent writes while its child writes others, and the lines that are wanted differences: what `-r` ignores, and
@@ -117,14 +118,16 @@ fn random_number(rng: &mut Rng) -> String {
 fn random_rewrite(rng: &mut Rng) -> String {
     let separator = rng.choice([":", ":", ":", ":", ":", "", " :", "::", ";"]).unwrap();
     // Two numbers that run together may be a real-time signal's, if a third one follows.
-    let rest = if separator.is_empty() { "" } else { rng.choice(["", "", "", "", "x", ":3", " ", ",4:5"]).unwrap() };
+    let rest =
+        if separator.is_empty() { "" } else { rng.choice(["", "", "", "", "x", ":3", " ", ",4:5"]).unwrap() };
     let (from, to) = (random_number(rng), random_number(rng));
     format!("{from}{separator}{to}{rest}")
 }
 
 /// An option, or what looks like one, in one or two words.
 fn random_option(rng: &mut Rng) -> Vec<OsString> {
-    let names = ["help", "single-child", "rewrite", "verbose", "version", "", "yolo", "verboser", "Single-child"];
+    let names =
+        ["help", "single-child", "rewrite", "verbose", "version", "", "yolo", "verboser", "Single-child"];
     match rng.u8(0..20) {
         0..4 => vec![OsString::from(*rng.choice(&["-c", "-v", "-cv", "-vc", "-vv", "-cc"]).unwrap())],
         4..7 => vec!["-r".into(), random_rewrite(rng).into()],
@@ -164,7 +167,9 @@ fn random_command(rng: &mut Rng) -> Vec<OsString> {
         8 => vec![random_bytes("no-such-command", rng)],
         9 => vec!["".into()],
         10 => {
-            vec![OsString::from(*rng.choice(&["script", "./script", "plain", "./plain", "broken", "/", "."]).unwrap())]
+            vec![OsString::from(
+                *rng.choice(&["script", "./script", "plain", "./plain", "broken", "/", "."]).unwrap(),
+            )]
         }
         _ => vec!["sh".into(), "-c".into(), "echo out; echo err >&2; exit 4".into()],
     }
@@ -176,7 +181,8 @@ const CASES: usize = 600;
 #[test]
 fn random_command_lines_lead_to_the_same_as_with_the_original() {
     let Some(original) = other() else { return };
-    let seed = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
+    let seed =
+        std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
     // Past the capture of the test runner: a seed is of use in a run that is green, too.
     let line = format!("differential: SEED={seed}, {CASES} random command lines\n");
     let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
@@ -199,8 +205,9 @@ fn random_command_lines_lead_to_the_same_as_with_the_original() {
 
 /// What a command that records its signals gets of one, and how the whole ends, as text.
 fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&str]) -> String {
-    let command: Vec<OsString> =
-        std::iter::once(crate::support::probe().into_os_string()).chain(command.iter().map(OsString::from)).collect();
+    let command: Vec<OsString> = std::iter::once(crate::support::probe().into_os_string())
+        .chain(command.iter().map(OsString::from))
+        .collect();
     let running = Start::init(init).word("-v").words(options).words(command).start();
     running.wait_for_line("ready");
     running.wait_for_debug_line("Child spawned");
@@ -212,7 +219,8 @@ fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&st
         procfs::wait_for_state(init_pid, 'T');
         // A SIGCONT takes back a stop signal that has not been acted on (signal(7)).
         procfs::wait_until("the command has its signal", || {
-            procfs::waits_without_a_signal(command_pid) || matches!(procfs::state(command_pid), Some('T' | 'Z'))
+            procfs::waits_without_a_signal(command_pid)
+                || matches!(procfs::state(command_pid), Some('T' | 'Z'))
         });
         running.signal(libc::SIGCONT);
     }

@@ -32,19 +32,27 @@ fn every_wanted_difference_has_tests_that_exist() {
 #[test]
 fn the_tests_that_the_page_for_newcomers_names_exist() {
     let page = include_str!("../docs/coming-from.md");
-    let named: BTreeSet<String> =
-        page.split('`').skip(1).step_by(2).filter(|name| name.starts_with("peers::")).map(str::to_owned).collect();
+    let named: BTreeSet<String> = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.starts_with("peers::"))
+        .map(str::to_owned)
+        .collect();
     assert!(named.len() >= 4 && named.is_subset(&tests()), "{named:?}");
 }
 
 #[test]
 fn the_readmes_packages_have_the_version_that_there_is() {
     let readme = include_str!("../README.md");
-    let rows =
-        readme.lines().skip_while(|line| !line.starts_with("| an image")).take_while(|line| line.starts_with('|'));
+    let rows = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("| an image"))
+        .take_while(|line| line.starts_with('|'));
     let text: String = rows.collect();
-    let is_version =
-        |word: &&str| word.matches('.').count() == 2 && word.split('.').all(|part| part.parse::<u8>().is_ok());
+    let is_version = |word: &&str| {
+        word.matches('.').count() == 2 && word.split('.').all(|part| part.parse::<u8>().is_ok())
+    };
     let versions: Vec<&str> =
         text.split(|letter: char| !letter.is_ascii_digit() && letter != '.').filter(is_version).collect();
     assert!(
@@ -63,15 +71,20 @@ fn the_build_is_one_static_file() {
     };
     assert_eq!(&bytes[..5], b"\x7fELF\x02", "a 64-bit ELF file");
     let (table, size, count) = (number(0x20, 8), number(0x36, 2), number(0x38, 2));
-    let kinds: Vec<u32> = (0..count).map(|index| u32::try_from(number(table + index * size, 4)).unwrap()).collect();
+    let kinds: Vec<u32> =
+        (0..count).map(|index| u32::try_from(number(table + index * size, 4)).unwrap()).collect();
     assert!(!kinds.contains(&PT_INTERP), "{} needs a dynamic loader", built_init().display());
 }
 
 #[test]
 fn the_readmes_first_command_does_what_it_says() {
     let readme = include_str!("../README.md");
-    let line = readme.lines().find_map(|line| line.trim().strip_prefix("cargo run --release -- ")).expect("a command");
-    let outcome = Start::program("sh").words(["-c", &format!("exec \"$0\" {line}")]).word(init_under_test()).run();
+    let line = readme
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("cargo run --release -- "))
+        .expect("a command");
+    let outcome =
+        Start::program("sh").words(["-c", &format!("exec \"$0\" {line}")]).word(init_under_test()).run();
     outcome.expect_code(0).expect_stdout("cleaned up\n");
     assert!(outcome.stderr().contains("Child exited with status 0. Goodbye."), "{outcome}");
 }
@@ -95,10 +108,13 @@ fn the_variables_of_the_readmes_recipes_are_accepted() {
 fn in_the_help() -> BTreeSet<String> {
     let help = Start::init(&built_init()).word("--help").run().stderr();
     // What begins a line; further words are values, and what is said about the option.
-    let options = help.lines().flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')));
+    let options =
+        help.lines().flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')));
     let is_of_an_option = |letter: char| letter.is_ascii_alphabetic() || letter == '-';
-    let options: BTreeSet<String> =
-        options.filter_map(|word| word.split(|letter| !is_of_an_option(letter)).next()).map(str::to_owned).collect();
+    let options: BTreeSet<String> = options
+        .filter_map(|word| word.split(|letter| !is_of_an_option(letter)).next())
+        .map(str::to_owned)
+        .collect();
     let is_name = |byte: char| byte.is_ascii_uppercase() || byte == '_';
     let variables = help.split(|byte| !is_name(byte)).filter(|word| word.starts_with("DUMB_INIT_"));
     options.into_iter().chain(variables.map(str::to_owned)).collect()
@@ -107,9 +123,11 @@ fn in_the_help() -> BTreeSet<String> {
 #[test]
 fn the_man_page_has_the_options_and_variables_that_there_are() {
     let page = include_str!("../docs/dumb-init.1");
-    let options = page.lines().filter_map(|line| line.strip_prefix(".It Fl ")).flat_map(|line| line.split(" , "));
+    let options =
+        page.lines().filter_map(|line| line.strip_prefix(".It Fl ")).flat_map(|line| line.split(" , "));
     let options = options.map(|option| option.strip_prefix("Fl ").unwrap_or(option));
-    let options = options.filter_map(|option| option.split_whitespace().next()).map(|name| format!("-{name}"));
+    let options =
+        options.filter_map(|option| option.split_whitespace().next()).map(|name| format!("-{name}"));
     let variables = page.lines().filter_map(|line| line.strip_prefix(".It Ev ")?.split_whitespace().next());
     let documented: BTreeSet<String> = options.chain(variables.map(str::to_owned)).collect();
     assert_eq!(documented, in_the_help());
@@ -131,7 +149,8 @@ fn the_readmes_table_has_the_options_and_variables_that_there_are() {
     let rows = readme.lines().filter(|line| line.starts_with("| `-"));
     let text: String = rows.map(|row| row.replace(['`', '|', '=', '[', ','], " ") + " ").collect();
     let documented: BTreeSet<&str> = text.split_whitespace().collect();
-    let missing: Vec<String> = in_the_help().into_iter().filter(|name| !documented.contains(name.as_str())).collect();
+    let missing: Vec<String> =
+        in_the_help().into_iter().filter(|name| !documented.contains(name.as_str())).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 
@@ -141,8 +160,10 @@ fn the_readmes_figures_are_those_of_one_run_of_the_benchmarks() {
         let cells = |line: &str| line.split('|').map(str::trim).collect::<Vec<_>>().join("|");
         text.lines().filter(|line| line.starts_with("| ")).map(cells).collect()
     };
-    let readme =
-        include_str!("../README.md").split("\n## ").find(|part| part.starts_with("Small and fast")).expect("a part");
+    let readme = include_str!("../README.md")
+        .split("\n## ")
+        .find(|part| part.starts_with("Small and fast"))
+        .expect("a part");
     let (quoted, measured) = (rows(readme), rows(include_str!("../docs/benchmarks.md")));
     assert!(quoted.len() >= 6, "{quoted:#?}");
     assert!(quoted.is_subset(&measured), "{:#?}", quoted.difference(&measured).collect::<Vec<_>>());

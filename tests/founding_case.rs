@@ -9,11 +9,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::shutdown::in_both_settings;
-use crate::support::{Running, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, probe, send};
+use crate::support::{
+    Running, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, probe, send,
+};
 
 /// Three programs, each of which takes its time to shut down.
 fn script(scratch: &Scratch) -> PathBuf {
-    let text = format!("#!/bin/sh\n{}", docker::START_SCRIPT.replace("probe", &probe().display().to_string()));
+    let text =
+        format!("#!/bin/sh\n{}", docker::START_SCRIPT.replace("probe", &probe().display().to_string()));
     scratch.file("start.sh", &text, 0o755)
 }
 
@@ -60,7 +63,8 @@ fn as_pid_1_it_ends_with_the_script_and_nobody_finishes() {
     }
     for setsid in ["1", "0"] {
         let scratch = Scratch::new();
-        let running = init().in_namespace().variable("DUMB_INIT_SETSID", setsid).word(script(&scratch)).start();
+        let running =
+            init().in_namespace().variable("DUMB_INIT_SETSID", setsid).word(script(&scratch)).start();
         wait_for_all(&running);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
@@ -88,7 +92,8 @@ fn as_a_containers_entrypoint_it_ends_with_the_script_and_nobody_finishes() {
 #[test]
 fn the_first_line_of_a_script_can_name_it() {
     let scratch = Scratch::new();
-    let text = format!("#!{} /bin/sh\necho \"$0\" \"$@\"\nexit 6\n", crate::support::init_under_test().display());
+    let text =
+        format!("#!{} /bin/sh\necho \"$0\" \"$@\"\nexit 6\n", crate::support::init_under_test().display());
     let script = scratch.file("script.sh", &text, 0o755);
     let outcome = Start::program(&script).words(["a b", "-v"]).run();
     outcome.expect_code(6).expect_stdout(&format!("{} a b -v\n", script.display())).expect_stderr("");

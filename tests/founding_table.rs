@@ -21,7 +21,8 @@ struct Counts {
 
 impl Counts {
     fn of(stdout: &str) -> Self {
-        let times = |name: &str, what: &str| stdout.lines().filter(|line| *line == format!("{name} {what}")).count();
+        let times =
+            |name: &str, what: &str| stdout.lines().filter(|line| *line == format!("{name} {what}")).count();
         let how_many = |holds: &dyn Fn(&str) -> bool| PROGRAMS.iter().filter(|name| holds(name)).count();
         Self {
             got: how_many(&|name| times(name, "got 15") > 0),
@@ -69,15 +70,24 @@ fn the_founding_table_is_as_documented() {
         ("catatonit -g", &[catatonit, "-g", "--", script], &[]),
         ("this, with `DUMB_INIT_DRAIN=10s`", &[ours, "--", script], &[drain]),
         ("this, with both variables", &[ours, "--", script], &[drain, setsid]),
-        ("this, with both variables, as entry point and in the `#!` line", &[ours, ours, script], &[drain, setsid]),
+        (
+            "this, with both variables, as entry point and in the `#!` line",
+            &[ours, ours, script],
+            &[drain, setsid],
+        ),
     ] {
         let [got, twice, finished] = documented(setup);
         for _ in 0..ROUNDS {
             let counts = stopped(image, words, variables);
             let line = format!("| {setup} | {} | {} | {} |\n", counts.got, counts.twice, counts.finished);
             std::io::stderr().write_all(line.as_bytes()).expect("stderr");
-            for (count, (least, most)) in [(counts.got, got), (counts.twice, twice), (counts.finished, finished)] {
-                assert!((least..=most).contains(&count), "{setup}: {count} is documented as {least} to {most}");
+            for (count, (least, most)) in
+                [(counts.got, got), (counts.twice, twice), (counts.finished, finished)]
+            {
+                assert!(
+                    (least..=most).contains(&count),
+                    "{setup}: {count} is documented as {least} to {most}"
+                );
             }
         }
     }
@@ -86,7 +96,8 @@ fn the_founding_table_is_as_documented() {
 /// Starts the script in a container, as these words say, stops that, and counts.
 fn stopped(image: &str, words: &[&str], variables: &[&str]) -> Counts {
     let container = docker::Container::new();
-    let mut start = Start::program("docker").words(["run", "--name", container.name(), "--entrypoint", words[0]]);
+    let mut start =
+        Start::program("docker").words(["run", "--name", container.name(), "--entrypoint", words[0]]);
     for peer in ["dumb-init", "tini", "catatonit"] {
         start = start.words(["--volume".to_owned(), format!("/usr/bin/{peer}:/peers/{peer}:ro")]);
     }
@@ -139,12 +150,16 @@ fn the_shutdown_table_is_as_documented() {
     let mut table = format!("| runs of {RUNS} |{columns}\n|---|{}\n", "---|".repeat(INITS.len()));
     let measured = SCENARIOS.map(|(name, run)| (name, measure(run)));
     for (name, counts) in measured {
-        table += &[format!("| {name} |"), counts.map(|count| format!(" {count} |")).concat(), "\n".into()].concat();
+        table += &[format!("| {name} |"), counts.map(|count| format!(" {count} |")).concat(), "\n".into()]
+            .concat();
     }
     std::io::stderr().write_all(table.as_bytes()).expect("stderr");
     for (name, counts) in measured {
         for (count, (least, most)) in counts.into_iter().zip(documented::<{ INITS.len() }>(name)) {
-            assert!((least..=most).contains(&count), "{name}: {count} is documented as {least} to {most}\n{table}");
+            assert!(
+                (least..=most).contains(&count),
+                "{name}: {count} is documented as {least} to {most}\n{table}"
+            );
         }
     }
 }
@@ -164,9 +179,11 @@ fn measure(run: fn(Start) -> bool) -> [usize; INITS.len()] {
 fn three_programs_finish_on_a_terminal(start: Start) -> bool {
     let scratch = Scratch::new();
     // The probe would survive the SIGHUP that the kernel sends when the session leader exits.
-    let program = r#"trap "sleep $1; echo $0 finished; exit" TERM; echo $0 ready; while :; do sleep 0.05; done"#;
+    let program =
+        r#"trap "sleep $1; echo $0 finished; exit" TERM; echo $0 ready; while :; do sleep 0.05; done"#;
     let programs = PROGRAMS.iter().zip(["0.5", "0.8", "1.5"]);
-    let lines: Vec<String> = programs.map(|(name, time)| format!("sh -c '{program}' {name} {time} &\n")).collect();
+    let lines: Vec<String> =
+        programs.map(|(name, time)| format!("sh -c '{program}' {name} {time} &\n")).collect();
     let script = scratch.file("start.sh", &format!("#!/bin/sh\n{}wait\n", lines.concat()), 0o755);
     let (running, _terminal) = start.word(script).start_on_terminal();
     for name in PROGRAMS {

@@ -14,7 +14,10 @@ fn what_was_ignored_when_it_started_is_default_in_the_command() {
     for options in [&[][..], &["-c"]] {
         let outcome = init().condition("ignored=all").words(options).words(role(["report"])).run();
         let dispositions = outcome.report("dispositions");
-        assert!(!dispositions.split(' ').any(|number| number.parse::<i32>().is_ok_and(|n| n < 32)), "{outcome}");
+        assert!(
+            !dispositions.split(' ').any(|number| number.parse::<i32>().is_ok_and(|n| n < 32)),
+            "{outcome}"
+        );
         // The real-time ones stay what they were.
         assert!(dispositions.split(' ').any(|number| number == "40"), "{outcome}");
     }
@@ -103,7 +106,8 @@ fn arguments_and_environment_arrive_byte_for_byte() {
         .run();
     assert_eq!(outcome.report("words"), words.map(|word| hex(word.as_bytes())).join(" "), "{outcome}");
     let environment = outcome.report("environment");
-    for entry in [&[b"ODD=", odd.as_bytes()].concat()[..], b"N\xffME=value", b"EMPTY=", b"DUMB_INIT_SETSID=1"] {
+    for entry in [&[b"ODD=", odd.as_bytes()].concat()[..], b"N\xffME=value", b"EMPTY=", b"DUMB_INIT_SETSID=1"]
+    {
         assert!(environment.split(' ').any(|found| found == hex(entry)), "{entry:?}\n{outcome}");
     }
 }
@@ -111,7 +115,8 @@ fn arguments_and_environment_arrive_byte_for_byte() {
 #[test]
 fn the_environment_is_the_same_as_without_an_init() {
     let lines = |outcome: Outcome| outcome.report("environment");
-    let with = |start: crate::support::Start| lines(start.variable("A", "B=C").variable("LISTEN_PID", "1").run());
+    let with =
+        |start: crate::support::Start| lines(start.variable("A", "B=C").variable("LISTEN_PID", "1").run());
     let probe = role(["report"]);
     let without = crate::support::Start::program(&probe[0]).words(&probe[1..]);
     // The mark that the harness puts on each run is the only difference.
@@ -184,7 +189,9 @@ fn the_init_keeps_no_descriptor_of_the_commands() {
         nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
         let held = |pid| {
             let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
-            entries.filter(|entry| entry.file_name().to_str().is_some_and(|fd| fd.parse::<i32>().unwrap() > 2)).count()
+            entries
+                .filter(|entry| entry.file_name().to_str().is_some_and(|fd| fd.parse::<i32>().unwrap() > 2))
+                .count()
         };
         // It closes its copies before it moves to the root directory.
         let cwd = format!("/proc/{}/cwd", running.pid());

@@ -40,7 +40,8 @@ fn a_single_child_stays_in_the_session_and_group_that_it_was_started_in() {
     for options in [&["-c"][..], &[]] {
         let start = if options.is_empty() { init().variable("DUMB_INIT_SETSID", "0") } else { init() };
         let outcome = start.words(options).words(role(["report"])).run();
-        let [group, session] = [nix::unistd::getpgrp(), nix::unistd::getsid(None).unwrap()].map(|pid| pid.to_string());
+        let [group, session] =
+            [nix::unistd::getpgrp(), nix::unistd::getsid(None).unwrap()].map(|pid| pid.to_string());
         assert_eq!((outcome.report("pgid"), outcome.report("sid")), (group, session), "{outcome}");
     }
 }
@@ -52,7 +53,12 @@ fn only_the_two_variables_with_their_exact_values_change_anything() {
         assert_eq!(outcome.report("sid"), outcome.report("pid"), "{value:?}\n{outcome}");
     }
     for value in ["", "0", "01", "true", "1 "] {
-        init().variable("DUMB_INIT_DEBUG", value).words(role(["exit", "0"])).run().expect_code(0).expect_stderr("");
+        init()
+            .variable("DUMB_INIT_DEBUG", value)
+            .words(role(["exit", "0"]))
+            .run()
+            .expect_code(0)
+            .expect_stderr("");
     }
     for (name, value) in [
         ("RUST_LOG", "trace"),
@@ -109,7 +115,8 @@ fn a_child_that_ended_before_the_start_does_not_stay_a_zombie() {
     wanted_difference("8. Zombies from before the start", Original::Fails, || {
         let running = init().condition("zombie=9").words(role(["record", "10"])).start();
         running.wait_for_line("ready");
-        let zombies = || procfs::children(running.pid()).into_iter().filter(|&pid| procfs::state(pid) == Some('Z'));
+        let zombies =
+            || procfs::children(running.pid()).into_iter().filter(|&pid| procfs::state(pid) == Some('Z'));
         assert_eq!(zombies().count(), 0, "{running}");
         running.signal(libc::SIGUSR1);
         running.outcome().expect_code(42);
@@ -155,7 +162,9 @@ fn a_stop_before_the_exec_stops_the_command_and_not_the_init() {
             });
             if after_it == 'T' {
                 let cwd = format!("/proc/{}/cwd", running.pid());
-                procfs::wait_until("the init goes on", || std::fs::read_link(&cwd).unwrap() == Path::new("/"));
+                procfs::wait_until("the init goes on", || {
+                    std::fs::read_link(&cwd).unwrap() == Path::new("/")
+                });
                 running.signal(libc::SIGTERM);
                 send(command, libc::SIGCONT);
             }

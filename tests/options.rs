@@ -8,7 +8,8 @@ use nix::unistd::getpid;
 use crate::shutdown::find;
 use crate::support::differences::{Original, wanted_difference};
 use crate::support::{
-    Outcome, Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, role, send,
+    Outcome, Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs,
+    role, send,
 };
 
 /// Runs a role of the probe's under the init.
@@ -56,19 +57,32 @@ fn a_bad_value_is_refused_on_one_line_that_names_where_it_stands_and_nothing_is_
             let outcome = run(&[(&variable, value)], &words, &["report"]).unwrap();
             outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
             // Another one behind it doesn't make it good.
-            let repeated = run(&[(&variable, "")], &[words[0], words[1], "-c", words[0], good], &["report"]).unwrap();
+            let repeated =
+                run(&[(&variable, "")], &[words[0], words[1], "-c", words[0], good], &["report"]).unwrap();
             repeated.expect_code(1).expect_stdout("").expect_stderr(&text);
         }
         // An empty one counts as not set.
-        run(&[(&format!("DUMB_INIT_{variable}"), "")], &[], &["exit", "0"]).unwrap().expect_code(0).expect_stderr("");
+        run(&[(&format!("DUMB_INIT_{variable}"), "")], &[], &["exit", "0"])
+            .unwrap()
+            .expect_code(0)
+            .expect_stderr("");
     }
 }
 
 #[test]
 fn the_long_options_must_be_spelled_out() {
-    for word in
-        ["--forwar", "--drai", "--linge", "--kill", "--d", "--exit", "--parent-death", "--sub", "--split", "--l"]
-    {
+    for word in [
+        "--forwar",
+        "--drai",
+        "--linge",
+        "--kill",
+        "--d",
+        "--exit",
+        "--parent-death",
+        "--sub",
+        "--split",
+        "--l",
+    ] {
         let Some(outcome) = run(&[], &[word, "1"], &["exit", "0"]) else { return };
         let text = format!("dumb-init: unrecognized option '{word}'\n");
         outcome.expect_code(1).expect_stderr(&text);
@@ -167,7 +181,9 @@ fn rewrites_have_names_and_real_time_signals() {
 #[test]
 fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
     wanted_difference("15. Rewrites", Original::Fails, || {
-        for (variables, words) in [(&[][..], &["-r", "15:3x"][..]), (&[("DUMB_INIT_REWRITE", "15:3x,1:0")], &[])] {
+        for (variables, words) in
+            [(&[][..], &["-r", "15:3x"][..]), (&[("DUMB_INIT_REWRITE", "15:3x,1:0")], &[])]
+        {
             let outcome = run_any(variables, words, &["exit", "6"]);
             let text = "[dumb-init] Ignoring what follows the second number in rewrite '15:3x'.\n";
             outcome.expect_code(6).expect_stderr(text);
@@ -177,14 +193,16 @@ fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
 
 #[test]
 fn refused_or_ignored_text_is_shown_escaped() {
-    let (value, shown) = ("15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}", r"15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}");
+    let (value, shown) =
+        ("15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}", r"15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}");
     let shown = shown.replace(r"\u{e9}", "\u{e9}");
     for (variables, words, text) in [
         (&[("DUMB_INIT_DRAIN", value)][..], &[][..], "variable DUMB_INIT_DRAIN"),
         (&[], &["--drain", value], "option '--drain'"),
     ] {
         let Some(outcome) = run(variables, words, &["report"]) else { return };
-        let line = format!("dumb-init: {text} takes a duration (10s, 500ms, 2m, 1h, forever), not '{shown}'\n");
+        let line =
+            format!("dumb-init: {text} takes a duration (10s, 500ms, 2m, 1h, forever), not '{shown}'\n");
         outcome.expect_code(1).expect_stdout("").expect_stderr(&line);
     }
     let Some(outcome) = run(&[], &["-r", value], &["exit", "6"]) else { return };
@@ -251,7 +269,8 @@ fn where_adoption_is_refused_that_is_told_and_it_goes_on() {
 #[test]
 fn the_death_of_the_parent_is_told_by_a_signal() {
     let init = init_under_test().display().to_string();
-    for (variable, words) in [(("X", "x"), "--parent-death-signal USR1"), (("DUMB_INIT_PARENT_DEATH_SIGNAL", "10"), "")]
+    for (variable, words) in
+        [(("X", "x"), "--parent-death-signal USR1"), (("DUMB_INIT_PARENT_DEATH_SIGNAL", "10"), "")]
     {
         if init_beyond().is_none() {
             return;
@@ -296,7 +315,10 @@ fn the_words_of_an_interpreter_line_are_split() {
     ] {
         let script = scratch.file("script.sh", &format!("#!{init} {line}\n{tell}"), 0o755);
         let outcome = Start::program(&script).words(["a b", "-v"]).run();
-        outcome.expect_code(expected).expect_stdout(&format!("{} a b -v\n", script.display())).expect_stderr("");
+        outcome
+            .expect_code(expected)
+            .expect_stdout(&format!("{} a b -v\n", script.display()))
+            .expect_stderr("");
     }
 }
 
@@ -322,13 +344,19 @@ fn splitting_is_the_first_option_or_none() {
     init_beyond().unwrap().words(["-S", "-c"]).run().expect_code(1).expect_stderr(usage);
     // A variable, and a word that follows.
     let start = init_beyond().unwrap().variable("GREETING", "good  day");
-    start.words(["-S", "echo ${GREETING} 'a b'", "c"]).run().expect_code(0).expect_stdout("good  day a b c\n");
+    start
+        .words(["-S", "echo ${GREETING} 'a b'", "c"])
+        .run()
+        .expect_code(0)
+        .expect_stdout("good  day a b c\n");
 }
 
 #[test]
 fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
     wanted_difference("17. `-v` twice", Original::Fails, || {
-        for (variables, words) in [(&[][..], &["-vv"][..]), (&[], &["-v", "-v"]), (&[("DUMB_INIT_DEBUG", "2")], &[])] {
+        for (variables, words) in
+            [(&[][..], &["-vv"][..]), (&[], &["-v", "-v"]), (&[("DUMB_INIT_DEBUG", "2")], &[])]
+        {
             let start = init();
             let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
             let script = format!("setsid {0} hang & exec {0} record 37", probe().display());
@@ -346,7 +374,8 @@ fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
             ] {
                 let has_it = |candidate: &str| {
                     candidate == line
-                        || candidate.starts_with("[dumb-init] Still running: PID ") && candidate.ends_with(&line)
+                        || candidate.starts_with("[dumb-init] Still running: PID ")
+                            && candidate.ends_with(&line)
                 };
                 assert_eq!(
                     outcome.stderr().lines().filter(|candidate| has_it(candidate)).count(),

@@ -1,7 +1,9 @@
 //! What a mistake in the init would lead to: with the feature `deliberate-panic` it panics on signal 62.
 
 use crate::pid_1::flood;
-use crate::support::{Scratch, Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send};
+use crate::support::{
+    Scratch, Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send,
+};
 
 #[test]
 fn a_panic_is_told_and_ends_nothing() {
@@ -94,7 +96,8 @@ fn a_panic_in_a_pause_ends_nothing() {
 fn a_panic_in_a_drain_or_while_a_signal_is_held_loses_neither() {
     let probe = probe().display().to_string();
     let script = format!("setsid {probe} work far 100 & exec {probe} record 15");
-    let running = init().words(["-v", "--drain", "60s", "--delay", "TERM:1h"]).words(["sh", "-c", &script]).start();
+    let running =
+        init().words(["-v", "--drain", "60s", "--delay", "TERM:1h"]).words(["sh", "-c", &script]).start();
     running.wait_for_line("far ready");
     running.wait_for_line("ready");
     running.signal(libc::SIGTERM);
@@ -106,7 +109,11 @@ fn a_panic_in_a_drain_or_while_a_signal_is_held_loses_neither() {
     let outcome = running.outcome();
     outcome.expect_code(42);
     for line in ["got 15", "far got 15", "far finished"] {
-        assert_eq!(outcome.stdout().lines().filter(|candidate| *candidate == line).count(), 1, "{line}\n{outcome}");
+        assert_eq!(
+            outcome.stdout().lines().filter(|candidate| *candidate == line).count(),
+            1,
+            "{line}\n{outcome}"
+        );
     }
 
     let script = format!("setsid {probe} work far 100 & exec {probe} exit 7");

@@ -2,13 +2,16 @@
 //! some moment on.
 
 use crate::support::differences::tests_the_original;
-use crate::support::{Start, can_inject_faults, init, init_beyond, init_under_test, injecting, probe, procfs, role};
+use crate::support::{
+    Start, can_inject_faults, init, init_beyond, init_under_test, injecting, probe, procfs, role,
+};
 
 /// Starts the init where a call is refused, and expects that it refuses to run the command.
 fn is_refused(call: &str, line: &str) {
     for options in [&[][..], &["-v"], &["-c"], &["--drain", "1s"]] {
         let Some(init) = init_beyond() else { return };
-        let outcome = init.condition(format!("refused={call}")).words(options).words(role(["exit", "7"])).run();
+        let outcome =
+            init.condition(format!("refused={call}")).words(options).words(role(["exit", "7"])).run();
         outcome.expect_code(1).expect_stdout("").expect_stderr(line);
     }
     // What needs no signal works.
@@ -17,7 +20,10 @@ fn is_refused(call: &str, line: &str) {
 
 #[test]
 fn it_does_not_start_if_signals_can_not_be_blocked() {
-    is_refused("rt_sigprocmask:1", "[dumb-init] Unable to block signals (errno=1 Operation not permitted).\n");
+    is_refused(
+        "rt_sigprocmask:1",
+        "[dumb-init] Unable to block signals (errno=1 Operation not permitted).\n",
+    );
 }
 
 #[test]
@@ -40,7 +46,8 @@ fn the_child_does_not_run_the_command_with_signals_blocked() {
     // The first call of a process: of the helper, which does without it and becomes the init, and
     // of the init's child.
     let words = injecting(&["rt_sigprocmask:error=EPERM:when=1"]);
-    let start = Start::program(&words[0]).words(&words[1..]).word("-f").word(probe()).words(["with", "null=0", "--"]);
+    let start =
+        Start::program(&words[0]).words(&words[1..]).word("-f").word(probe()).words(["with", "null=0", "--"]);
     let outcome = start.word(init_under_test()).words(role(["exit", "7"])).run();
     let line = "[dumb-init] Unable to unblock signals (errno=1 Operation not permitted). Exiting.\n";
     outcome.expect_code(1).expect_stdout("").expect_stderr(line);
@@ -108,7 +115,8 @@ fn the_commands_end_is_learned_of_if_no_signal_can_be_seen() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
-    let faults = ["rt_sigtimedwait:error=EPERM:when=2+", "signalfd4:error=EPERM", "rt_sigpending:error=EPERM"];
+    let faults =
+        ["rt_sigtimedwait:error=EPERM:when=2+", "signalfd4:error=EPERM", "rt_sigpending:error=EPERM"];
     faulty(&faults, &[]).words(role(["exit", "7"])).run().expect_code(7);
     faulty(&faults, &["-c"]).words(role(["die", "9"])).run().expect_code(137);
 }

@@ -53,7 +53,10 @@ fn a_line_without_a_program_is_refused() {
             script.display()
         );
         for words in [&[][..], &["a", "b"]] {
-            with_few_processes(&script, words, scratch.path()).expect_code(1).expect_stdout("").expect_stderr(&line);
+            with_few_processes(&script, words, scratch.path())
+                .expect_code(1)
+                .expect_stdout("")
+                .expect_stderr(&line);
         }
     }
 }
@@ -90,7 +93,10 @@ fn a_line_of_env_without_a_program_is_refused() {
             "[dumb-init] {}: its #! line names no program to run; write \"#!/usr/bin/env -S {right}\"\n",
             script.display()
         );
-        with_few_processes(&script, &["a"], scratch.path()).expect_code(1).expect_stdout("").expect_stderr(&line);
+        with_few_processes(&script, &["a"], scratch.path())
+            .expect_code(1)
+            .expect_stdout("")
+            .expect_stderr(&line);
     }
 }
 
@@ -110,7 +116,10 @@ fn a_line_with_a_program_runs_it() {
         let script = scratch.file("script", &format!("{line}\necho \"$1\"; exit 7\n"), 0o755);
         let name = script.to_str().expect("a path");
         let run = |program: &Path, words: &[&str]| {
-            with_few_processes(program, words, scratch.path()).expect_code(7).expect_stdout("a\n").expect_stderr("");
+            with_few_processes(program, words, scratch.path())
+                .expect_code(7)
+                .expect_stdout("a\n")
+                .expect_stderr("");
         };
         run(&script, &["a"]);
         // As the command of another one, whatever that is called.

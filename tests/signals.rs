@@ -65,7 +65,8 @@ fn a_signal_to_the_single_child_reaches_nobody_else() {
     let [probe, record, until] = <[_; 3]>::try_from(role(["record", "64"])).unwrap();
     let script = "\"$@\" & first=$!; exec \"$@\"";
     let both = |options: &[&str]| {
-        let running = init().words(options).words(["sh", "-c", script, "sh"]).words([&probe, &record, &until]).start();
+        let running =
+            init().words(options).words(["sh", "-c", script, "sh"]).words([&probe, &record, &until]).start();
         running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
         running.signal(libc::SIGUSR1);
         running.wait_for_line("got 10");
@@ -124,8 +125,11 @@ fn a_signal_that_the_command_ignores_ends_nothing() {
     for options in [&[][..], &["-c"]] {
         let script = "trap '' TERM; echo ready; while read line; do [ \"$line\" = end ] && exit 9; done";
         let (reader, mut writer) = std::io::pipe().unwrap();
-        let running =
-            init().words(options).words(["sh", "-c", script]).stdin(std::os::fd::OwnedFd::from(reader)).start();
+        let running = init()
+            .words(options)
+            .words(["sh", "-c", script])
+            .stdin(std::os::fd::OwnedFd::from(reader))
+            .start();
         running.wait_for_line("ready");
         running.signal(libc::SIGTERM);
         std::io::Write::write_all(&mut writer, b"end\n").unwrap();

@@ -39,13 +39,12 @@ fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
     let outcome = running.outcome();
     outcome.expect_code(42);
     let stderr = outcome.stderr();
-    assert!(
-        stderr.starts_with(
-            "[dumb-init] Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.\n"
-        )
-    );
+    assert!(stderr.starts_with(
+        "[dumb-init] Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.\n"
+    ));
     let lines: Vec<&str> = stderr.lines().filter(|line| line.contains("hand-off")).collect();
-    let ignored = ["[dumb-init] Ignoring tty hand-off signal 1.", "[dumb-init] Ignoring tty hand-off signal 18."];
+    let ignored =
+        ["[dumb-init] Ignoring tty hand-off signal 1.", "[dumb-init] Ignoring tty hand-off signal 18."];
     assert_eq!(lines, ignored, "{outcome}");
     // With the original, whose two processes race, they mostly stand there.
     if init_beyond().is_some() {
@@ -89,7 +88,10 @@ fn a_hangup_that_was_pending_at_the_hand_off_reaches_the_command() {
             .start_on_terminal();
         let outcome = running.outcome();
         for number in [1, 18] {
-            assert!(outcome.stderr().contains(&format!("Forwarded signal {number} to children.")), "{outcome}");
+            assert!(
+                outcome.stderr().contains(&format!("Forwarded signal {number} to children.")),
+                "{outcome}"
+            );
         }
     });
 }
@@ -105,8 +107,11 @@ fn a_hangup_that_comes_while_the_hand_off_is_being_told_reaches_the_command() {
             let text = std::fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
             text.rsplit(") ").next().and_then(|fields| fields.split(' ').nth(4)).map(str::to_owned)
         };
-        let is_the_init = || std::fs::read_link(format!("/proc/{}/exe", running.pid())).is_ok_and(|exe| exe != probe());
-        procfs::wait_until("it has given the terminal up", || is_the_init() && terminal().as_deref() == Some("0"));
+        let is_the_init =
+            || std::fs::read_link(format!("/proc/{}/exe", running.pid())).is_ok_and(|exe| exe != probe());
+        procfs::wait_until("it has given the terminal up", || {
+            is_the_init() && terminal().as_deref() == Some("0")
+        });
         running.signal(libc::SIGHUP);
         running.outcome().expect_code(129);
     });
@@ -116,7 +121,8 @@ fn a_hangup_that_comes_while_the_hand_off_is_being_told_reaches_the_command() {
 fn a_hangup_is_not_swallowed_where_the_hand_off_sent_none() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
         // Not in the foreground: the kernel's two go to another group.
-        let (running, _terminal) = init().condition("background").words(role(["record", "64"])).start_on_terminal();
+        let (running, _terminal) =
+            init().condition("background").words(role(["record", "64"])).start_on_terminal();
         running.wait_for_line("ready");
         running.signal(libc::SIGHUP);
         running.signal(64);
@@ -167,8 +173,12 @@ fn keys_and_expect(running: &crate::support::Running, terminal: &mut Terminal, e
 #[test]
 fn a_key_from_before_the_start_reaches_a_single_child() {
     wanted_difference("10. Keys", Original::IsNotTried, || {
-        let (running, mut terminal) =
-            init().condition("blocked=2").condition("waits").word("-c").words(role(["hang"])).start_on_terminal();
+        let (running, mut terminal) = init()
+            .condition("blocked=2")
+            .condition("waits")
+            .word("-c")
+            .words(role(["hang"]))
+            .start_on_terminal();
         running.wait_for_line("waits");
         terminal.keys("\x03");
         // Ctrl-C is waiting when the init is executed.
@@ -196,7 +206,8 @@ pub(crate) fn type_before_the_exec(key: &str, start: impl Fn() -> Start) -> Outc
     let path = format!("{}{}", "/n:".repeat(30_000), scratch.path().display());
     let end = deadline();
     loop {
-        let (running, mut terminal) = start().variable("PATH", &path).words(["found", "hang"]).start_on_terminal();
+        let (running, mut terminal) =
+            start().variable("PATH", &path).words(["found", "hang"]).start_on_terminal();
         procfs::wait_until("the command's process has the terminal", || {
             procfs::children(running.pid()).first().is_some_and(|&child| is_in_the_foreground(child))
         });
@@ -219,7 +230,8 @@ fn a_key_from_before_the_exec_reaches_the_command() {
 
 #[test]
 fn a_key_that_is_rewritten_reaches_a_single_child_as_the_other_signal() {
-    let (running, mut terminal) = init().words(["-c", "-r", "2:10"]).words(role(["record", "64"])).start_on_terminal();
+    let (running, mut terminal) =
+        init().words(["-c", "-r", "2:10"]).words(role(["record", "64"])).start_on_terminal();
     running.wait_for_line("ready");
     terminal.keys("\x03");
     running.wait_for_line("got 10");
@@ -229,7 +241,8 @@ fn a_key_that_is_rewritten_reaches_a_single_child_as_the_other_signal() {
 fn send_by_kernel(running: &crate::support::Running, number: i32) {
     const F_SETSIG: i32 = 10;
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
-    let commands = [(libc::F_SETOWN, running.pid().as_raw()), (F_SETSIG, number), (libc::F_SETFL, libc::O_ASYNC)];
+    let commands =
+        [(libc::F_SETOWN, running.pid().as_raw()), (F_SETSIG, number), (libc::F_SETFL, libc::O_ASYNC)];
     for (command, value) in commands {
         // SAFETY: each takes a number.
         let result = unsafe { libc::fcntl(reader.as_raw_fd(), command, value) };
@@ -289,7 +302,10 @@ fn a_terminal_that_nobody_controls_becomes_the_commands() {
     assert_eq!(outcome.report("terminal"), "true", "{outcome}");
     assert_eq!(outcome.report("foreground"), "true", "{outcome}");
     // It is not the init's own, so there was nothing to give up.
-    assert!(outcome.stderr().starts_with("[dumb-init] Unable to detach from controlling tty (errno=25 "), "{outcome}");
+    assert!(
+        outcome.stderr().starts_with("[dumb-init] Unable to detach from controlling tty (errno=25 "),
+        "{outcome}"
+    );
     assert!(!outcome.stderr().contains("Unable to attach"), "{outcome}");
 }
 

@@ -19,7 +19,11 @@ pub fn markdown(names: &[&str], measured: &[Measured]) -> String {
     let ours = |one: &Measured| one.medians.first().copied().flatten();
     let is_peer = |name: &str| !name.starts_with("this");
     let best_peer = |one: &Measured| {
-        let peers = names.iter().zip(&one.medians).filter(|(name, _)| is_peer(name)).filter_map(|(_, median)| *median);
+        let peers = names
+            .iter()
+            .zip(&one.medians)
+            .filter(|(name, _)| is_peer(name))
+            .filter_map(|(_, median)| *median);
         peers.min_by(f64::total_cmp)
     };
     for one in measured {

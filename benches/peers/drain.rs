@@ -29,7 +29,8 @@ pub fn drain(inits: &[Init], count: usize, rounds: usize) -> Vec<Measured> {
         if !have_drain[index] {
             return None;
         }
-        let mut started = Started::new(&inits[index], &["--drain", "10s"], &[roles::CROWD, &count.to_string()]);
+        let mut started =
+            Started::new(&inits[index], &["--drain", "10s"], &[roles::CROWD, &count.to_string()]);
         let before = started.time_on_processor();
         let begin = Instant::now();
         send(started.pid(), Signal::SIGTERM);
@@ -39,7 +40,8 @@ pub fn drain(inits: &[Init], count: usize, rounds: usize) -> Vec<Measured> {
         Some(cpu as f64 / 1e3 / count as f64)
     });
     let times = times.into_iter().map(median).collect();
-    let row = |name, title, unit, medians| Measured { name, title, unit, medians, alone: None, two_execs: None };
+    let row =
+        |name, title, unit, medians| Measured { name, title, unit, medians, alone: None, two_execs: None };
     vec![
         row(CPU, format!("processor time of a drain for each of {count} processes"), "µs", cpu),
         row(TIME, format!("from SIGTERM to the end, where {count} processes end within 1 s"), "s", times),

@@ -54,7 +54,8 @@ pub fn all() -> (Vec<Init>, bool) {
     match Command::new(root.join("ci/musl")).status() {
         Ok(status) if status.success() => {
             let path = format!("{}-unknown-linux-musl/release/dumb-init", std::env::consts::ARCH);
-            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+            let target =
+                std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
             inits.push(Init::new(OURS, target.join(path)));
         }
         result => tell(format!("the musl build (ci/musl: {result:?})")),
@@ -72,7 +73,10 @@ pub fn all() -> (Vec<Init>, bool) {
     }
     let added = std::env::var("BENCH_INITS").unwrap_or_default();
     inits.extend(
-        added.split_whitespace().filter_map(|word| word.split_once('=')).map(|(name, path)| Init::new(name, path)),
+        added
+            .split_whitespace()
+            .filter_map(|word| word.split_once('='))
+            .map(|(name, path)| Init::new(name, path)),
     );
     // What the kernel has yet to write to the disk would count as memory of whoever has it mapped.
     for init in &inits {
@@ -110,7 +114,8 @@ pub fn baseline() -> Baseline {
         let (source, program) = (directory().join(format!("{name}.c")), directory().join(name));
         std::fs::write(&source, text).expect("a source");
         for compiler in ["musl-gcc", "cc"] {
-            let built = Command::new(compiler).args(["-static", "-O2", "-o"]).arg(&program).arg(&source).status();
+            let built =
+                Command::new(compiler).args(["-static", "-O2", "-o"]).arg(&program).arg(&source).status();
             if built.is_ok_and(|status| status.success()) {
                 if compiler == "cc" {
                     eprintln!(
@@ -122,7 +127,10 @@ pub fn baseline() -> Baseline {
         }
         panic!("no C compiler makes a static program");
     };
-    Baseline { alone: built("true", "int main(void) { return 0; }\n"), two_execs: built("two-execs", TWO_EXECS) }
+    Baseline {
+        alone: built("true", "int main(void) { return 0; }\n"),
+        two_execs: built("two-execs", TWO_EXECS),
+    }
 }
 
 /// The environment that a container has.

@@ -7,7 +7,13 @@
 //! `BENCH_INITS="NAME=PATH NAME=PATH"` adds other inits that are called as `dumb-init` is.
 
 // A program for people, and its helpers that fork.
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, clippy::expect_used, unreachable_pub)]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    unreachable_pub
+)]
 
 mod aims;
 mod drain;
@@ -70,7 +76,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let (inits, missing) = inits::all();
-    if request.publish && (request.quick || !request.only.is_empty() || missing || env::var_os("BENCH_INITS").is_some())
+    if request.publish
+        && (request.quick || !request.only.is_empty() || missing || env::var_os("BENCH_INITS").is_some())
     {
         eprintln!("only a whole run beside all peers, and nobody else, is published");
         return ExitCode::FAILURE;

@@ -14,7 +14,11 @@ pub struct Measured {
 }
 
 /// Takes `rounds` samples of each of `count` subjects, in another order each round, and returns the medians.
-pub fn in_turns(count: usize, rounds: usize, mut sample: impl FnMut(usize) -> Option<f64>) -> Vec<Option<f64>> {
+pub fn in_turns(
+    count: usize,
+    rounds: usize,
+    mut sample: impl FnMut(usize) -> Option<f64>,
+) -> Vec<Option<f64>> {
     let mut samples = vec![Vec::new(); count];
     let mut order: Vec<usize> = (0..count).collect();
     for _ in 0..rounds {

@@ -60,13 +60,18 @@ pub fn all(request: &Request, inits: &[Init], baseline: &Baseline) -> Vec<Measur
     sched_setaffinity(Pid::from_raw(0), &everywhere).expect("the processors of before");
     take(IDLE, &|| vec![idle(inits, Duration::from_secs(if request.quick { 1 } else { 10 }))]);
     take(END, &|| vec![end(inits, request.rounds(100)), end_of_drain(inits, request.rounds(100))]);
-    take(drain::CPU, &|| drain::COUNTS.iter().flat_map(|&count| drain(inits, count, request.rounds(5))).collect());
+    take(drain::CPU, &|| {
+        drain::COUNTS.iter().flat_map(|&count| drain(inits, count, request.rounds(5))).collect()
+    });
     measured
 }
 
 /// The last processor of those that we may use.
 fn last_processor(all: &CpuSet) -> CpuSet {
-    let last = (0..CpuSet::count()).rev().find(|&index| all.is_set(index).is_ok_and(|set| set)).expect("a processor");
+    let last = (0..CpuSet::count())
+        .rev()
+        .find(|&index| all.is_set(index).is_ok_and(|set| set))
+        .expect("a processor");
     let mut one = CpuSet::new();
     one.set(last).expect("a processor");
     one
@@ -84,7 +89,14 @@ fn microseconds(duration: Duration) -> f64 {
 fn size(inits: &[Init]) -> Measured {
     let size = |init: &Init| std::fs::metadata(&init.path).ok().map(|file| kilobytes(file.len()));
     let medians = inits.iter().map(size).collect();
-    Measured { name: SIZE, title: "size of the file".into(), unit: "kB", medians, alone: None, two_execs: None }
+    Measured {
+        name: SIZE,
+        title: "size of the file".into(),
+        unit: "kB",
+        medians,
+        alone: None,
+        two_execs: None,
+    }
 }
 
 /// Thousands of bytes.
@@ -136,7 +148,8 @@ fn latency(inits: &[Init], rounds: usize) -> Measured {
 #[allow(clippy::cast_precision_loss)]
 fn memory(inits: &[Init], rounds: usize) -> Vec<Measured> {
     let field = |name: &'static str, field: &'static str, title: &str| {
-        let medians = of_each(inits, rounds, |init| Some(Started::new(init, &[], &[roles::HANG]).memory(field) as f64));
+        let medians =
+            of_each(inits, rounds, |init| Some(Started::new(init, &[], &[roles::HANG]).memory(field) as f64));
         Measured { name, title: title.into(), unit: "KiB", medians, alone: None, two_execs: None }
     };
     vec![
@@ -193,7 +206,8 @@ fn idle(inits: &[Init], time: Duration) -> Measured {
     let started: Vec<Started> = inits.iter().map(|init| Started::new(init, &[], &[roles::HANG])).collect();
     let before: Vec<u64> = started.iter().map(Started::switches).collect();
     thread::sleep(time);
-    let medians = started.iter().zip(before).map(|(started, before)| Some((started.switches() - before) as f64));
+    let medians =
+        started.iter().zip(before).map(|(started, before)| Some((started.switches() - before) as f64));
     let title = format!("wake-ups in {} idle seconds", time.as_secs());
     Measured { name: IDLE, title, unit: "", medians: medians.collect(), alone: None, two_execs: None }
 }

@@ -50,7 +50,8 @@ fn panel(
         let Some(value) = median else { continue };
         let begin = left + LABELS;
         let end = begin + (value / most * LONGEST).round().max(1.0) as i32;
-        let colour = if name.starts_with("this") { RGBColor(0xb7, 0x41, 0x0e) } else { RGBColor(0x9a, 0xa5, 0xb1) };
+        let colour =
+            if name.starts_with("this") { RGBColor(0xb7, 0x41, 0x0e) } else { RGBColor(0x9a, 0xa5, 0xb1) };
         area.draw(&Rectangle::new([(begin, top), (end, top + 15)], colour.filled())).expect("the plot");
         area.draw(&Text::new(figure(*value), (end + 6, top + 2), label.clone())).expect("the plot");
     }

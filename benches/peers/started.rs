@@ -65,7 +65,8 @@ impl Started {
     /// Its children.
     pub fn children(&self) -> Vec<Pid> {
         let pid = self.pid();
-        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("the children of a process");
+        let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+            .expect("the children of a process");
         list.split_whitespace().map(|word| Pid::from_raw(word.parse().expect("a PID"))).collect()
     }
 
@@ -85,7 +86,8 @@ impl Started {
 
     /// Waits for its end, and returns the same. A zombie still has the figure.
     pub fn time_on_processor_at_end(&self) -> u64 {
-        waitid(Id::Pid(self.pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("the end of the init");
+        waitid(Id::Pid(self.pid()), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)
+            .expect("the end of the init");
         self.time_on_processor()
     }
 
@@ -136,7 +138,8 @@ pub fn send(pid: Pid, signal: Signal) {
 /// Runs it in a thread whose next child is the PID 1 of a PID namespace, and can mount its /proc.
 fn in_namespace<T: Send>(start: impl FnOnce() -> T + Send) -> T {
     let work = || {
-        unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS).expect("a PID namespace; the benchmarks need root");
+        unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)
+            .expect("a PID namespace; the benchmarks need root");
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("mounts of one's own");
         start()

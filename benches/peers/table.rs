@@ -19,7 +19,8 @@ pub fn markdown(names: &[&str], measured: &[Measured]) -> String {
                 figure(alone),
                 figure(two_execs / alone)
             );
-            let times = |median: &Option<f64>| median.map_or_else(|| "-".into(), |value| figure(value / alone));
+            let times =
+                |median: &Option<f64>| median.map_or_else(|| "-".into(), |value| figure(value / alone));
             rows.push(std::iter::once(head).chain(one.medians.iter().map(times)).collect());
         }
     }

@@ -78,7 +78,12 @@ fn of_ours(scenario: Scenario<'_>, ours: &Ours, signum: Signum) -> Vec<String> {
 }
 
 /// The smallest change of settings that helps.
-fn remedy(scenario: Scenario<'_>, forward: Forward, forwarded: Option<Signum>, signum: Signum) -> Option<Remedy> {
+fn remedy(
+    scenario: Scenario<'_>,
+    forward: Forward,
+    forwarded: Option<Signum>,
+    signum: Signum,
+) -> Option<Remedy> {
     let forwards: &[Option<Forward>] = match forward {
         Forward::Child => &[Some(Forward::Group), Some(Forward::Tree)],
         Forward::Group => &[None, Some(Forward::Tree)],
@@ -86,9 +91,12 @@ fn remedy(scenario: Scenario<'_>, forward: Forward, forwarded: Option<Signum>, s
     };
     let remedies = |&forward| [None, Some(DRAIN)].map(|drain| Remedy { forward, drain, forwarded });
     let mut all: Vec<Remedy> = forwards.iter().flat_map(remedies).collect();
-    all.sort_by_key(|remedy| usize::from(remedy.forward.is_some()).saturating_add(usize::from(remedy.drain.is_some())));
+    all.sort_by_key(|remedy| {
+        usize::from(remedy.forward.is_some()).saturating_add(usize::from(remedy.drain.is_some()))
+    });
     // A master that stops its workers gets the signal alone.
-    let is_new = forward != Forward::Child || scenario.evidence.facts(scenario.evidence.init)?.ours().is_none();
+    let is_new =
+        forward != Forward::Child || scenario.evidence.facts(scenario.evidence.init)?.ours().is_none();
     all.extend(remedies(&is_new.then_some(Forward::Child)));
     all.into_iter().find(|&remedy| helps(scenario, remedy, signum) == Some(true))
 }
@@ -106,7 +114,10 @@ fn helps(scenario: Scenario<'_>, remedy: Remedy, signum: Signum) -> Option<bool>
         (Some(Isolation::None | Isolation::Group | Isolation::Session) | None, _) => None,
     };
     let tree = moved.as_ref().unwrap_or(scenario.tree);
-    Some(Verdict::of(Scenario { tree, remedy: Some(remedy), command: Command::AsSeen, ..scenario }, signum).is_good())
+    Some(
+        Verdict::of(Scenario { tree, remedy: Some(remedy), command: Command::AsSeen, ..scenario }, signum)
+            .is_good(),
+    )
 }
 
 fn forward_variable(remedy: Remedy) -> Option<String> {
@@ -155,14 +166,20 @@ fn in_words(remedy: Remedy, ours: &Ours) -> String {
 /// Where the command is a shell that does nothing but wait for one program, that could take its place.
 fn exec(evidence: &Evidence, signum: Signum) -> Option<String> {
     let shell = evidence.facts(evidence.main_of(evidence.init)?)?;
-    let is_other = |facts: &&Facts| facts.process.pid != shell.process.pid && facts.process.state != State::Zombie;
+    let is_other =
+        |facts: &&Facts| facts.process.pid != shell.process.pid && facts.process.state != State::Zombie;
     let mut others = evidence.others().filter(is_other);
     let (only, none) = (others.next()?, others.next());
     let is_its_child = only.process.parent == shell.process.pid;
     // One with the same words is a part of the script that it runs beside itself.
     let is_program = only.command != shell.command;
     let has_no_trap = shell.reaction(signum) == Reaction::Dies;
-    if !matches!(shell.rules, Some(Rules::Shell)) || !has_no_trap || !is_its_child || !is_program || none.is_some() {
+    if !matches!(shell.rules, Some(Rules::Shell))
+        || !has_no_trap
+        || !is_its_child
+        || !is_program
+        || none.is_some()
+    {
         return None;
     }
     let script = shell.command.get(1).filter(|word| !word.to_bytes().starts_with(b"-"));
@@ -174,7 +191,8 @@ fn exec(evidence: &Evidence, signum: Signum) -> Option<String> {
 fn of_no_init(evidence: &Evidence, init: &Facts, verdict: &Verdict, signum: Signum) -> Vec<String> {
     let entrypoint = format!("an entrypoint of dumb-init with {DRAIN_VARIABLE}");
     let is_shell = matches!(init.rules, Some(Rules::Shell));
-    let is_child = |facts: &&Facts| facts.process.parent == evidence.init && facts.process.state != State::Zombie;
+    let is_child =
+        |facts: &&Facts| facts.process.parent == evidence.init && facts.process.state != State::Zombie;
     let children: Vec<&Facts> = evidence.others().filter(is_child).collect();
     if let ([only], true) = (children.as_slice(), is_shell) {
         let name = name_of(only);

@@ -10,7 +10,8 @@ use crate::process::descendants::Tree;
 pub(crate) fn with_a_session(tree: &Tree, init: &Process, main: Pid) -> Tree {
     let family = descendants_of(tree, [init.pid]);
     let joins = |process: &Process| process.group == init.group && family.contains(&process.pid);
-    let moved = |process: &Process| Process { group: if joins(process) { main } else { process.group }, ..*process };
+    let moved =
+        |process: &Process| Process { group: if joins(process) { main } else { process.group }, ..*process };
     Tree::new(tree.processes().iter().map(moved).collect())
 }
 

@@ -88,8 +88,9 @@ impl Evidence {
     fn is_current(&self) -> bool {
         let Some(Snapshot { tree, concerned, .. }) = Snapshot::take(self.init) else { return false };
         let place = |process: &Process| (process.started, process.parent, process.group, process.session);
-        let is_known =
-            |process: &Process| self.facts(process.pid).is_some_and(|facts| place(&facts.process) == place(process));
+        let is_known = |process: &Process| {
+            self.facts(process.pid).is_some_and(|facts| place(&facts.process) == place(process))
+        };
         concerned.len() == self.facts.len()
             && tree.processes().iter().filter(|process| concerned.contains(&process.pid)).all(is_known)
     }
@@ -154,9 +155,11 @@ impl Evidence {
 
     /// The descendants of an init, as far down as it forwards signals itself: to inits that are not over.
     pub(crate) fn family(&self, tree: &Tree, init: Pid, is_over: impl Fn(Pid) -> bool) -> Vec<Process> {
-        let is_an_init =
-            |process: &Process| self.facts(process.pid).is_some_and(Facts::counts_as_ours) && !is_over(process.pid);
-        tree.descendants(init, |pid| self.is_plumbing(pid), Depth::DownToInits, is_an_init).unwrap_or_default()
+        let is_an_init = |process: &Process| {
+            self.facts(process.pid).is_some_and(Facts::counts_as_ours) && !is_over(process.pid)
+        };
+        tree.descendants(init, |pid| self.is_plumbing(pid), Depth::DownToInits, is_an_init)
+            .unwrap_or_default()
     }
 
     /// The process that runs the command of an init, as far as it is there.
@@ -171,24 +174,33 @@ impl Evidence {
     pub(crate) fn main(&self, init: Pid) -> Main {
         let Some(facts) = self.facts(init) else { return Main::HasEnded };
         let command = facts.ours().map_or(&[][..], |ours| &ours.command);
-        let is_candidate =
-            |child: &&Process| child.state != State::Zombie && !self.is_plumbing(child.pid) && facts.starts_as(child);
+        let is_candidate = |child: &&Process| {
+            child.state != State::Zombie && !self.is_plumbing(child.pid) && facts.starts_as(child)
+        };
         let candidates = || self.tree.children(init).iter().filter(is_candidate);
         // Whoever executed the init may have left older children behind; and the command may have executed another.
-        let runs_it = |child: &&Process| self.facts(child.pid).is_some_and(|facts| facts.command.ends_with(command));
-        let by_command = if command.is_empty() { None } else { Process::oldest(candidates().filter(runs_it)) };
+        let runs_it =
+            |child: &&Process| self.facts(child.pid).is_some_and(|facts| facts.command.ends_with(command));
+        let by_command =
+            if command.is_empty() { None } else { Process::oldest(candidates().filter(runs_it)) };
         match (by_command, Process::oldest(candidates())) {
             (Some(main), _) => Main::Is(main.pid),
-            (None, Some(oldest)) if facts.may_outlive_command() && facts.may_have_reaped => Main::MayBe(oldest.pid),
+            (None, Some(oldest)) if facts.may_outlive_command() && facts.may_have_reaped => {
+                Main::MayBe(oldest.pid)
+            }
             (None, Some(oldest)) => Main::Is(oldest.pid),
             (None, None) => Main::HasEnded,
         }
     }
 
     fn find_plumbing(&self) -> BTreeSet<Pid> {
-        let needs_descendants =
-            self.facts(self.init).and_then(Facts::ours).is_some_and(|ours| ours.config.settings.needs_descendants());
-        let Some(main) = self.main_of(self.init).and_then(|main| self.facts(main)) else { return BTreeSet::new() };
+        let needs_descendants = self
+            .facts(self.init)
+            .and_then(Facts::ours)
+            .is_some_and(|ours| ours.config.settings.needs_descendants());
+        let Some(main) = self.main_of(self.init).and_then(|main| self.facts(main)) else {
+            return BTreeSet::new();
+        };
         let is_older = |child: &&Process| child.is_older_than(&main.process);
         let older = self.tree.children(self.init).iter().filter(is_older).map(|child| child.pid);
         let Ok(Ends { outputs, .. }) = Ends::read(self.init) else { return BTreeSet::new() };
@@ -198,14 +210,17 @@ impl Evidence {
     fn find_readers(&self) -> BTreeSet<(Pid, Pid)> {
         let is_of_ours = |facts: &&Facts| facts.process.pid == self.init || facts.ours().is_some();
         let inits = self.facts.iter().filter(is_of_ours).map(|facts| facts.process.pid);
-        inits.flat_map(|init| self.readers_below(init).into_iter().map(move |reader| (init, reader))).collect()
+        inits
+            .flat_map(|init| self.readers_below(init).into_iter().map(move |reader| (init, reader)))
+            .collect()
     }
 
     /// As the init itself finds them. None if that fails.
     fn readers_below(&self, init: Pid) -> Vec<Pid> {
         let mut family = self.tree.descendants(init, |_| false, Depth::All, |_| false).unwrap_or_default();
         family.retain(|process| process.state != State::Zombie);
-        let own = Ends::read(init).unwrap_or(Ends { pid: init, parent: None, input: None, outputs: [None; 2] });
+        let own =
+            Ends::read(init).unwrap_or(Ends { pid: init, parent: None, input: None, outputs: [None; 2] });
         let mut ends = vec![Ends { input: None, ..own }];
         let mut has_hidden = false;
         for process in &family {
@@ -218,7 +233,8 @@ impl Evidence {
         }
         let Ok(pipeline) = Pipeline::new(ends, own.input, has_hidden) else { return Vec::new() };
         family.retain(|process| {
-            let is_about_to_read = || process.has_not_executed && pipeline.input_before_exec(process.pid).is_some();
+            let is_about_to_read =
+                || process.has_not_executed && pipeline.input_before_exec(process.pid).is_some();
             pipeline.input(process.pid).is_some() || is_about_to_read()
         });
         family.into_iter().map(|process| process.pid).collect()
@@ -263,7 +279,8 @@ fn is_partial() -> bool {
     let hides = |line: &str| {
         let mut words = line.split(' ').skip(1);
         let (place, options) = (words.next(), words.nth(1).unwrap_or_default());
-        let value = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
+        let value =
+            |name: &str| options.split(',').find_map(|option| option.strip_prefix(name)?.strip_prefix('='));
         let is_hiding = value("hidepid").is_some_and(|mode| !matches!(mode, "0" | "off"));
         place == Some("/proc")
             && is_hiding

@@ -124,9 +124,8 @@ impl Facts {
     pub(crate) fn ours(&self) -> Option<&Ours> {
         match &self.rules {
             Some(Rules::Ours(ours)) => Some(ours),
-            Some(Rules::Unreadable(_) | Rules::Known(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => {
-                None
-            }
+            Some(Rules::Unreadable(_) | Rules::Known(_) | Rules::Pausing | Rules::Shell | Rules::Unknown)
+            | None => None,
         }
     }
 
@@ -146,7 +145,8 @@ impl Facts {
     /// Where its variables are hidden, its children tell whether one leads a session, as the command does in all modes but one.
     pub(super) fn infer_mode(&mut self, tree: &Tree) {
         let process = self.process;
-        let share_its_session = tree.children(process.pid).iter().all(|child| child.session == process.session);
+        let share_its_session =
+            tree.children(process.pid).iter().all(|child| child.session == process.session);
         if self.hides_variables()
             && share_its_session
             && let Some(Rules::Ours(ours)) = &mut self.rules
@@ -173,7 +173,8 @@ impl Facts {
     pub(super) fn known(&self) -> Option<&Known> {
         match &self.rules {
             Some(Rules::Known(known)) => Some(known),
-            Some(Rules::Unreadable(_) | Rules::Ours(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => None,
+            Some(Rules::Unreadable(_) | Rules::Ours(_) | Rules::Pausing | Rules::Shell | Rules::Unknown)
+            | None => None,
         }
     }
 }

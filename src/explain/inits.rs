@@ -121,8 +121,9 @@ impl Rules {
         let pid = process.pid;
         let is_hidden = || {
             Path::of(pid, "exe").is_some_and(|exe| procfs::link_target(&exe, &mut [0; 8]).is_err())
-                && command_line(pid)
-                    .is_some_and(|words| words.first().is_some_and(|word| last_part(word.to_bytes()) == b"dumb-init"))
+                && command_line(pid).is_some_and(|words| {
+                    words.first().is_some_and(|word| last_part(word.to_bytes()) == b"dumb-init")
+                })
         };
         if process::is_nested_init(process) || is_hidden() {
             return Self::of_ours(pid);
@@ -138,7 +139,9 @@ impl Rules {
     }
 
     fn of_ours(pid: Pid) -> Self {
-        let Some(words) = command_line(pid) else { return Self::Unreadable("its command line is gone".into()) };
+        let Some(words) = command_line(pid) else {
+            return Self::Unreadable("its command line is gone".into());
+        };
         let edition = edition(pid);
         let (entries, variables) = match words_of_environment(pid) {
             Some(entries) => (entries, Variables::Known),
@@ -152,7 +155,8 @@ impl Rules {
         match options::parse(&words, |name| environment.get(name)) {
             Ok(Invocation::Run(options, command)) => {
                 let before = words.len().saturating_sub(command.len());
-                let has_dashes = words.get(before.saturating_sub(1)).is_some_and(|word| word.to_bytes() == b"--");
+                let has_dashes =
+                    words.get(before.saturating_sub(1)).is_some_and(|word| word.to_bytes() == b"--");
                 match Config::new(options, &environment) {
                     Ok(config) => Self::Ours(Box::new(Ours {
                         config,
@@ -220,7 +224,9 @@ fn program(pid: Pid) -> Vec<u8> {
     let last = |path: &[u8]| last_part(path).to_owned();
     let file = fs::read_link(format!("/proc/{pid}/exe")).map(|path| last(path.as_os_str().as_bytes()));
     match file {
-        Ok(file) if !file.starts_with(b"busybox") => file.strip_suffix(b" (deleted)").unwrap_or(&file).to_owned(),
+        Ok(file) if !file.starts_with(b"busybox") => {
+            file.strip_suffix(b" (deleted)").unwrap_or(&file).to_owned()
+        }
         Ok(_) | Err(_) => {
             let words = command_line(pid).unwrap_or_default();
             let mut words = words.iter().map(|word| last(word.to_bytes()));

@@ -49,7 +49,9 @@ pub(crate) fn explain(question: &Question) -> ExitStatus {
         UNREADABLE
     };
     if init == getpid() {
-        return complain("nothing runs here that could be explained: run --explain beside the init, by docker exec");
+        return complain(
+            "nothing runs here that could be explained: run --explain beside the init, by docker exec",
+        );
     }
     let Some(evidence) = Evidence::gather(init) else {
         return complain(&format!("unable to find PID {init}: /proc does not show it"));
@@ -58,8 +60,13 @@ pub(crate) fn explain(question: &Question) -> ExitStatus {
         return complain(&format!("PID {init} {reason}"));
     }
     let now = Instant::now();
-    let scenario =
-        Scenario { evidence: &evidence, tree: &evidence.tree, now, remedy: None, command: forecast::Command::AsSeen };
+    let scenario = Scenario {
+        evidence: &evidence,
+        tree: &evidence.tree,
+        now,
+        remedy: None,
+        command: forecast::Command::AsSeen,
+    };
     let verdict = Verdict::of(scenario, question.signum);
     let advice = advice(scenario, &verdict, question.signum);
     let report = Report::new(&evidence, &verdict, &advice, question.signum);

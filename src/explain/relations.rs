@@ -29,7 +29,8 @@ pub(super) struct Groups {
 
 impl Groups {
     pub(super) fn of(tree: &Tree) -> Self {
-        let by_pid: BTreeMap<Pid, &Process> = tree.processes().iter().map(|process| (process.pid, process)).collect();
+        let by_pid: BTreeMap<Pid, &Process> =
+            tree.processes().iter().map(|process| (process.pid, process)).collect();
         let has_parent_elsewhere = |child: &&Process| {
             let parent = by_pid.get(&child.parent);
             child.state != State::Zombie
@@ -40,7 +41,12 @@ impl Groups {
             members.entry(process.group).or_default().push(process.pid);
         }
         Self {
-            not_orphaned: by_pid.values().copied().filter(has_parent_elsewhere).map(|child| child.group).collect(),
+            not_orphaned: by_pid
+                .values()
+                .copied()
+                .filter(has_parent_elsewhere)
+                .map(|child| child.group)
+                .collect(),
             by_member: by_pid.into_iter().map(|(pid, process)| (pid, process.group)).collect(),
             members,
         }

@@ -110,8 +110,8 @@ impl Verdict {
         // An init that doesn't wait may end before it sends what it keeps for pipe readers.
         let is_lost = |arrival: &Arrival| {
             let main = evidence.main_of(arrival.by);
-            let ends =
-                forecast.rest_of(arrival.by) == Rest::IsLeft && main.is_some_and(|main| forecast.gone.contains(&main));
+            let ends = forecast.rest_of(arrival.by) == Rest::IsLeft
+                && main.is_some_and(|main| forecast.gone.contains(&main));
             arrival.is_kept && ends
         };
         let is_doubtful = |pid: Pid| gets(&forecast, pid) && forecast.arrivals_at(pid).all(is_lost);
@@ -134,9 +134,12 @@ impl Verdict {
                 Fate::Forwards(When::AfterWriters) | Fate::Gets(_, When::AfterWriters) => {
                     is_doubtful(pid) || below_doubtful.contains(&pid)
                 }
-                Fate::Init(..) | Fate::Forwards(_) | Fate::Gets(..) | Fate::Unknown | Fate::Zombie | Fate::Plumbing => {
-                    false
-                }
+                Fate::Init(..)
+                | Fate::Forwards(_)
+                | Fate::Gets(..)
+                | Fate::Unknown
+                | Fate::Zombie
+                | Fate::Plumbing => false,
             };
             (pid, if is_open { Fate::Unknown } else { fate })
         };
@@ -209,8 +212,8 @@ fn interrupted(evidence: &Evidence, forecast: &Forecast, signum: Signum) -> BTre
         let Some(master) = evidence.facts(worker.process.parent) else { continue };
         let (Some(first), Some(second)) = (arrival(master), arrival(worker)) else { continue };
         let main = evidence.main_of(first.by);
-        let is_command =
-            main == Some(master.process.pid) || main == Some(master.process.parent) && is_shell(master.process.parent);
+        let is_command = main == Some(master.process.pid)
+            || main == Some(master.process.parent) && is_shell(master.process.parent);
         let is_program = matches!(master.rules, Some(Rules::Unknown));
         let is_worker = worker.process.group == master.process.group && worker.resembles(master);
         if is_command && is_program && is_worker && first == second {

@@ -28,7 +28,11 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for letter in chunk.valid().chars() {
-                if is_harmless(letter) { out.write_char(letter)? } else { write!(out, "{}", letter.escape_default())? }
+                if is_harmless(letter) {
+                    out.write_char(letter)?
+                } else {
+                    write!(out, "{}", letter.escape_default())?
+                }
             }
             write!(out, "{}", chunk.invalid().escape_ascii())?;
         }
@@ -48,7 +52,10 @@ mod tests {
             (b"\xff\xc2\x9b", "\\xff\\u{9b}"),
             ("\u{202e}\u{2066}\u{200f}\u{61c}".as_bytes(), "\\u{202e}\\u{2066}\\u{200f}\\u{61c}"),
             ("\u{2028}\u{2029}\u{85}".as_bytes(), "\\u{2028}\\u{2029}\\u{85}"),
-            ("\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}".as_bytes(), "\\u{200b}\\u{200d}\\u{2060}\\u{feff}\\u{ad}"),
+            (
+                "\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}".as_bytes(),
+                "\\u{200b}\\u{200d}\\u{2060}\\u{feff}\\u{ad}",
+            ),
         ] {
             assert_eq!(Escaped(text).to_string(), expected);
         }

@@ -108,9 +108,11 @@ pub(crate) enum ProcessMessage {
 impl Message {
     fn level(self) -> Level {
         match self {
-            Self::NoFork | Self::NoSetsid(_) | Self::NotBlocked(_) | Self::NotUnblocked(_) | Self::NotFetched(_) => {
-                Level::Error
-            }
+            Self::NoFork
+            | Self::NoSetsid(_)
+            | Self::NotBlocked(_)
+            | Self::NotUnblocked(_)
+            | Self::NotFetched(_) => Level::Error,
             Self::NotDelivered { .. }
             | Self::FetchedOtherwise(_)
             | Self::NoParentDeathSignal(_)
@@ -152,12 +154,16 @@ impl fmt::Display for Message {
             Self::NotDetached(errno) => {
                 write!(out, "Unable to detach from controlling tty ({}).", Numbered(errno))
             }
-            Self::DetachedAsLeader => {
-                out.write_str("Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.")
+            Self::DetachedAsLeader => out.write_str(
+                "Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.",
+            ),
+            Self::DetachedAsMember => {
+                out.write_str("Detached from controlling tty, but was not session leader.")
             }
-            Self::DetachedAsMember => out.write_str("Detached from controlling tty, but was not session leader."),
             Self::Spawned(pid) => write!(out, "Child spawned with PID {pid}."),
-            Self::NotAttached(errno) => write!(out, "Unable to attach to controlling tty ({}).", Numbered(errno)),
+            Self::NotAttached(errno) => {
+                write!(out, "Unable to attach to controlling tty ({}).", Numbered(errno))
+            }
             Self::SetsidComplete => out.write_str("setsid complete."),
             Self::Received(signum) => write!(out, "Received signal {signum}."),
             Self::HandOffIgnored(signum) => write!(out, "Ignoring tty hand-off signal {signum}."),
@@ -177,13 +183,25 @@ impl fmt::Display for Message {
             Self::NoFork => out.write_str("Unable to fork. Exiting."),
             Self::NoSetsid(errno) => write!(out, "Unable to setsid ({}). Exiting.", Numbered(errno)),
             Self::NotBlocked(errno) => write!(out, "Unable to block signals ({}).", Numbered(errno)),
-            Self::NotUnblocked(errno) => write!(out, "Unable to unblock signals ({}). Exiting.", Numbered(errno)),
-            Self::NotFetched(errno) => write!(out, "Unable to wait for signals ({}). Exiting.", Numbered(errno)),
+            Self::NotUnblocked(errno) => {
+                write!(out, "Unable to unblock signals ({}). Exiting.", Numbered(errno))
+            }
+            Self::NotFetched(errno) => {
+                write!(out, "Unable to wait for signals ({}). Exiting.", Numbered(errno))
+            }
             Self::FetchedOtherwise(Failure::TimedWait(errno)) => {
-                write!(out, "Unable to wait by rt_sigtimedwait ({}), going on with signalfd.", Numbered(errno))
+                write!(
+                    out,
+                    "Unable to wait by rt_sigtimedwait ({}), going on with signalfd.",
+                    Numbered(errno)
+                )
             }
             Self::FetchedOtherwise(Failure::SignalFd(errno)) => {
-                write!(out, "Unable to wait by signalfd ({}), looking for signals every 100 ms.", Numbered(errno))
+                write!(
+                    out,
+                    "Unable to wait by signalfd ({}), looking for signals every 100 ms.",
+                    Numbered(errno)
+                )
             }
             Self::NotDelivered { signum, pid, errno } => {
                 write!(out, "Unable to forward signal {signum} to PID {pid} ({}).", Numbered(errno))
@@ -192,7 +210,9 @@ impl fmt::Display for Message {
             Self::NoParentDeathSignal(errno) => {
                 write!(out, "Unable to ask for a signal at the parent's death ({}).", Numbered(errno))
             }
-            Self::NoProc => out.write_str("Unable to find descendants: /proc does not show this PID namespace."),
+            Self::NoProc => {
+                out.write_str("Unable to find descendants: /proc does not show this PID namespace.")
+            }
             Self::NoLook(errno) => {
                 write!(
                     out,
@@ -206,7 +226,9 @@ impl fmt::Display for Message {
             Self::Sender { signum, pid, uid } if pid.as_raw() == 0 => {
                 write!(out, "{} comes from outside of this PID namespace (uid {uid}).", Name(signum))
             }
-            Self::Sender { signum, pid, uid } => write!(out, "{} comes from PID {pid} (uid {uid}).", Name(signum)),
+            Self::Sender { signum, pid, uid } => {
+                write!(out, "{} comes from PID {pid} (uid {uid}).", Name(signum))
+            }
             Self::FromKernel(signum) => write!(out, "{} comes from the kernel.", Name(signum)),
             Self::Holding(signum, duration) => write!(out, "Holding signal {signum} for {duration:?}."),
             Self::Draining => out.write_str("Draining: waiting for all descendants to end."),
@@ -324,7 +346,8 @@ pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, fate: ProcessMess
 
 /// Says that the end of a rewrite, which can be of any length, changes nothing.
 pub(crate) fn write_ignored_text(rewrite: &[u8]) {
-    let text = format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
+    let text =
+        format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
     write_to_stderr([text.as_bytes()]);
 }
 

@@ -118,7 +118,8 @@ impl Config {
             },
             forward_source,
             rewrites_source,
-            parent_death_signal: variables.one(options.parent_death_signal, "DUMB_INIT_PARENT_DEATH_SIGNAL")?,
+            parent_death_signal: variables
+                .one(options.parent_death_signal, "DUMB_INIT_PARENT_DEATH_SIGNAL")?,
             subreaper: if adopts { true } else { subreaper },
             notes: [
                 (by_variable != Verbosity::Quiet, Message::DebugMode),

@@ -57,7 +57,8 @@ fn parse(text: &[u8]) -> Option<Duration> {
         return None;
     }
     let digit = |byte: &u8| u128::from(byte.wrapping_sub(b'0'));
-    let whole = whole.iter().try_fold(0u128, |value, byte| value.checked_mul(10)?.checked_add(digit(byte)))?;
+    let whole =
+        whole.iter().try_fold(0u128, |value, byte| value.checked_mul(10)?.checked_add(digit(byte)))?;
     // Those after the 18th are worth less than a nanosecond, even of an hour.
     let (decimals, scale) = decimals.iter().take(18).fold((0u128, 1u128), |(value, scale), byte| {
         (value.saturating_mul(10).saturating_add(digit(byte)), scale.saturating_mul(10))
@@ -134,9 +135,18 @@ mod tests {
     fn a_delay_is_of_a_signal_that_can_be_held() {
         let delay = Delay { signum: Signum::TERM, duration: Duration::from_millis(1500) };
         assert_eq!(Delay::parse(b"SIGTERM:1.5s"), Some(delay));
-        for text in
-            ["TERM", "TERM:", ":5s", "TERM:forever", "TERM:5s:1", "KILL:5s", "STOP:5s", "CHLD:5s", "0:5s", "NO:1"]
-        {
+        for text in [
+            "TERM",
+            "TERM:",
+            ":5s",
+            "TERM:forever",
+            "TERM:5s:1",
+            "KILL:5s",
+            "STOP:5s",
+            "CHLD:5s",
+            "0:5s",
+            "NO:1",
+        ] {
             assert_eq!(Delay::parse(text.as_bytes()), None, "{text:?}");
         }
     }

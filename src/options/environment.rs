@@ -33,7 +33,8 @@ impl Environment {
 
     /// Finds the entries that name the process `own`.
     pub(crate) fn entries_that_name(&self, own: Pid) -> Named {
-        let is_own = |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(own.as_raw()));
+        let is_own =
+            |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(own.as_raw()));
         let naming = |name| self.find(name).filter(|&(_, value)| is_own(value)).map(|(index, _)| index);
         let listen_pid = naming(LISTEN_PID);
         // Without the other it is nobody's.

@@ -97,7 +97,10 @@ impl UsageError {
 
     fn no_command(program: &CStr) -> Self {
         let program = program.to_bytes();
-        Self([b"Usage: ", program, b" [option] program [args]\nTry ", program, b" --help for full usage.\n"].concat())
+        Self(
+            [b"Usage: ", program, b" [option] program [args]\nTry ", program, b" --help for full usage.\n"]
+                .concat(),
+        )
     }
 
     fn bad_rewrite() -> Self {
@@ -112,7 +115,10 @@ impl UsageError {
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn parse<'a>(words: &[Arg], variable: impl Fn(&str) -> Option<&'a [u8]>) -> Result<Invocation, UsageError> {
+pub(crate) fn parse<'a>(
+    words: &[Arg],
+    variable: impl Fn(&str) -> Option<&'a [u8]>,
+) -> Result<Invocation, UsageError> {
     parse_as(Personality::from_arg0(words.first().copied().unwrap_or_default()), words, variable)
 }
 
@@ -142,7 +148,9 @@ fn parse_ours<'a>(
 ) -> Result<Invocation, UsageError> {
     // NoChild to parse: what starts most containers is a command without options.
     match words {
-        [first, ..] if !first.to_bytes().starts_with(b"-") => Ok(Invocation::Run(Options::default(), words.to_vec())),
+        [first, ..] if !first.to_bytes().starts_with(b"-") => {
+            Ok(Invocation::Run(Options::default(), words.to_vec()))
+        }
         [first, command @ ..] if first.to_bytes() == b"--" && !command.is_empty() => {
             Ok(Invocation::Run(Options::default(), command.to_vec()))
         }
@@ -208,7 +216,8 @@ fn parse_options<'a>(
 /// why no further option was read.
 fn find(table: &clap::Command, words: &[Arg]) -> (Vec<OsString>, Vec<Arg>, End) {
     let specs = specs(table);
-    let Reading { options, command, end } = getopt::read(Dialect { specs: &specs, order: Order::InFront }, words);
+    let Reading { options, command, end } =
+        getopt::read(Dialect { specs: &specs, order: Order::InFront }, words);
     let written = |Given { spec, value }: &Given<'_>| {
         let mut option = OsString::from("--");
         option.push(spec.long.unwrap_or_default());

@@ -47,7 +47,10 @@ impl Personality {
     /// Whose name is this, of a program or of a file?
     pub(crate) fn by_name(path: &[u8]) -> Self {
         let name = last_part(path);
-        Self::NAMES.iter().find(|(known, _)| known.as_bytes() == name).map_or(Self::DumbInit, |(_, init)| *init)
+        Self::NAMES
+            .iter()
+            .find(|(known, _)| known.as_bytes() == name)
+            .map_or(Self::DumbInit, |(_, init)| *init)
     }
 
     /// As [`Self::by_name`], for the first word of a command line.
@@ -67,7 +70,9 @@ impl Personality {
 
     /// Whether this is such a name.
     pub(crate) fn is_init_name(name: &[u8]) -> bool {
-        [Self::DumbInit, Self::Tini, Self::Catatonit].iter().any(|init| init.process_name().as_bytes() == name)
+        [Self::DumbInit, Self::Tini, Self::Catatonit]
+            .iter()
+            .any(|init| init.process_name().as_bytes() == name)
     }
 
     /// Who gets signals, unless something else is asked for?

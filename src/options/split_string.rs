@@ -23,7 +23,9 @@ impl fmt::Display for Error {
         out.write_str(match self {
             Self::NoClosingQuote => "words whose quotes are closed",
             Self::BackslashAtTheEnd => "words without a backslash at the end",
-            Self::UnknownEscape => r#"words in which a backslash is followed by one of _ c f n r t v # $ \ " '"#,
+            Self::UnknownEscape => {
+                r#"words in which a backslash is followed by one of _ c f n r t v # $ \ " '"#
+            }
             Self::EndInQuotes => r"words with no \c in double quotes",
             Self::NoVariable => "words in which every $ is the beginning of ${NAME}",
         })
@@ -151,7 +153,10 @@ mod tests {
             (r"a b\c d", &["a", "b"]),
             ("x${TWO}y ${EMPTY} ${NONE} \"${NONE}\" '${TWO}'", &["xa  by", "", "", "${TWO}"]),
         ] {
-            assert_eq!(words(text).as_deref(), Ok(&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..]));
+            assert_eq!(
+                words(text).as_deref(),
+                Ok(&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
+            );
         }
     }
 

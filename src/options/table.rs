@@ -49,7 +49,11 @@ pub(super) fn options_of_the_original() -> Command {
         .args_override_self(true)
         .next_help_heading("Options of the original")
         .arg(flag(HELP, "Print this text and exit").short('h').display_order(4))
-        .arg(flag(SINGLE_CHILD, "Signal COMMAND's process alone; start no session").short('c').display_order(1))
+        .arg(
+            flag(SINGLE_CHILD, "Signal COMMAND's process alone; start no session")
+                .short('c')
+                .display_order(1),
+        )
         .arg(
             value(REWRITE, "s:r", "Forward signal s as r, or not at all where r is 0")
                 .short('r')
@@ -72,13 +76,20 @@ pub(super) fn all_options() -> Command {
         .arg(value(FORWARD, "WHOM", "Forward to the child, to its group, or to the tree: all descendants"))
         .arg(value(DRAIN, "DURATION", "When COMMAND exits, send SIGTERM to the remaining processes and wait"))
         .arg(flag(LINGER, "Go on after COMMAND's end until no descendant is left").next_line_help(true))
-        .arg(value(KILL_AFTER, "DURATION", "Kill what is left so long after the first SIGTERM, SIGINT, SIGQUIT"))
+        .arg(value(
+            KILL_AFTER,
+            "DURATION",
+            "Kill what is left so long after the first SIGTERM, SIGINT, SIGQUIT",
+        ))
         .arg(value(DELAY, "SIGNAL:DURATION", "Hold this signal for so long before it is forwarded"))
         .arg(value(EXIT_MAP, "CODE[:NEW]", "Report NEW, or 0, in place of exit status CODE"))
         .next_help_heading("Start")
         .arg(value(PARENT_DEATH_SIGNAL, "SIGNAL", "Get this signal when the parent of dumb-init ends"))
         .arg(flag(SUBREAPER, "Adopt orphans although not PID 1").next_line_help(true))
-        .arg(value(SPLIT_STRING, "WORDS", "Take one word apart, as in a #! line; must be the first option").short('S'))
+        .arg(
+            value(SPLIT_STRING, "WORDS", "Take one word apart, as in a #! line; must be the first option")
+                .short('S'),
+        )
         .next_help_heading("Diagnosis")
         .arg(
             value(EXPLAIN, "SIGNAL", "Say whom this signal, or SIGTERM, would reach, and with what effect")

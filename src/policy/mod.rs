@@ -286,7 +286,9 @@ impl Policy {
     fn let_go(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
         let now = clock();
         for signum in Signum::all() {
-            if let Some(held) = self.state.held.take_if(signum, |held| held.until.is_some_and(|until| until <= now)) {
+            if let Some(held) =
+                self.state.held.take_if(signum, |held| held.until.is_some_and(|until| until <= now))
+            {
                 self.pass_on(clock, signum, held.via, self.recipient(), actions);
             }
         }
@@ -349,7 +351,9 @@ impl Policy {
                     Recipient::Group(group) if asks_to_end && !to.stops() && self.settings.keeps_terminal => {
                         actions.push(Action::Continue(group));
                     }
-                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree if asks_to_end && !to.stops() => {
+                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree
+                        if asks_to_end && !to.stops() =>
+                    {
                         actions.push(Action::ResumeIfStopped(recipient));
                     }
                     Recipient::Process(_)
@@ -360,7 +364,8 @@ impl Policy {
                     | Recipient::Unsignalled(_)
                     | Recipient::Nobody => {}
                 }
-                if (signum.shuts_down() || to.shuts_down()) && !matches!(recipient, Recipient::Unsignalled(_)) {
+                if (signum.shuts_down() || to.shuts_down()) && !matches!(recipient, Recipient::Unsignalled(_))
+                {
                     self.on_shutdown(clock, actions);
                 }
             }

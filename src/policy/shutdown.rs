@@ -36,7 +36,13 @@ impl Policy {
             self.state.fallback_at = clock().checked_add(PATIENCE_WITH_PARENTS);
         }
         self.kill_at(clock, limit);
-        self.forward(clock, Signum::TERM, SignalSource::Direct, Recipient::Unsignalled(Scope::Roots), actions);
+        self.forward(
+            clock,
+            Signum::TERM,
+            SignalSource::Direct,
+            Recipient::Unsignalled(Scope::Roots),
+            actions,
+        );
         self.expect_round(clock, POLL);
     }
 

@@ -58,7 +58,10 @@ fn decide_at(policy: &mut Policy, now: Instant, event: Event) -> Vec<Action> {
     let mut actions = Vec::new();
     policy.decide(&|| now, event, &mut actions);
     assert!(actions.len() <= policy.most_actions(), "{event:?}: {actions:?}");
-    assert!(policy.deadline().is_none_or(|deadline| event != Event::Deadline || deadline > now), "{actions:?}");
+    assert!(
+        policy.deadline().is_none_or(|deadline| event != Event::Deadline || deadline > now),
+        "{actions:?}"
+    );
     actions
 }
 
@@ -90,14 +93,18 @@ fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
 fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in Signum::standard().filter(|&signum| signum != Signum::CHLD) {
-            let actions =
-                decide(&mut policy(forward, &[&format!("{signum}:31")]), Event::Signal(signum, SignalSource::Direct));
+            let actions = decide(
+                &mut policy(forward, &[&format!("{signum}:31")]),
+                Event::Signal(signum, SignalSource::Direct),
+            );
             assert_eq!(forwarded(&actions), [(Signum::new(31).unwrap(), recipient(forward))]);
             let translated = Message::Translating { from: signum, to: Signum::new(31) };
             assert_eq!(actions[1], Action::Log(translated));
 
-            let actions =
-                decide(&mut policy(forward, &[&format!("{signum}:0")]), Event::Signal(signum, SignalSource::Direct));
+            let actions = decide(
+                &mut policy(forward, &[&format!("{signum}:0")]),
+                Event::Signal(signum, SignalSource::Direct),
+            );
             assert_eq!(forwarded(&actions), []);
             assert_eq!(actions[2], Action::Log(Message::NotForwarded));
             // Nobody gets it, but the terminal's user wants the job to stop all the same.
@@ -109,16 +116,19 @@ fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
 #[test]
 fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
-        let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(signum, SignalSource::SharedGroup));
+        let actions =
+            decide(&mut policy(Forward::Child, &[]), Event::Signal(signum, SignalSource::SharedGroup));
         assert_eq!(forwarded(&actions).is_empty(), signum.comes_from_a_key(), "{signum}");
         assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
     }
     // Where it goes to everybody, there may be some in other groups.
     let settings = Settings { linger: true, ..settings(Forward::Child, &[]) };
-    let actions = decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, SignalSource::SharedGroup));
+    let actions =
+        decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, SignalSource::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::INT, Recipient::TreeOutsideOurGroup)]);
     // What it becomes is another signal, which nobody has sent yet.
-    let actions = decide(&mut policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
+    let actions =
+        decide(&mut policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Process(MAIN))]);
 }
 
@@ -178,7 +188,10 @@ fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
         let actions = decide(&mut policy, Event::TraceStop { pid: MAIN, signum: Some(signum) });
         assert_eq!(actions, [Action::DetachTraced(MAIN, acts_on)]);
     }
-    assert_eq!(decide(&mut policy, Event::TraceStop { pid: OTHER, signum: None }), [Action::DetachTraced(OTHER, None)]);
+    assert_eq!(
+        decide(&mut policy, Event::TraceStop { pid: OTHER, signum: None }),
+        [Action::DetachTraced(OTHER, None)]
+    );
 }
 
 #[test]
@@ -199,13 +212,15 @@ fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
         // Also as what it becomes, or comes from, but not to undo a stop that was wanted.
         for (rewrite, expected) in [("10:15", true), ("15:10", true), ("15:19", false), ("15:0", false)] {
             let number = if rewrite == "10:15" { 10 } else { 15 };
-            let actions = decide(&mut policy(forward, &[rewrite]), Event::Signal(signum(number), SignalSource::Direct));
+            let actions =
+                decide(&mut policy(forward, &[rewrite]), Event::Signal(signum(number), SignalSource::Direct));
             let wakes = actions.contains(&Action::ResumeIfStopped(recipient(forward)));
             assert_eq!(wakes, expected, "{rewrite}: {actions:?}");
         }
     }
     // The terminal's own sends it to a stopped process as well.
-    let actions = decide(&mut policy(Forward::Child, &[]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
+    let actions =
+        decide(&mut policy(Forward::Child, &[]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
     assert_eq!(actions.last(), Some(&Action::ResumeIfStopped(Recipient::Process(MAIN))));
 }
 
@@ -217,8 +232,8 @@ fn as_another_init_it_neither_suspends_itself_nor_asks_the_rest_to_end() {
             let mut policy = Policy::new(settings, MAIN);
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
                 let actions = decide(&mut policy, Event::Signal(signum, SignalSource::Direct));
-                let to =
-                    Some((signum, recipient(forward))).filter(|_| !personality.dropped_signals().contains(&signum));
+                let to = Some((signum, recipient(forward)))
+                    .filter(|_| !personality.dropped_signals().contains(&signum));
                 assert_eq!(forwarded(&actions), Vec::from_iter(to));
                 assert!(!actions.contains(&Action::StopOurselves), "{actions:?}");
             }

@@ -72,7 +72,9 @@ impl Tree {
     /// leads. Its command is its oldest child; the others are orphans that it has adopted.
     pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
         let command = Process::oldest(self.children(init).iter()).map(|child| child.pid);
-        self.by_parent.iter().filter(move |process| command == Some(process.pid) || command == Some(process.group))
+        self.by_parent
+            .iter()
+            .filter(move |process| command == Some(process.pid) || command == Some(process.group))
     }
 }
 
@@ -93,8 +95,9 @@ pub(crate) mod tests {
     fn find(all: &[Process], strangers: &[i32], depth: Depth, init: i32) -> Vec<i32> {
         let tree = Tree::new(all.to_vec());
         let is_stranger = |pid: Pid| strangers.contains(&pid.as_raw());
-        let found =
-            tree.descendants(Pid::from_raw(1), is_stranger, depth, |process| process.pid.as_raw() == init).unwrap();
+        let found = tree
+            .descendants(Pid::from_raw(1), is_stranger, depth, |process| process.pid.as_raw() == init)
+            .unwrap();
         for (index, process) in found.iter().enumerate() {
             let is_before = found[..index].iter().any(|other| other.pid == process.parent);
             assert!(process.parent.as_raw() == 1 || is_before, "{process:?}");
@@ -143,8 +146,14 @@ pub(crate) mod tests {
     fn an_init_reaches_its_command_and_the_group_that_this_leads() {
         let adopted = Process { started: 2, ..process(11, 7, 11) };
         let job = Process { group: Pid::from_raw(12), ..process(12, 8, 8) };
-        let tree =
-            Tree::new(vec![process(7, 1, 7), process(8, 7, 8), process(9, 8, 8), process(10, 9, 10), adopted, job]);
+        let tree = Tree::new(vec![
+            process(7, 1, 7),
+            process(8, 7, 8),
+            process(9, 8, 8),
+            process(10, 9, 10),
+            adopted,
+            job,
+        ]);
         assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8, 9]);
         assert_eq!(pids(tree.reached_by_init(Pid::from_raw(10))), []);
         // With -c, the command is in the init's own group.

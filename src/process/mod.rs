@@ -317,7 +317,9 @@ pub(crate) fn is_nested_init(process: &Process) -> bool {
     };
     let is_our_file = |path: &[u8]| last_part(path.strip_suffix(b" (deleted)").unwrap_or(path)) == OUR_NAME;
     match has_link("exe", is_our_file).map_err(Unseen::from) {
-        Ok(has_our_file) => has_our_file && !process.catches_some && has_link("cwd", |path| path == b"/") == Ok(true),
+        Ok(has_our_file) => {
+            has_our_file && !process.catches_some && has_link("cwd", |path| path == b"/") == Ok(true)
+        }
         Err(Unseen::Hidden) => process.name.bytes() == OUR_NAME,
         Err(Unseen::Gone | Unseen::Failed(_)) => false,
     }
@@ -367,7 +369,8 @@ mod tests {
 
     #[test]
     fn an_older_process_has_the_lower_pid_until_pids_wrap_around() {
-        let process = |pid| Process { started: 5, pid: Pid::from_raw(pid), ..Process::read(getpid()).unwrap() };
+        let process =
+            |pid| Process { started: 5, pid: Pid::from_raw(pid), ..Process::read(getpid()).unwrap() };
         for (first, second, expected) in
             [(100, 101, true), (100, 100, false), (100, 99, false), (32_700, 301, true), (301, 32_700, false)]
         {

@@ -179,7 +179,8 @@ fn open_pipes(pid: Pid, direction: Direction) -> impl Iterator<Item = Pipe> {
 /// The pipes that a process reads by any descriptor. One that becomes its standard input meanwhile is found
 /// there in the end.
 fn read_pipes(pid: Pid) -> impl Iterator<Item = Pipe> {
-    open_pipes(pid, Direction::Read).chain(std::iter::once_with(move || input_of(pid).ok().flatten()).flatten())
+    open_pipes(pid, Direction::Read)
+        .chain(std::iter::once_with(move || input_of(pid).ok().flatten()).flatten())
 }
 
 /// Whether a process reads a pipe other than `except` by any descriptor.
@@ -286,7 +287,9 @@ impl Pipeline {
     fn is_ancestor(&self, ancestor: Pid, pid: Pid) -> bool {
         let parent = |pid: Pid| self.ends_of(pid)?.parent;
         // A list that was made while PIDs were reused could lead in a circle.
-        std::iter::successors(parent(pid), |&pid| parent(pid)).take(self.ends.len()).any(|pid| pid == ancestor)
+        std::iter::successors(parent(pid), |&pid| parent(pid))
+            .take(self.ends.len())
+            .any(|pid| pid == ancestor)
     }
 
     fn find_holders(&self) -> Vec<(Pipe, Pid)> {
@@ -340,7 +343,12 @@ mod tests {
 
     fn ends(pid: i32, input: u64, output: u64, errors: u64) -> Ends {
         let pipe = |number: u64| (number > 0).then_some(Pipe::Inode(number));
-        Ends { pid: Pid::from_raw(pid), parent: None, input: pipe(input), outputs: [pipe(output), pipe(errors)] }
+        Ends {
+            pid: Pid::from_raw(pid),
+            parent: None,
+            input: pipe(input),
+            outputs: [pipe(output), pipe(errors)],
+        }
     }
 
     /// The readers and their writers. Their PIDs are above the highest that the kernel gives.

@@ -80,7 +80,8 @@ impl Signalled {
     /// Removes all processes that are not in `all`, which is in the order of PIDs.
     pub(crate) fn retain_in(&mut self, all: &[Process]) {
         self.processes.retain(|&(pid, started)| {
-            let found = all.binary_search_by_key(&pid, |process| process.pid).ok().and_then(|index| all.get(index));
+            let found =
+                all.binary_search_by_key(&pid, |process| process.pid).ok().and_then(|index| all.get(index));
             found.is_some_and(|process| process.started == started)
         });
     }

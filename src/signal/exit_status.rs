@@ -77,10 +77,13 @@ mod tests {
     #[test]
     fn a_rule_names_one_status_or_two() {
         let rule = |text: &str| ExitRule::parse(text.as_bytes()).map(|rule| (rule.code, rule.reported));
-        for (text, expected) in [("143", (143, 0)), ("143:0", (143, 0)), ("0:1", (0, 1)), ("255:007", (255, 7))] {
+        for (text, expected) in
+            [("143", (143, 0)), ("143:0", (143, 0)), ("0:1", (0, 1)), ("255:007", (255, 7))]
+        {
             assert_eq!(rule(text), Some(expected), "{text}");
         }
-        for text in ["", ":", "143:", ":0", "256", "0:256", "-1", "+1", "1:2:3", "TERM", "1 ", "99999999999"] {
+        for text in ["", ":", "143:", ":0", "256", "0:256", "-1", "+1", "1:2:3", "TERM", "1 ", "99999999999"]
+        {
             assert_eq!(rule(text), None, "{text:?}");
         }
     }

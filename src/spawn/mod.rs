@@ -99,7 +99,9 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_
         let errno = named.with_own(&mut environment_vector, |environment| {
             search.run(|path| match exec::exec(path, &vector, environment) {
                 // A script without `#!` (execvp(3)).
-                Errno::ENOEXEC => shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment)),
+                Errno::ENOEXEC => {
+                    shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment))
+                }
                 errno => errno,
             })
         });

@@ -40,7 +40,8 @@ impl<'a> Search<'a> {
         }
         let mut reason = Errno::ENOENT;
         let mut denied = false;
-        for directory in self.path.split(|&byte| byte == b':').filter(|directory| directory.len() < PATH_MAX) {
+        for directory in self.path.split(|&byte| byte == b':').filter(|directory| directory.len() < PATH_MAX)
+        {
             let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
             self.candidate.clear();
             for part in [directory, slash, self.name.to_bytes_with_nul()] {

@@ -38,12 +38,16 @@ pub(crate) fn right_line(init: Personality, words: &[Arg], command: &[Arg], pare
     let before: Vec<&[u8]> = before.iter().map(|word| word.to_bytes()).collect();
     let env = env_that_calls(&before, &beginning(script)?)?;
     let line = [&[&env, b"-S".as_slice()], before.as_slice(), &[OTHER_PROGRAM]].concat();
-    Some([b"#!".as_slice(), &line.into_iter().filter(|&word| word != b"--").collect::<Vec<_>>().join(&b' ')].concat())
+    Some(
+        [b"#!".as_slice(), &line.into_iter().filter(|&word| word != b"--").collect::<Vec<_>>().join(&b' ')]
+            .concat(),
+    )
 }
 
 /// The corrected line: the arguments before the script, and a program after them.
 fn with_program(init: Personality, before: &[Arg]) -> Vec<u8> {
-    let [program, option] = [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
+    let [program, option] =
+        [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
     // The kernel passes the rest of the line as one argument, which `-S` splits. The other inits have no such
     // option.
     let options = match option {

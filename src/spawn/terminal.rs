@@ -34,7 +34,10 @@ pub(crate) struct HandOver {
 impl HandOver {
     /// The terminal that our session keeps, while its foreground changes. A redirected stdin hides it.
     pub(crate) fn kept(init: Personality) -> Self {
-        Self { other: if init.takes_terminal_behind_stdin() { behind_stdin() } else { None }, ..Self::default() }
+        Self {
+            other: if init.takes_terminal_behind_stdin() { behind_stdin() } else { None },
+            ..Self::default()
+        }
     }
 
     /// NoChild: the command shares what we have.

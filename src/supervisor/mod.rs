@@ -26,7 +26,12 @@ pub(crate) mod panics;
 
 /// Lives on until the policy says that it is the end, and returns the status to report. The command runs as `command`. What
 /// is in `earlier` has happened already and comes first.
-pub(crate) fn supervise(policy: &mut Policy, delivery: &mut Delivery, command: Pid, earlier: Vec<Event>) -> ExitStatus {
+pub(crate) fn supervise(
+    policy: &mut Policy,
+    delivery: &mut Delivery,
+    command: Pid,
+    earlier: Vec<Event>,
+) -> ExitStatus {
     let mut events = Events::new(command, earlier);
     let mut actions = Vec::with_capacity(policy.most_actions());
     loop {
@@ -87,7 +92,9 @@ pub(crate) fn collect_older_children() {
 fn collect_one() -> Result<(), NoChild> {
     match children::take()? {
         Change::Ended { pid, status } => log::write(Message::ChildEnded { pid, status }),
-        Change::TraceStop { pid, signum } => children::release(pid, signum.and_then(Signum::without_a_tracer)),
+        Change::TraceStop { pid, signum } => {
+            children::release(pid, signum.and_then(Signum::without_a_tracer))
+        }
     }
     Ok(())
 }
@@ -238,7 +245,10 @@ impl Events {
                 }
                 Err(nothing) => {
                     self.collected = None;
-                    if collected > 0 && policy.waits_for_the_last() && delivery.children_seen() > MANY_CHILDREN {
+                    if collected > 0
+                        && policy.waits_for_the_last()
+                        && delivery.children_seen() > MANY_CHILDREN
+                    {
                         self.sweep_at = Instant::now().checked_add(COLLECTED_WITHIN);
                     }
                     let is_idle = std::mem::take(&mut self.is_sweep) && collected == 0;
@@ -268,8 +278,11 @@ impl Events {
             }
             say_how_signals_are_fetched();
             // None has come: it is the deadline, or we were stopped meanwhile.
-            let received =
-                if self.sweep_at.is_some() { signals::wait_for_others(left) } else { signals::wait_for(left) };
+            let received = if self.sweep_at.is_some() {
+                signals::wait_for_others(left)
+            } else {
+                signals::wait_for(left)
+            };
             if let Some(received) = received {
                 return self.arrival(received, policy);
             }
@@ -295,7 +308,11 @@ impl Events {
     }
 
     /// Makes an event of a signal.
-    fn arrival(&mut self, Received { signum, sender, child, may_be_key }: Received, policy: &Policy) -> Event {
+    fn arrival(
+        &mut self,
+        Received { signum, sender, child, may_be_key }: Received,
+        policy: &Policy,
+    ) -> Event {
         if signum == Signum::CHLD {
             self.sigchld_of = child;
         }
@@ -307,8 +324,12 @@ impl Events {
         }
         let in_our_group = || policy.waits_for_the_last() || children::shares_our_group(self.command);
         // Without a terminal, or in the background, only we have received it (Ctrl-Alt-Del to PID 1).
-        let is_key = may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
-        Event::Signal(signum, if is_key && in_our_group() { SignalSource::SharedGroup } else { SignalSource::Direct })
+        let is_key =
+            may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
+        Event::Signal(
+            signum,
+            if is_key && in_our_group() { SignalSource::SharedGroup } else { SignalSource::Direct },
+        )
     }
 }
 
@@ -349,7 +370,8 @@ mod tests {
             let ended = Message::ChildEnded { pid, status: ExitStatus::Killed(signum) };
             [Message::Received(signum), translating, ended, Message::NotDelivered { signum, pid, errno }]
         });
-        let lines: Vec<Message> = lines.chain([Message::NoChdir(Errno::ENAMETOOLONG), Message::Suspending]).collect();
+        let lines: Vec<Message> =
+            lines.chain([Message::NoChdir(Errno::ENAMETOOLONG), Message::Suspending]).collect();
         let stderr = dup(std::io::stderr()).expect("stderr");
         dup2_stderr(File::options().write(true).open("/dev/null").expect("/dev/null")).expect("dup2");
         let count = allocations::of(|| {
@@ -358,7 +380,11 @@ mod tests {
                     policy.decide(&Instant::now, Event::Signal(signum, SignalSource::Direct), &mut actions);
                     actions.clear();
                 }
-                policy.decide(&Instant::now, Event::Ended { pid: command, status: ExitStatus::SUCCESS }, &mut actions);
+                policy.decide(
+                    &Instant::now,
+                    Event::Ended { pid: command, status: ExitStatus::SUCCESS },
+                    &mut actions,
+                );
                 actions.clear();
             }
             lines.iter().copied().for_each(log::write);

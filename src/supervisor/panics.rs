@@ -61,7 +61,8 @@ pub(crate) fn survive(policy: &Policy, delivery: &Delivery, command: Pid, exit: 
         if policy.waits_for_the_last() || end.is_some() {
             delivery.forget(command);
         }
-        let end = end.filter(|_| !policy.waits_for_the_last()).map(|status| Event::Ended { pid: command, status });
+        let end =
+            end.filter(|_| !policy.waits_for_the_last()).map(|status| Event::Ended { pid: command, status });
         let earlier = end.into_iter().chain([children_may_have_ended]).collect();
         delivery.forget_reaped();
         exit(supervisor::supervise(&mut policy, &mut delivery, command, earlier));

@@ -134,7 +134,9 @@ fn is_ignored(signum: Signum) -> bool {
     let mut action = KernelAction { handler: libc::SIG_DFL, flags: 0, restorer: 0, mask: 0 };
     let none = ptr::null::<KernelAction>();
     // SAFETY: writes `action`, whose layout is the kernel's, and changes nothing.
-    unsafe { libc::syscall(libc::SYS_rt_sigaction, signum.raw(), none, &raw mut action, size_of::<KernelSet>()) };
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigaction, signum.raw(), none, &raw mut action, size_of::<KernelSet>())
+    };
     action.handler == libc::SIG_IGN
 }
 

@@ -20,7 +20,12 @@ impl<'a> Vector<'a> {
     }
 
     /// Calls `run` with this vector, in which the string at `index`, if any is named, is another one for that time.
-    pub(crate) fn with_other<R>(&mut self, index: Option<usize>, other: &CStr, run: impl FnOnce(&mut Self) -> R) -> R {
+    pub(crate) fn with_other<R>(
+        &mut self,
+        index: Option<usize>,
+        other: &CStr,
+        run: impl FnOnce(&mut Self) -> R,
+    ) -> R {
         let before = index.and_then(|index| self.replace(index, other.as_ptr()));
         let result = run(self);
         index.zip(before).map(|(index, before)| self.replace(index, before));

@@ -96,7 +96,8 @@ unsafe impl GlobalAlloc for Memory {
             // SAFETY: what is none of ours came from there, with the same layout.
             return unsafe { System.realloc(block, layout, size) };
         };
-        let grown = rounded(size).and_then(|size| first.checked_add(size)).filter(|&grown| grown <= HEAP_BYTES);
+        let grown =
+            rounded(size).and_then(|size| first.checked_add(size)).filter(|&grown| grown <= HEAP_BYTES);
         if grown.is_some_and(|grown| self.move_end(end, grown).is_ok() || grown <= end) {
             return block;
         }
@@ -141,11 +142,15 @@ mod tests {
     fn blocks_are_aligned_and_do_not_overlap() {
         let memory = Memory::new();
         let layouts: Vec<Layout> = (1..250).map(|size| layout(size, 1 << (size % 7))).collect();
-        let blocks: Vec<*mut u8> = (0u8..).zip(&layouts).map(|(byte, &layout)| block(&memory, layout, byte)).collect();
+        let blocks: Vec<*mut u8> =
+            (0u8..).zip(&layouts).map(|(byte, &layout)| block(&memory, layout, byte)).collect();
         let ours = blocks.iter().filter(|&&block| memory.place(block, 1).is_some()).count();
         assert!(ours > 20 && ours < blocks.len(), "many, and not all: {ours}");
         for ((byte, &layout), &block) in (0u8..).zip(&layouts).zip(&blocks) {
-            assert!(block.addr().is_multiple_of(layout.align()) && has(block, layout.size(), byte), "{layout:?}");
+            assert!(
+                block.addr().is_multiple_of(layout.align()) && has(block, layout.size(), byte),
+                "{layout:?}"
+            );
             // SAFETY: from this allocator, with this layout.
             unsafe { memory.dealloc(block, layout) };
         }
@@ -186,7 +191,8 @@ mod tests {
                 scope.spawn(move || {
                     // Of all sizes, until the heap is full.
                     let sizes = || (1..=400).map(|round| 1 + (round * 7) % 100);
-                    let blocks: Vec<*mut u8> = sizes().map(|size| block(memory, layout(size, 1), byte)).collect();
+                    let blocks: Vec<*mut u8> =
+                        sizes().map(|size| block(memory, layout(size, 1), byte)).collect();
                     assert!(blocks.into_iter().zip(sizes()).all(|(block, size)| has(block, size, byte)));
                 });
             }

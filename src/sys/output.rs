@@ -175,8 +175,9 @@ fn write_without_waiting(slices: &[IoSlice<'_>]) -> Written {
     // musl's function for it is a new one.
     // SAFETY: `slices` are that many iovecs (IoSlice promises their layout) over memory that is
     // borrowed here.
-    let result =
-        unsafe { libc::syscall(libc::SYS_pwritev2, fd, slices.as_ptr(), slices.len(), HERE, HERE, libc::RWF_NOWAIT) };
+    let result = unsafe {
+        libc::syscall(libc::SYS_pwritev2, fd, slices.as_ptr(), slices.len(), HERE, HERE, libc::RWF_NOWAIT)
+    };
     // Of that a `long` is a `isize`.
     count(isize::try_from(result).unwrap_or(-1))
 }

@@ -172,7 +172,8 @@ pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> nix::Result<
 
 fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     // SAFETY: the path is a C string; writes as many bytes into the buffer as it has room for.
-    let length = Errno::result(unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })?;
+    let length =
+        Errno::result(unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })?;
     buffer.get(..usize::try_from(length).unwrap_or(0)).ok_or(Errno::EIO)
 }
 
@@ -244,7 +245,9 @@ fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
     loop {
         let count = uninterrupted(|| {
             // SAFETY: writes as many bytes into the buffer as it has room for.
-            Errno::result(unsafe { libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES) })
+            Errno::result(unsafe {
+                libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES)
+            })
         })?;
         if count == 0 {
             return Ok(numbers);

@@ -42,7 +42,8 @@ fn compose_waits_for_the_delay_and_the_drain() {
     let image = format!("{base}-quit");
     let scratch = Scratch::new();
     scratch.file("Dockerfile", &format!("FROM {base}\nSTOPSIGNAL SIGQUIT\n"), 0o644);
-    docker::docker(&["build", "--quiet", "--tag", &image, &scratch.path().display().to_string()]).expect("an image");
+    docker::docker(&["build", "--quiet", "--tag", &image, &scratch.path().display().to_string()])
+        .expect("an image");
 
     let project = Project { name: format!("dumb-init-test-{}", std::process::id()), image: &image };
     project.compose(&["up", "--detach"]).expect("docker-compose up");

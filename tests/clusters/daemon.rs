@@ -13,13 +13,14 @@ fn as_the_engines_init_path_it_is_what_docker_run_init_starts() {
     let Some(engine) = OwnEngine::start(&configuration, &[]) else { return };
     engine.load(image);
     let script = ["--env", "DUMB_INIT_DRAIN=10s", "--entrypoint", "/usr/bin/start.sh", image];
-    engine.docker(&[&["run", "--detach", "--init", "--network", "none", "--name", "app"][..], &script].concat());
+    engine.docker(
+        &[&["run", "--detach", "--init", "--network", "none", "--name", "app"][..], &script].concat(),
+    );
     procfs::ask_until("all three are ready", || are_ready(&engine.docker(&["logs", "app"])));
     let told = engine.docker(&["exec", "app", "/sbin/docker-init", "--explain"]);
     assert!(told.contains("\t/sbin/docker-init -- /usr/bin/start.sh\n"), "{told}");
     assert!(told.contains("docker-init (PID 1) forwards to its direct child alone\n"), "{told}");
-    let everybody =
-        "Every process gets the signal, 3 of 7 when /usr/bin/start.sh has ended, 3 of 7 when its parent exits. ";
+    let everybody = "Every process gets the signal, 3 of 7 when /usr/bin/start.sh has ended, 3 of 7 when its parent exits. ";
     assert!(told.contains(&format!("{everybody}dumb-init stays until the last one has ended")), "{told}");
     engine.docker(&["stop", "--time", "20", "app"]);
     expect_all_three(&engine.docker(&["logs", "app"]));

@@ -17,7 +17,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 /// The row of the page's table about a file: what runs it, and the tests.
 fn row(file: &str) -> (&'static str, &'static str) {
     let start = format!("| [{file}](examples/{file}) |");
-    let line = PAGE.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row about {file}"));
+    let line =
+        PAGE.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no row about {file}"));
     let cells: Vec<&str> = line.split('|').map(str::trim).collect();
     (cells[2], cells[3])
 }
@@ -50,7 +51,10 @@ fn every_example_is_run_by_a_test_or_marked_as_not_run() {
             // All of them run the image.
             let module = name.split("::").next().expect("a module");
             let source = fs::read_to_string(format!("{SOURCES}/{module}.rs")).expect("a module");
-            assert!(file.starts_with("image/") || source.contains(&format!("\"{file}\"")), "{file}: not in {module}");
+            assert!(
+                file.starts_with("image/") || source.contains(&format!("\"{file}\"")),
+                "{file}: not in {module}"
+            );
         }
     }
 }

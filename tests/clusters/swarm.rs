@@ -10,7 +10,9 @@ use crate::support::{docker, procfs};
 /// What each replica has said so far: Swarm removes the logs of those that it replaces, the volume keeps it.
 fn told(engine: &OwnEngine) -> BTreeMap<String, String> {
     let files = fs::read_dir(engine.volume("app_told")).into_iter().flatten().flatten();
-    let text = |entry: &fs::DirEntry| String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned();
+    let text = |entry: &fs::DirEntry| {
+        String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned()
+    };
     files.map(|entry| (entry.file_name().to_string_lossy().into_owned(), text(&entry))).collect()
 }
 
@@ -32,7 +34,8 @@ fn no_replica_is_cut_short_by_a_rolling_update_or_a_removal() {
         procfs::wait_or_tell(|| is_so(&told(&engine)), || format!("{what}: {:#?}", told(&engine)));
         told(&engine)
     };
-    let are_three = |told: &BTreeMap<String, String>| told.len() == 3 && told.values().all(|text| are_ready(text));
+    let are_three =
+        |told: &BTreeMap<String, String>| told.len() == 3 && told.values().all(|text| are_ready(text));
     let have_ended = |told: &BTreeMap<String, String>, replicas: &BTreeMap<String, String>| {
         replicas.keys().all(|name| times(&told[name], "finished") == [1; 3])
     };
@@ -43,7 +46,9 @@ fn no_replica_is_cut_short_by_a_rolling_update_or_a_removal() {
     deploy(&engine, image, "2");
     // One by one, each of which has its time.
     for count in 4..=6 {
-        wait_for("another one is ready", &|told| told.len() >= count && told.values().all(|text| are_ready(text)));
+        wait_for("another one is ready", &|told| {
+            told.len() >= count && told.values().all(|text| are_ready(text))
+        });
     }
     let second = wait_for("all three have made room", &|told| have_ended(told, &first));
     for name in first.keys() {

@@ -13,7 +13,8 @@ fn stop_on_a_terminal_lets_all_programs_finish() {
         let Some(image) = image(base) else { return };
         let container = Container::new();
         let options = ["--tty", "--env", "DUMB_INIT_DRAIN=60s"];
-        let (running, _terminal) = container.run(&options, image, &["sh", "-c", START_SCRIPT]).start_on_terminal();
+        let (running, _terminal) =
+            container.run(&options, image, &["sh", "-c", START_SCRIPT]).start_on_terminal();
         for name in ["crond", "worker", "service"] {
             running.wait_for_stdout("three that are ready", |text| text.contains(&format!("{name} ready")));
         }

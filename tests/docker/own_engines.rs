@@ -14,7 +14,8 @@ fn in_a_user_namespace_it_forwards_and_reaps_and_reports() {
     let script = "cat /proc/self/uid_map; exec probe orphans 50";
     let running = container.run(&[], image, &["sh", "-c", script]).start();
     running.wait_for_line("ready");
-    let map = running.stdout().lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    let map =
+        running.stdout().lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!(map.as_deref(), Some("0 100000 65536"), "{running}");
     container.expect_no_zombie();
     container.stop();

@@ -15,7 +15,10 @@ fn a_failure_is_restarted_as_often_as_allowed_and_its_status_is_the_commands() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let script = "echo started; probe orphans 3 & exit 3";
-    container.run(&["--detach", "--restart", "on-failure:2"], image, &["sh", "-c", script]).run().expect_code(0);
+    container
+        .run(&["--detach", "--restart", "on-failure:2"], image, &["sh", "-c", script])
+        .run()
+        .expect_code(0);
     assert_eq!(end(&container), "3 2");
     assert_eq!(count(&container.logs(), "started"), 3);
 }
@@ -24,7 +27,10 @@ fn a_failure_is_restarted_as_often_as_allowed_and_its_status_is_the_commands() {
 fn a_success_is_not_restarted() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
-    container.run(&["--detach", "--restart", "on-failure:2"], image, &["echo", "started"]).run().expect_code(0);
+    container
+        .run(&["--detach", "--restart", "on-failure:2"], image, &["echo", "started"])
+        .run()
+        .expect_code(0);
     assert_eq!(end(&container), "0 0");
     assert_eq!(container.logs(), "started\n");
 }

@@ -68,8 +68,10 @@ fn a_kill_by_any_name_reaches_the_command() {
     container.kill("RTMAX");
     let outcome = running.outcome();
     outcome.expect_code(42);
-    let got =
-        ["ready", "got 1", "got 2", "got 3", "got 10", "got 15", "got 18", "got 28", "got 34", "got 37", "got 63"];
+    let got = [
+        "ready", "got 1", "got 2", "got 3", "got 10", "got 15", "got 18", "got 28", "got 34", "got 37",
+        "got 63",
+    ];
     outcome.expect_stdout(&format!("{}\ngot 64\n", got.join("\n")));
 }
 

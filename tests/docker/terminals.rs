@@ -64,7 +64,8 @@ fn stop_a_job_and_bring_it_back(base: Base, setsid: &str) {
 fn keys_reach_a_command_once() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
-    let (running, mut terminal) = container.run(&ON_A_TERMINAL, image, &["probe", "record", "64"]).start_on_terminal();
+    let (running, mut terminal) =
+        container.run(&ON_A_TERMINAL, image, &["probe", "record", "64"]).start_on_terminal();
     running.wait_for_line("ready");
     for (key, number) in [("\x03", 2), ("\x1c", 3), ("\x1a", 20)] {
         terminal.keys(key);

@@ -55,7 +55,10 @@ fn what_was_meant_for_another_init_changes_nothing() {
     let start = explainer(&running).word("--explain");
     // Its own variables are those of what it explains, most often, but for the ones that `docker exec` adds.
     let told = start.variable("DUMB_INIT_DRAIN", "no").variable("DUMB_INIT_DEBUG", "2").run();
-    Told::of(told).expect_code(0).expect("hang", "dies (default)").expect_line("Every process gets the signal.");
+    Told::of(told)
+        .expect_code(0)
+        .expect("hang", "dies (default)")
+        .expect_line("Every process gets the signal.");
 }
 
 #[test]
@@ -69,7 +72,9 @@ fn any_signal_can_be_asked_for() {
         ("--explain=2", "SIGINT"),
     ] {
         let told = explain(&running, option);
-        told.expect_code(0).expect("manner", "catches it").expect_line(&format!("{name} is forwarded as {name}"));
+        told.expect_code(0)
+            .expect("manner", "catches it")
+            .expect_line(&format!("{name} is forwarded as {name}"));
         let header = format!("PID\tPPID\tPGID\tSID\t{name}\tCOMMAND\n");
         assert!(told.outcome.stdout().starts_with(&header), "{told}");
     }
@@ -78,7 +83,11 @@ fn any_signal_can_be_asked_for() {
         ("--explain=STOP", "SIGSTOP can't be forwarded: no program ever sees it"),
         ("--explain=CHLD", "SIGCHLD is not forwarded: it tells of the init's own children"),
     ] {
-        explain(&running, option).expect_code(1).expect("manner", "never gets it").expect_line(line).expect_no_advice();
+        explain(&running, option)
+            .expect_code(1)
+            .expect("manner", "never gets it")
+            .expect_line(line)
+            .expect_no_advice();
     }
 }
 
@@ -88,8 +97,7 @@ fn as_the_first_process_it_has_nothing_to_explain() {
         return;
     }
     let outcome = Start::program(built_init()).in_namespace().word("--explain").run();
-    let complaint =
-        "dumb-init: nothing runs here that could be explained: run --explain beside the init, by docker exec\n";
+    let complaint = "dumb-init: nothing runs here that could be explained: run --explain beside the init, by docker exec\n";
     outcome.expect_code(2).expect_stdout("").expect_stderr(complaint);
 }
 

@@ -2,7 +2,9 @@
 
 use super::{TWO, explain, wait_for_two};
 use crate::shutdown::in_both_settings;
-use crate::support::{Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, send, skip};
+use crate::support::{
+    Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, send, skip,
+};
 
 #[test]
 fn it_is_told_until_when_the_init_waits() {
@@ -11,21 +13,29 @@ fn it_is_told_until_when_the_init_waits() {
         (
             &["--drain", "5s"][..],
             0,
-            format!("dumb-init stays until the last one has ended, and kills what is left 5s after {main} has ended."),
+            format!(
+                "dumb-init stays until the last one has ended, and kills what is left 5s after {main} has ended."
+            ),
         ),
         (&["--drain", "forever"], 0, "dumb-init stays until the last one has ended.".into()),
         (&["--linger"], 0, "dumb-init stays until the last one has ended.".into()),
         (
             &["--linger", "--drain", "5s"],
             0,
-            "dumb-init stays until the last one has ended, and kills what is left 5s after the signal.".into(),
+            "dumb-init stays until the last one has ended, and kills what is left 5s after the signal."
+                .into(),
         ),
         (
             &["--drain", "5s", "--kill-after", "1s"],
             0,
-            "dumb-init stays until the last one has ended, and kills what is left 1s after the signal.".into(),
+            "dumb-init stays until the last one has ended, and kills what is left 1s after the signal."
+                .into(),
         ),
-        (&["--kill-after", "1s"], 1, "Everything is killed 1s after the signal, if it has not ended by then.".into()),
+        (
+            &["--kill-after", "1s"],
+            1,
+            "Everything is killed 1s after the signal, if it has not ended by then.".into(),
+        ),
     ] {
         let Some(start) = init_beyond() else { return };
         let running = start.words(words).words(TWO).start();
@@ -50,7 +60,8 @@ fn it_is_told_until_when_the_init_waits() {
             wait_for_two(&running);
             let told = explain(&running, "--explain");
             let sentence = format!("It may take {time}: docker stop kills everything after 10s, ");
-            let is_said = told.outcome.stderr().contains(if time.is_empty() { "It may take" } else { &sentence });
+            let is_said =
+                told.outcome.stderr().contains(if time.is_empty() { "It may take" } else { &sentence });
             assert_eq!(is_said, !time.is_empty(), "{told}");
             // That needs not end anything.
             let told = explain(&running, "--explain=HUP");
@@ -93,7 +104,8 @@ fn when_the_command_has_ended_everybody_gets_it() {
 fn whoever_got_another_signal_than_the_drains_gets_that_too() {
     in_both_settings(|start| {
         let (init, probe) = (init_under_test().display().to_string(), probe().display().to_string());
-        let script = format!("{init} -r INT:0 -- {probe} manner Catches inner & exec {probe} manner Dies main");
+        let script =
+            format!("{init} -r INT:0 -- {probe} manner Catches inner & exec {probe} manner Dies main");
         let running = start.words(["--drain", "60s", "sh", "-c", &script]).start();
         running.wait_for_stdout("both are ready", |text| text.matches(" ready ").count() == 2);
         let told = explain(&running, "--explain=INT");
@@ -117,9 +129,13 @@ fn a_draining_init_below_waits_for_all_too() {
         return;
     }
     for outer in [tini, &ours] {
-        let running = Start::program(outer).words(["--", &ours, "--drain", "10s"]).words(TWO).in_namespace().start();
+        let running =
+            Start::program(outer).words(["--", &ours, "--drain", "10s"]).words(TWO).in_namespace().start();
         wait_for_two(&running);
-        explain(&running, "--explain").expect_code(0).expect_part("Every process gets the signal.").expect_no_advice();
+        explain(&running, "--explain")
+            .expect_code(0)
+            .expect_part("Every process gets the signal.")
+            .expect_no_advice();
     }
 }
 

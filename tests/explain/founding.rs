@@ -6,7 +6,8 @@ use std::thread;
 
 use super::{Told, explain};
 use crate::support::{
-    Held, Running, Scratch, Start, built_init, can_have_pid_namespaces, docker, init_beyond, probe, procfs, send, skip,
+    Held, Running, Scratch, Start, built_init, can_have_pid_namespaces, docker, init_beyond, probe, procfs,
+    send, skip,
 };
 
 const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
@@ -20,7 +21,8 @@ enum Work {
 
 fn script(scratch: &Scratch, work: Work, first_line: &str) -> std::path::PathBuf {
     let milliseconds = if work == Work::Short { "100" } else { "600000" };
-    let [crond, worker, service] = PROGRAMS.map(|name| format!("{} work {name} {milliseconds}", probe().display()));
+    let [crond, worker, service] =
+        PROGRAMS.map(|name| format!("{} work {name} {milliseconds}", probe().display()));
     let text = format!("#!{first_line}\n{crond} &\n{worker} &\n{service}\n");
     scratch.file("start.sh", &text, 0o755)
 }
@@ -87,13 +89,19 @@ fn try_setup(setup: &Setup<'_>) {
     }
     for name in PROGRAMS {
         let times = got(&running, name);
-        assert_eq!(times > 0, !is_never(name), "{}: {name} got it {times} times\n{told}\n{running}", setup.name);
+        assert_eq!(
+            times > 0,
+            !is_never(name),
+            "{}: {name} got it {times} times\n{told}\n{running}",
+            setup.name
+        );
     }
     held.release();
     if setup.code == 0 {
         // Whom the init waits for, finishes.
         let outcome = running.outcome();
-        let finished = PROGRAMS.iter().filter(|name| outcome.stdout().contains(&format!("{name} finished"))).count();
+        let finished =
+            PROGRAMS.iter().filter(|name| outcome.stdout().contains(&format!("{name} finished"))).count();
         assert_eq!(finished, 3, "{}\n{told}\n{outcome}", setup.name);
     }
 }
@@ -199,8 +207,15 @@ fn what_is_said_of_other_inits_comes_true() {
         return;
     }
     let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-    let setup =
-        |name, words, variables, nested, never, parts| Setup { name, words, variables, nested, code: 1, never, parts };
+    let setup = |name, words, variables, nested, never, parts| Setup {
+        name,
+        words,
+        variables,
+        nested,
+        code: 1,
+        never,
+        parts,
+    };
     let setups = [
         setup(
             "no init",
@@ -291,7 +306,11 @@ fn in_a_container_it_is_told_as_the_readme_shows_it() {
         (container, running)
     };
     let exec = |options: &[&str], container: &docker::Container| {
-        Start::program("docker").word("exec").words(options).words([container.name(), "dumb-init", "--explain"]).run()
+        Start::program("docker")
+            .word("exec")
+            .words(options)
+            .words([container.name(), "dumb-init", "--explain"])
+            .run()
     };
     let (container, _running) = run(&["DUMB_INIT_SETSID=0"]);
     let shown = exec(&["--tty", "--env", "NO_COLOR=1"], &container);

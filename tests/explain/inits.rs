@@ -22,14 +22,22 @@ fn the_settings_are_those_that_the_init_has_read() {
     for (words, variables, line) in [
         (&["-c"][..], &[][..], "its direct child alone: -c on its command line"),
         (&["--single-child"], &[], "its direct child alone: -c on its command line"),
-        (&["-c", "--forward", "group"], &[], "the process group of its child: --forward group on its command line"),
+        (
+            &["-c", "--forward", "group"],
+            &[],
+            "the process group of its child: --forward group on its command line",
+        ),
         (&["--forward=group", "-c"], &[], "its direct child alone: -c on its command line"),
         (
             &["--forward", "tree"],
             &[("DUMB_INIT_FORWARD", "child")],
             "every descendant: --forward tree on its command line",
         ),
-        (&[], &[("DUMB_INIT_FORWARD", "child")], "its direct child alone: DUMB_INIT_FORWARD=child in its environment"),
+        (
+            &[],
+            &[("DUMB_INIT_FORWARD", "child")],
+            "its direct child alone: DUMB_INIT_FORWARD=child in its environment",
+        ),
         (
             &[],
             &[("DUMB_INIT_FORWARD", "group"), ("DUMB_INIT_SETSID", "0")],
@@ -60,9 +68,13 @@ fn a_rewrite_and_a_delay_are_told() {
     let running = start.words(words).words(role(["manner", "Catches", "it"])).start();
     wait_for_ready(&running, 1);
     let told = explain(&running, "--explain");
-    told.expect_code(0).expect_line("SIGTERM is held for 5s, then forwarded as SIGQUIT: -r on its command line");
+    told.expect_code(0)
+        .expect_line("SIGTERM is held for 5s, then forwarded as SIGQUIT: -r on its command line");
     told.expect("manner", "catches it");
-    assert_eq!(told.rows.iter().find(|row| row.command.contains("--delay")).map(|row| &*row.fate), Some("holds it"));
+    assert_eq!(
+        told.rows.iter().find(|row| row.command.contains("--delay")).map(|row| &*row.fate),
+        Some("holds it")
+    );
     let told = explain(&running, "--explain=HUP");
     told.expect_code(1).expect_line("SIGHUP is not forwarded: -r on its command line");
     told.expect("manner Catches", "never gets it").expect_line("Try: -r without HUP:0");
@@ -97,12 +109,12 @@ fn an_option_behind_the_command_is_pointed_out() {
     told.expect_line(" or: DUMB_INIT_DRAIN=10s");
     // It is another init's.
     let Some(start) = init_beyond() else { return };
-    let running = start.words([&*init_under_test().display().to_string(), "--drain", "10s", "sleep", "600"]).start();
+    let running =
+        start.words([&*init_under_test().display().to_string(), "--drain", "10s", "sleep", "600"]).start();
     procfs::wait_until("it sleeps", || {
-        running
-            .descendants()
-            .iter()
-            .any(|pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.starts_with(b"sleep\0")))
+        running.descendants().iter().any(|pid| {
+            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.starts_with(b"sleep\0"))
+        })
     });
     explain(&running, "--explain").expect_code(0).expect_no_advice();
 }
@@ -147,7 +159,8 @@ fn a_service_without_an_init_is_told_what_it_is_in_for() {
         return;
     }
     let as_pid_1 = |manner| {
-        let running = Start::program(crate::support::probe()).words(["manner", manner, "it"]).in_namespace().start();
+        let running =
+            Start::program(crate::support::probe()).words(["manner", manner, "it"]).in_namespace().start();
         wait_for_ready(&running, 1);
         explain(&running, "--explain")
     };

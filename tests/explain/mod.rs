@@ -37,7 +37,8 @@ struct Row {
 impl Told {
     fn of(outcome: Outcome) -> Self {
         let rows = outcome.stdout().lines().skip(1).map(Row::parse).collect();
-        let init = outcome.stderr().split("(PID ").nth(1).and_then(|rest| rest.split(')').next()?.parse().ok());
+        let init =
+            outcome.stderr().split("(PID ").nth(1).and_then(|rest| rest.split(')').next()?.parse().ok());
         Self { outcome, init, rows }
     }
 
@@ -50,7 +51,9 @@ impl Told {
     fn with(&self, part: &str) -> &Row {
         let is_it = |row: &&Row| Some(row.pid) != self.init && row.command.contains(part);
         let mut found = self.rows.iter().filter(is_it);
-        let (Some(row), None) = (found.next(), found.next()) else { panic!("not one row with {part:?}\n{self}") };
+        let (Some(row), None) = (found.next(), found.next()) else {
+            panic!("not one row with {part:?}\n{self}")
+        };
         row
     }
 
@@ -109,8 +112,11 @@ impl Row {
 
     fn parse(line: &str) -> Self {
         let fields: Vec<&str> = line.split('\t').collect();
-        let [pid, parent, group, session, fate, command] = fields[..] else { panic!("not six fields: {line:?}") };
-        let [pid, parent, ..] = [pid, parent, group, session].map(|number| number.parse::<i32>().expect(line));
+        let [pid, parent, group, session, fate, command] = fields[..] else {
+            panic!("not six fields: {line:?}")
+        };
+        let [pid, parent, ..] =
+            [pid, parent, group, session].map(|number| number.parse::<i32>().expect(line));
         Self { pid, parent, fate: fate.into(), command: command.into() }
     }
 }
@@ -159,9 +165,12 @@ const TWO: [&str; 3] = ["sh", "-c", "sleep 600 & sleep 600; :"];
 
 /// Waits until both are executed.
 fn wait_for_two(running: &Running) {
-    let is_sleep =
-        |pid: &Pid| std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.starts_with(b"sleep\0"));
-    procfs::wait_until("both sleep", || running.descendants().iter().filter(|pid| is_sleep(pid)).count() == 2);
+    let is_sleep = |pid: &Pid| {
+        std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|text| text.starts_with(b"sleep\0"))
+    };
+    procfs::wait_until("both sleep", || {
+        running.descendants().iter().filter(|pid| is_sleep(pid)).count() == 2
+    });
 }
 
 /// Does it sleep in sigtimedwait(2), with nothing left to fetch?

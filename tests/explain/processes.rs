@@ -7,15 +7,17 @@ use nix::unistd::{Pid, geteuid};
 
 use super::{Told, explain, explainer, own_pid, wait_for_two, waits_for_signals};
 use crate::support::{
-    Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, role, send, skip,
+    Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, role, send,
+    skip,
 };
 
 #[test]
 fn whatever_a_process_is_called_its_line_is_one_line() {
     let scratch = Scratch::new();
     let copy = scratch.executable_copy(&probe());
-    let odd =
-        scratch.path().join(OsStr::from_bytes(b"a) R 1\t(\n\x1b[31m\xff\xe2\x80\xae\xe2\x80\xa8\xe2\x80\x8b\xc2\x9b"));
+    let odd = scratch
+        .path()
+        .join(OsStr::from_bytes(b"a) R 1\t(\n\x1b[31m\xff\xe2\x80\xae\xe2\x80\xa8\xe2\x80\x8b\xc2\x9b"));
     std::fs::rename(copy, &odd).expect("an odd name");
     let running = init().word(&odd).word("hang").start();
     running.wait_for_line("ready");
@@ -108,7 +110,8 @@ fn the_first_process_of_a_namespace_below_drops_what_it_has_no_handler_for() {
     };
     for (manner, fate) in [("Dies", "drops it (PID 1)"), ("Catches", "catches it")] {
         let Some(start) = init_beyond() else { return };
-        let running = start.words(["--forward", "tree", "--drain", "10s"]).words(words(manner.to_owned())).start();
+        let running =
+            start.words(["--forward", "tree", "--drain", "10s"]).words(words(manner.to_owned())).start();
         running.wait_for_stdout("it is ready", |text| text.contains(" ready 1 "));
         let told = explain(&running, "--explain");
         // unshare(1) has the same words before it.
@@ -134,7 +137,8 @@ fn from_outside_a_namespace_the_same_is_said() {
     );
     inside.expect_part("They are killed when ");
     outside.expect_part("They are killed when ");
-    let own: Vec<i32> = outside.rows.iter().filter_map(|row| own_pid(nix::unistd::Pid::from_raw(row.pid))).collect();
+    let own: Vec<i32> =
+        outside.rows.iter().filter_map(|row| own_pid(nix::unistd::Pid::from_raw(row.pid))).collect();
     assert_eq!(own, inside.rows.iter().map(|row| row.pid).collect::<Vec<_>>());
 }
 

@@ -73,7 +73,8 @@ fn workers_beside_their_master_are_named_and_spared_in_child_mode() {
 
 #[test]
 fn process_below_one_that_stays_is_reached_when_its_parent_exits() {
-    let text = "probe manner Catches main & trap : TERM; wait".replace("probe", &probe().display().to_string());
+    let text =
+        "probe manner Catches main & trap : TERM; wait".replace("probe", &probe().display().to_string());
     let script = format!("bash -c '{text}; wait' & exec {} hang", probe().display());
     let Some(start) = init_beyond() else { return };
     let running = start.words(["--drain", "60s", "-c", "sh", "-c", &script]).start();

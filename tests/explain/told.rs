@@ -43,7 +43,8 @@ fn on_a_terminal_it_is_a_table_that_fits() {
 fn colours_are_for_terminals_that_want_them() {
     let running = init().words(["-c"]).words(role(["manner", "Catches", "it"])).start();
     running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
-    let is_coloured = |variables: &[(&str, &str)]| shown(&running, None, variables).stdout().contains('\u{1b}');
+    let is_coloured =
+        |variables: &[(&str, &str)]| shown(&running, None, variables).stdout().contains('\u{1b}');
     assert!(is_coloured(&[("NO_COLOR", ""), ("TERM", "xterm")]));
     assert!(!is_coloured(&[("NO_COLOR", "1"), ("TERM", "xterm")]));
     assert!(!is_coloured(&[("NO_COLOR", ""), ("TERM", "dumb")]));

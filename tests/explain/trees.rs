@@ -95,11 +95,13 @@ impl Case {
     /// Starts it, with variables that beat its own, and waits until everybody is ready.
     fn start(&self, start: Start, variables: &[(&str, &str)]) -> Running {
         let (words, variable) = self.mode;
-        let start = variable.iter().chain(variables).fold(start, |start, (name, value)| start.variable(name, value));
+        let start =
+            variable.iter().chain(variables).fold(start, |start, (name, value)| start.variable(name, value));
         let start = if self.drains { start.words(["--drain", "60s"]) } else { start };
         let init = init_under_test().display().to_string();
         let (seed, size) = (self.seed.to_string(), SIZE.to_string());
-        let running = start.words(words).words(self.rewrites).words(role(["crew", &seed, &size, &init, "0"])).start();
+        let running =
+            start.words(words).words(self.rewrites).words(role(["crew", &seed, &size, &init, "0"])).start();
         running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready ").count() == SIZE);
         running
     }
@@ -121,7 +123,8 @@ fn try_tree(start: Start, seed: u64) -> (usize, usize) {
     let running = case.start(start, &[]);
     let crew = Crew::of(&running);
     let stopped = case.stops.filter(|_| case.signal != libc::SIGHUP).and_then(|index| {
-        let is_it = |member: &&Member| member.name == format!("member-{index}") && member.tells_what_it_has_got();
+        let is_it =
+            |member: &&Member| member.name == format!("member-{index}") && member.tells_what_it_has_got();
         crew.members.iter().find(is_it)
     });
     if let Some(member) = stopped {
@@ -149,7 +152,12 @@ fn try_tree(start: Start, seed: u64) -> (usize, usize) {
     if wrong.is_empty() && told.rows.iter().any(Row::is_late) {
         // As PID 1, it would take everybody with it.
         let may_end = case.drains || case.mode.0.contains(&"--linger") || !running.is_in_namespace();
-        crew.end_those_that_are_asked_to(&running, &told, case.asks_to_end(), if may_end { "" } else { "member-0" });
+        crew.end_those_that_are_asked_to(
+            &running,
+            &told,
+            case.asks_to_end(),
+            if may_end { "" } else { "member-0" },
+        );
         crew.settle();
         let is_never = |row: &Row| row.fate == "never gets it";
         for member in &crew.members {
@@ -224,14 +232,16 @@ impl Crew {
 
     /// Whether a process, or one above it, is said to wait for the end of its input and one lives that writes to it.
     fn waits_for_writers(&self, told: &Told, pid: i32) -> bool {
-        let link = |pid: Pid, descriptor: i32| std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok();
+        let link =
+            |pid: Pid, descriptor: i32| std::fs::read_link(format!("/proc/{pid}/fd/{descriptor}")).ok();
         let is_fed = |reader: Pid| {
             let input = link(reader, 0);
             let mut others = self.seen.values().filter(|&&pid| pid != reader);
             input.is_some() && others.any(|&pid| link(pid, 1) == input || link(pid, 2) == input)
         };
-        let is_row_fed =
-            |row: &Row| row.fate.contains(BY_WRITERS) && self.seen.get(&row.pid).is_some_and(|&pid| is_fed(pid));
+        let is_row_fed = |row: &Row| {
+            row.fate.contains(BY_WRITERS) && self.seen.get(&row.pid).is_some_and(|&pid| is_fed(pid))
+        };
         let above = std::iter::successors(told.row(pid), |row| told.row(row.parent));
         above.into_iter().any(is_row_fed)
     }
@@ -250,7 +260,8 @@ impl Crew {
     /// Lets those end, as they may when they have got the signal, until everything has come of it that was
     /// said to.
     fn end_those_that_are_asked_to(&self, running: &Running, told: &Told, asks_to_end: bool, but: &str) {
-        let is_patient = |member: &Member| matches!(&*member.manner, "Ignores" | "Blocks") || member.is_stopped();
+        let is_patient =
+            |member: &Member| matches!(&*member.manner, "Ignores" | "Blocks") || member.is_stopped();
         let is_asked = |member: &&Member| {
             member.name != but
                 && !is_patient(member)
@@ -272,10 +283,12 @@ impl Crew {
                     let is_missing = missing.len() > before && !row.fate.contains(", later");
                     // The parent may be an init that waits for its own parent.
                     let mut above = told.row(row.parent).filter(|_| is_missing);
-                    let is_inner_init = |row: &Row| row.fate.starts_with("forwards it") && Some(row.pid) != told.init;
+                    let is_inner_init =
+                        |row: &Row| row.fate.starts_with("forwards it") && Some(row.pid) != told.init;
                     while let Some(parent) = above {
                         let waits = is_patient_row(parent);
-                        let is_it = |member: &&Member| member.pid == parent.pid && (waits || is_patient(member));
+                        let is_it =
+                            |member: &&Member| member.pid == parent.pid && (waits || is_patient(member));
                         // An init below ends with its command.
                         let ends_init = told.row(parent.parent).is_some_and(is_inner_init);
                         let ended_now = self.members.iter().filter(|_| !ends_init).find(is_it);
@@ -343,7 +356,9 @@ impl Member {
         if self.is_stopped() {
             // It tells nothing.
         } else if fate == "dies (default)" {
-            procfs::wait_until(&format!("the end of {}, who {fate}\n{running}", self.name), || self.is_gone());
+            procfs::wait_until(&format!("the end of {}, who {fate}\n{running}", self.name), || {
+                self.is_gone()
+            });
         } else if !self.is_gone() && self.manner != "Blocks" {
             let answers = || self.got(running).iter().filter(|&&number| number == LAST).count();
             let before = answers();
@@ -366,9 +381,9 @@ impl Member {
         let is_true = match (&*fate, &*self.manner) {
             _ if fate.ends_with(", is stopped") => self.is_stopped() && is_pending,
             ("not known", _) => true,
-            ("catches it", "Catches" | "CatchesInAThread") | ("waits for it", "Waits") | ("reads it", "Reads") => {
-                has_got
-            }
+            ("catches it", "Catches" | "CatchesInAThread")
+            | ("waits for it", "Waits")
+            | ("reads it", "Reads") => has_got,
             ("ignores it", "Ignores") | ("nothing (default)", "Dies") => !has_got && !is_gone,
             ("blocks it", "Blocks") => is_pending,
             ("dies (default)", "Dies") => is_gone,

@@ -65,8 +65,10 @@ pub fn the_init_keeps_no_other_descriptor(case: Case) {
     let scratch = Scratch::new();
     let fifo = scratch.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-    let mut pipe = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).expect("its reading end");
-    let running = case.start().condition(format!("writes={}", fifo.display())).words(role(["eof", "5"])).start();
+    let mut pipe =
+        File::options().read(true).custom_flags(libc::O_NONBLOCK).open(&fifo).expect("its reading end");
+    let running =
+        case.start().condition(format!("writes={}", fifo.display())).words(role(["eof", "5"])).start();
     running.wait_for_line("ready");
     let mut ends = || matches!(pipe.read(&mut [0]), Ok(0));
     procfs::wait_until("the pipe has an end", &mut ends);

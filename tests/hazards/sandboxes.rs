@@ -17,7 +17,9 @@ pub fn a_fork_that_fails_is_told(case: Case) {
     let outcome = start.words(["true"]).run();
     outcome.expect_code(1);
     match case.init {
-        Init::UnderTest | Init::Original => drop(outcome.expect_stderr("[dumb-init] Unable to fork. Exiting.\n")),
+        Init::UnderTest | Init::Original => {
+            drop(outcome.expect_stderr("[dumb-init] Unable to fork. Exiting.\n"))
+        }
         Init::Tini | Init::Catatonit => assert_ne!(outcome.stderr(), "", "{outcome}"),
     }
 }
@@ -53,7 +55,10 @@ fn lives(case: Case, condition: &str) {
     let outcome = running.outcome();
     outcome.expect_code(143);
     if case.init == Init::UnderTest {
-        assert!(outcome.stderr().ends_with("[dumb-init] Child exited with status 143. Goodbye.\n"), "{outcome}");
+        assert!(
+            outcome.stderr().ends_with("[dumb-init] Child exited with status 143. Goodbye.\n"),
+            "{outcome}"
+        );
     }
 }
 
@@ -68,8 +73,16 @@ pub fn everything_works_without_proc(case: Case) {
 }
 
 pub fn a_refused_call_changes_nothing(case: Case) {
-    let newer =
-        ["pidfd_open", "pidfd_send_signal", "clone3", "close_range", "waitid", "rseq", "getrandom", "prlimit64"];
+    let newer = [
+        "pidfd_open",
+        "pidfd_send_signal",
+        "clone3",
+        "close_range",
+        "waitid",
+        "rseq",
+        "getrandom",
+        "prlimit64",
+    ];
     // Not new, but sandboxes have refused them.
     let older: &[&str] =
         &["writev", "clone-vm", "poll", "ioctl", "getpgid", "getsid", "capget", "chdir", "set_robust_list"];

@@ -22,7 +22,8 @@ pub fn a_signal_that_may_not_be_sent_is_told_and_ends_nothing(case: Case) {
     if !is_root() {
         return;
     }
-    let running = case.start().condition("without-cap-kill").words(role(["record-as", "65534", "64"])).start();
+    let running =
+        case.start().condition("without-cap-kill").words(role(["record-as", "65534", "64"])).start();
     running.wait_for_line("ready");
     running.signal(libc::SIGUSR1);
     running.wait_for_debug_line("10");
@@ -41,8 +42,12 @@ pub fn a_member_that_may_not_be_signalled_is_told(case: Case) {
         return;
     }
     let script = "\"$0\" record-as 65534 64 & exec \"$0\" record 64";
-    let running =
-        case.start().condition("without-cap-kill").words(["sh", "-c", script]).word(crate::support::probe()).start();
+    let running = case
+        .start()
+        .condition("without-cap-kill")
+        .words(["sh", "-c", script])
+        .word(crate::support::probe())
+        .start();
     running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
     running.signal(libc::SIGTERM);
     running.wait_for_line("got 15");
@@ -112,7 +117,9 @@ fn the_leader_ends(case: Case, script: &str, before: Before) {
 
     // While the init is held, the command ends, and signals come.
     let children = || procfs::children(running.pid());
-    procfs::wait_until("orphans are adopted", || children().len() == 1 + usize::from(before == Before::AnOrphan));
+    procfs::wait_until("orphans are adopted", || {
+        children().len() == 1 + usize::from(before == Before::AnOrphan)
+    });
     let init = Traced::hold(running.pid()).expect("ptrace(2)");
     for orphan in children().into_iter().filter(|&child| child != command) {
         send(orphan, libc::SIGKILL);
@@ -145,6 +152,9 @@ fn the_leader_ends(case: Case, script: &str, before: Before) {
     }
     assert!(reaped, "{running}");
     assert!(rest_is_asked || case.init != Init::UnderTest, "{running}");
-    assert!(too_late.is_empty(), "signals {too_late:?} were sent to a number that may be another's\n{running}");
+    assert!(
+        too_late.is_empty(),
+        "signals {too_late:?} were sent to a number that may be another's\n{running}"
+    );
     running.outcome().expect_code(6);
 }

@@ -17,7 +17,12 @@ fn the_documentation_has_every_row_and_names_its_test() {
     for row in ROWS {
         let begin = format!("| {} | {} |", row.number, row.title);
         assert!(DOCUMENT.contains(&begin), "no row {begin}");
-        assert!(DOCUMENT.contains(&format!("`{}`", row.test)), "row {} doesn't name {}", row.number, row.test);
+        assert!(
+            DOCUMENT.contains(&format!("`{}`", row.test)),
+            "row {} doesn't name {}",
+            row.number,
+            row.test
+        );
     }
     let numbers: Vec<u8> = ROWS.iter().map(|row| row.number).collect();
     assert_eq!(numbers, (1..=25).collect::<Vec<u8>>());
@@ -39,7 +44,8 @@ fn the_table_of_the_peers_is_as_documented() {
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
     let columns = thread::scope(|scope| {
-        let column = |init| scope.spawn(move || ROWS.iter().map(|row| behaves(init, row)).collect::<Vec<_>>());
+        let column =
+            |init| scope.spawn(move || ROWS.iter().map(|row| behaves(init, row)).collect::<Vec<_>>());
         INITS.map(column).map(|thread| thread.join().unwrap_or_default())
     });
     set_hook(hook);

@@ -20,7 +20,8 @@ pub fn a_key_reaches_the_command_once(case: Case) {
 
 pub fn a_real_hangup_is_not_swallowed(case: Case) {
     // Not in the foreground, so the hand-off's own signals go to another group.
-    let (running, _terminal) = case.start().condition("background").words(role(["record", "64"])).start_on_terminal();
+    let (running, _terminal) =
+        case.start().condition("background").words(role(["record", "64"])).start_on_terminal();
     running.wait_for_line("ready");
     running.signal(libc::SIGHUP);
     running.wait_for_line("got 1");

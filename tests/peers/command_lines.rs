@@ -19,18 +19,24 @@ impl Seen {
     fn of(outcome: &Outcome, program: &Path) -> Self {
         let stdout = outcome.stdout();
         // tini's debug lines, and a text that somebody asked for.
-        let debug = |line: &&str| !["[INFO  ", "[DEBUG ", "[TRACE "].iter().any(|level| line.starts_with(level));
+        let debug =
+            |line: &&str| !["[INFO  ", "[DEBUG ", "[TRACE "].iter().any(|level| line.starts_with(level));
         let lines: Vec<&str> = stdout.lines().filter(debug).collect();
         let is_text = lines.len() > 5;
         let stderr = outcome.stderr();
         let stderr = stderr.replace(&*program.to_string_lossy(), "INIT");
-        let is_getopts =
-            |line: &&str| [" option", "option "].iter().any(|part| line.starts_with("INIT: ") && line.contains(part));
+        let is_getopts = |line: &&str| {
+            [" option", "option "].iter().any(|part| line.starts_with("INIT: ") && line.contains(part))
+        };
         Self {
             code: outcome.code(),
             stdout: if is_text { "TEXT".to_owned() } else { lines.join("\n") },
             // What is said of a bad value has no such place.
-            getopt: stderr.lines().find(is_getopts).filter(|line| !line.contains(" takes ")).map(str::to_owned),
+            getopt: stderr
+                .lines()
+                .find(is_getopts)
+                .filter(|line| !line.contains(" takes "))
+                .map(str::to_owned),
         }
     }
 }
@@ -80,7 +86,9 @@ impl Case {
 fn random_option(peer: Peer, rng: &mut Rng) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
     let code = ["0", "4", "143", "255", "256", "-1", "", " 7", "+7", "07", "0x7", "7x", "4:5", "-0", "--"];
-    let signal = ["SIGTERM", "SIGKILL", "TERM", "15", "sigterm", "SIGCLD", "SIGIO", "SIGPWR", "SIGSYS", "SIGRTMIN", ""];
+    let signal = [
+        "SIGTERM", "SIGKILL", "TERM", "15", "sigterm", "SIGCLD", "SIGIO", "SIGPWR", "SIGSYS", "SIGRTMIN", "",
+    ];
     let long = ["--version", "--vers", "--v", "--help", "--g", "--version=1", "---", "--yolo"];
     let letters = match peer {
         Peer::Tini => b"svwgvwghlx-V?:",
@@ -89,7 +97,8 @@ fn random_option(peer: Peer, rng: &mut Rng) -> Vec<String> {
     match rng.u8(0..12) {
         0..5 => {
             // Those that print something end the line, and stand behind the harmless ones.
-            let cluster: String = (0..rng.usize(1..4)).map(|_| char::from(letters[rng.usize(0..7)])).collect();
+            let cluster: String =
+                (0..rng.usize(1..4)).map(|_| char::from(letters[rng.usize(0..7)])).collect();
             vec![format!("-{cluster}")]
         }
         5 => vec![format!("-{}", char::from(*rng.choice(letters).unwrap()))],
@@ -104,14 +113,17 @@ fn random_option(peer: Peer, rng: &mut Rng) -> Vec<String> {
 
 fn random_command(rng: &mut Rng) -> Vec<String> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
-    let of_role = |words: Vec<std::ffi::OsString>| words.into_iter().map(|word| word.into_string().unwrap()).collect();
+    let of_role =
+        |words: Vec<std::ffi::OsString>| words.into_iter().map(|word| word.into_string().unwrap()).collect();
     match rng.u8(0..12) {
         0 => vec![],
         1..5 => of_role(role(["exit", &rng.u8(..).to_string()])),
         5 => of_role(role(["die", rng.choice(["1", "9", "13", "15", "34", "64"]).unwrap()])),
         6 | 7 => words(&["echo", "a", "b"]),
         8 => words(&["no-such-command"]),
-        9 => words(&[rng.choice(["./script", "./plain", "./broken", "/", "", ".", "./loop", "./plain/x"]).unwrap()]),
+        9 => words(&[rng
+            .choice(["./script", "./plain", "./broken", "/", "", ".", "./loop", "./plain/x"])
+            .unwrap()]),
         10 => words(&["ls", "-d", "/"]),
         _ => words(&["sh", "-c", "echo out; exit 4"]),
     }
@@ -131,7 +143,8 @@ fn random_command_lines_lead_to_the_same_as_with_the_peer() {
     let directory = scratch_files(&names);
     for peer in PEERS {
         let Some([ours, theirs]) = names.pair(peer) else { return };
-        let seed = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
+        let seed =
+            std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
         let line = format!("peers: SEED={seed}, {}, 100 random command lines\n", peer.name());
         let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
         let mut rng = Rng::with_seed(seed);
@@ -156,7 +169,11 @@ fn every_name_of_a_signal_is_taken_or_refused_as_by_tini() {
                XCPU XFSZ VTALRM PROF WINCH IO PWR SYS IOT CLD POLL UNUSED EXIT";
     for name in all.split_whitespace() {
         let [here, there] = pair.each_ref().map(|init| {
-            Start::program(init).words(["-s", "-p", &format!("SIG{name}")]).words(role(["exit", "7"])).run().code()
+            Start::program(init)
+                .words(["-s", "-p", &format!("SIG{name}")])
+                .words(role(["exit", "7"]))
+                .run()
+                .code()
         });
         assert_eq!(here, there, "SIG{name}");
     }

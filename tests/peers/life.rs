@@ -17,7 +17,8 @@ fn ends_the_peer(number: i32) -> bool {
 
 /// What a command gets of a signal to its init, and how the whole ends.
 fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, String) {
-    let words: Vec<_> = std::iter::once(probe().into_os_string()).chain(command.iter().map(Into::into)).collect();
+    let words: Vec<_> =
+        std::iter::once(probe().into_os_string()).chain(command.iter().map(Into::into)).collect();
     let running = Start::program(init).words(options).word("--").words(words).start();
     running.wait_for_line("ready");
     let pid = running.command_pid();
@@ -27,8 +28,15 @@ fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, S
         procfs::wait_for_state(pid, 'T');
         running.signal(libc::SIGCONT);
     }
-    let does_nothing =
-        [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    let does_nothing = [
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGURG,
+        libc::SIGWINCH,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+    ];
     if command != ["hang"] || does_nothing.contains(&number) {
         // Of several signals that wait, the one with the highest number comes last.
         running.signal(64);
@@ -80,7 +88,8 @@ fn two(start: Start) -> Running {
 fn the_group_gets_signals_only_where_it_is_asked_for() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
-        let mut cases: Vec<(Vec<&str>, Vec<&str>, usize)> = vec![(vec![], vec![], 1), (vec!["-g"], vec![], 2)];
+        let mut cases: Vec<(Vec<&str>, Vec<&str>, usize)> =
+            vec![(vec![], vec![], 1), (vec!["-g"], vec![], 2)];
         if peer == Peer::Tini {
             cases.push((vec![], vec!["TINI_KILL_PROCESS_GROUP"], 2));
         }
@@ -91,10 +100,9 @@ fn the_group_gets_signals_only_where_it_is_asked_for() {
             running.signal(libc::SIGUSR1);
             running.wait_for_stdout("the signal", |text| text.matches("got 10").count() == count);
             // The other one, if it got nothing, tells so by getting something else.
-            let other = running
-                .descendants()
-                .into_iter()
-                .find(|&pid| ![Some(running.pid()), None].contains(&procfs::parent(pid)) && pid != running.pid());
+            let other = running.descendants().into_iter().find(|&pid| {
+                ![Some(running.pid()), None].contains(&procfs::parent(pid)) && pid != running.pid()
+            });
             send(other.expect("the other one"), libc::SIGUSR2);
             running.wait_for_line("got 12");
             assert_eq!(running.stdout().matches("got 10").count(), count, "{running}");
@@ -139,7 +147,8 @@ fn what_was_ignored_or_blocked_at_the_start_is_so_for_the_command() {
     for peer in PEERS {
         let Some(pair) = names.pair(peer) else { return };
         let [here, there] = pair.map(|init| {
-            let start = Start::program(init).condition("ignored=1").condition("ignored=40").condition("blocked=10");
+            let start =
+                Start::program(init).condition("ignored=1").condition("ignored=40").condition("blocked=10");
             let outcome = start.word("--").words(role(["report"])).run();
             ["dispositions", "blocked"].map(|name| outcome.report(name))
         });

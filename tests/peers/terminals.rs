@@ -36,7 +36,8 @@ fn a_key_from_before_the_exec_reaches_the_command() {
 fn the_command_keeps_the_session_and_its_terminal() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
-        let (running, _terminal) = names.init(peer.name()).word("--").words(role(["report"])).start_on_terminal();
+        let (running, _terminal) =
+            names.init(peer.name()).word("--").words(role(["report"])).start_on_terminal();
         let outcome = running.outcome();
         outcome.expect_code(5);
         assert_eq!(outcome.report("terminal"), "true", "{outcome}");
@@ -49,12 +50,21 @@ fn the_command_keeps_the_session_and_its_terminal() {
 fn a_redirected_stdin_hides_the_terminal_from_tini_alone() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
-        let (running, _terminal) =
-            names.init(peer.name()).condition("null=0").word("--").words(role(["record", "64"])).start_on_terminal();
+        let (running, _terminal) = names
+            .init(peer.name())
+            .condition("null=0")
+            .word("--")
+            .words(role(["record", "64"]))
+            .start_on_terminal();
         running.wait_for_line("ready");
         let field = |index: usize| {
-            let text = std::fs::read_to_string(format!("/proc/{}/stat", running.command_pid())).expect("stat");
-            text.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(index)).map(str::to_owned).expect("a field")
+            let text =
+                std::fs::read_to_string(format!("/proc/{}/stat", running.command_pid())).expect("stat");
+            text.rsplit(") ")
+                .next()
+                .and_then(|rest| rest.split(' ').nth(index))
+                .map(str::to_owned)
+                .expect("a field")
         };
         // Its group, and the terminal's foreground group (proc_pid_stat(5)).
         assert_eq!(field(2) == field(5), peer == Peer::Catatonit, "{}", peer.name());

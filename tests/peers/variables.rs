@@ -15,9 +15,14 @@ fn the_verbosity_is_that_of_tinis_variable_or_else_of_its_option() {
         (None, &[], false),
     ] {
         let start = names.init("tini").words(options).word("--").words(role(["exit", "3"]));
-        let outcome = variable.into_iter().fold(start, |start, text| start.variable("TINI_VERBOSITY", text)).run();
+        let outcome =
+            variable.into_iter().fold(start, |start, text| start.variable("TINI_VERBOSITY", text)).run();
         outcome.expect_code(3);
-        assert_eq!(outcome.stderr().contains("Child exited with status 3. Goodbye."), speaks, "{variable:?} {outcome}");
+        assert_eq!(
+            outcome.stderr().contains("Child exited with status 3. Goodbye."),
+            speaks,
+            "{variable:?} {outcome}"
+        );
     }
 }
 
@@ -85,7 +90,10 @@ fn the_variables_of_dumb_init_count_under_every_name() {
 /// What `--explain` says of a running init, in sentences.
 fn explain(running: &crate::support::Running) -> String {
     let pid = running.pid().to_string();
-    crate::support::Start::init(&crate::support::built_init()).words(["--explain", "--pid", &pid]).run().stderr()
+    crate::support::Start::init(&crate::support::built_init())
+        .words(["--explain", "--pid", &pid])
+        .run()
+        .stderr()
 }
 
 #[test]
@@ -145,8 +153,13 @@ fn under_another_name_the_founding_case_is_cured_by_the_same_variable() {
     let script = docker::START_SCRIPT.replace("probe", &crate::support::probe().display().to_string());
     let script = names.0.file("start.sh", &format!("#!/bin/sh\n{script}"), 0o755);
     for peer in PEERS {
-        let running =
-            names.init(peer.name()).in_namespace().variable("DUMB_INIT_DRAIN", "20s").word("--").word(&script).start();
+        let running = names
+            .init(peer.name())
+            .in_namespace()
+            .variable("DUMB_INIT_DRAIN", "20s")
+            .word("--")
+            .word(&script)
+            .start();
         for name in ["crond", "worker", "service"] {
             running.wait_for_line(&format!("{name} ready"));
         }

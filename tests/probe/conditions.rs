@@ -24,7 +24,8 @@ pub(crate) fn exec_with(words: &[OsString]) -> i32 {
         apply(condition.to_str().expect("a condition"), &mut mask);
     }
     set_mask(mask);
-    let argv: Vec<CString> = words[end + 1..].iter().map(|word| CString::new(word.as_bytes()).unwrap()).collect();
+    let argv: Vec<CString> =
+        words[end + 1..].iter().map(|word| CString::new(word.as_bytes()).unwrap()).collect();
     let errno = execv(&argv[0], &argv).unwrap_err();
     panic!("{argv:?}: {errno}");
 }
@@ -130,7 +131,8 @@ fn apply(condition: &str, mask: &mut u64) {
         "hidden" => {
             unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
             let nothing = None::<&str>;
-            mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).expect("private mounts");
+            mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
+                .expect("private mounts");
             mount(Some("none"), value, Some("tmpfs"), MsFlags::empty(), nothing).expect(condition);
         }
         "hidepid" => hide_others(),

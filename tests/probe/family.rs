@@ -20,7 +20,8 @@ enum Place {
     SessionOfItsOwn,
 }
 
-const PLACES: [Place; 4] = [Place::WithItsParent, Place::WithItsParent, Place::GroupOfItsOwn, Place::SessionOfItsOwn];
+const PLACES: [Place; 4] =
+    [Place::WithItsParent, Place::WithItsParent, Place::GroupOfItsOwn, Place::SessionOfItsOwn];
 
 struct Member {
     parent: usize,
@@ -78,7 +79,9 @@ pub(crate) fn family(task: Task, [seed, size, init]: [&str; 3], begin: usize) ->
 impl Family {
     fn live(&self, index: usize) -> i32 {
         let mut input = None;
-        for (child, member) in self.members.iter().enumerate().skip(1).filter(|(_, member)| member.parent == index) {
+        for (child, member) in
+            self.members.iter().enumerate().skip(1).filter(|(_, member)| member.parent == index)
+        {
             let (next_input, output) = member.feeds_next.then(|| std::io::pipe().expect("a pipe")).unzip();
             if !fork_one() {
                 input = next_input;

@@ -53,8 +53,12 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         ["count", sentinel] => signals::count(sentinel.parse().unwrap()),
         ["work", name, milliseconds] => signals::work(name, milliseconds.parse().unwrap()),
         ["daemon", "work", name, milliseconds] => signals::daemon(name, milliseconds.parse().unwrap()),
-        ["family", seed, size, init, begin] => family::family(Task::Work, [seed, size, init], begin.parse().unwrap()),
-        ["crew", seed, size, init, begin] => family::family(Task::Record, [seed, size, init], begin.parse().unwrap()),
+        ["family", seed, size, init, begin] => {
+            family::family(Task::Work, [seed, size, init], begin.parse().unwrap())
+        }
+        ["crew", seed, size, init, begin] => {
+            family::family(Task::Record, [seed, size, init], begin.parse().unwrap())
+        }
         ["manner", manner, name] => manners::Manner::named(manner).live(name),
         ["breed"] => signals::breed(),
         ["report", ..] => report::print(&words[2..]),
@@ -62,7 +66,9 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         ["die", signum] => signals::die(signum.parse().unwrap()),
         ["orphans", count] => orphans(count.parse().unwrap()),
         ["waves", size] => mob::waves(size.parse().unwrap()),
-        ["mob", seed, size, status] => mob::mob(seed.parse().unwrap(), size.parse().unwrap(), status.parse().unwrap()),
+        ["mob", seed, size, status] => {
+            mob::mob(seed.parse().unwrap(), size.parse().unwrap(), status.parse().unwrap())
+        }
         ["orphans-that-wait", count] => crowd::orphans_that_wait(count.parse().unwrap()),
         ["crowd", count, status] => crowd::crowd(count.parse().unwrap(), status.parse().unwrap()),
         ["trapped", signum] => signals::stop_under_trace(signum.parse().unwrap()),

@@ -40,7 +40,9 @@ fn dispositions() -> String {
 fn blocked() -> String {
     let mut mask = 0u64;
     // SAFETY: writes eight bytes.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, ptr::null::<u8>(), &raw mut mask, 8usize) };
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_BLOCK, ptr::null::<u8>(), &raw mut mask, 8usize)
+    };
     numbers((1..=64).filter(|number| mask & (1 << (number - 1)) != 0))
 }
 

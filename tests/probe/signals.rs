@@ -17,7 +17,9 @@ pub(crate) const ALL: u64 = u64::MAX;
 pub(crate) fn set_mask(mask: u64) {
     let none = ptr::null::<u8>();
     // SAFETY: reads eight bytes.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, size_of::<u64>()) };
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, size_of::<u64>())
+    };
 }
 
 /// Waits for the next signal of a set, whose signals are blocked, but no longer than until then.
@@ -28,12 +30,20 @@ fn next_before(set: u64, end: Instant) -> Option<i32> {
         if left.is_zero() {
             return None;
         }
-        let timeout =
-            libc::timespec { tv_sec: left.as_secs().try_into().unwrap(), tv_nsec: left.subsec_nanos().into() };
+        let timeout = libc::timespec {
+            tv_sec: left.as_secs().try_into().unwrap(),
+            tv_nsec: left.subsec_nanos().into(),
+        };
         let none = ptr::null::<u8>();
         // SAFETY: reads eight bytes and the timeout; no information is asked for.
         let number = unsafe {
-            libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, none, &raw const timeout, size_of::<u64>())
+            libc::syscall(
+                libc::SYS_rt_sigtimedwait,
+                &raw const set,
+                none,
+                &raw const timeout,
+                size_of::<u64>(),
+            )
         };
         if number > 0 {
             return i32::try_from(number).ok();
@@ -46,7 +56,8 @@ pub(crate) fn next(set: u64) -> i32 {
     loop {
         let none = ptr::null::<u8>();
         // SAFETY: reads eight bytes; neither information nor a timeout is asked for.
-        let number = unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, none, none, size_of::<u64>()) };
+        let number =
+            unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, none, none, size_of::<u64>()) };
         if number > 0 {
             return i32::try_from(number).unwrap();
         }
@@ -81,7 +92,9 @@ pub(crate) fn catch(last: i32) -> i32 {
     }
     LAST.store(last, Ordering::Relaxed);
     let handler: extern "C" fn(libc::c_int) = report;
-    (1..=64).filter(|&number| number != libc::SIGCHLD).for_each(|number| set_handler(number, handler as usize));
+    (1..=64)
+        .filter(|&number| number != libc::SIGCHLD)
+        .for_each(|number| set_handler(number, handler as usize));
     say("ready");
     loop {
         nix::unistd::pause();
@@ -97,7 +110,8 @@ pub(crate) fn count(sentinel: i32) -> i32 {
     loop {
         let number = next(ALL);
         if number == sentinel {
-            let pairs: Vec<String> = counts.iter().map(|(number, count)| format!("{number}:{count}")).collect();
+            let pairs: Vec<String> =
+                counts.iter().map(|(number, count)| format!("{number}:{count}")).collect();
             say(pairs.join(" "));
             counts.clear();
         } else {

@@ -25,8 +25,11 @@ fn expect_the_query_to_finish(forward: &str) {
     let (Some(start), Some(programs)) = (init_with_drain(forward), programs()) else { return };
     let scratch = Scratch::new();
     let Some(data) = database(&scratch, &programs) else { return };
-    let service =
-        format!("{AS_POSTGRES} {}/postgres -D {data} -k {data} -h ''", programs.display(), data = data.display());
+    let service = format!(
+        "{AS_POSTGRES} {}/postgres -D {data} -k {data} -h ''",
+        programs.display(),
+        data = data.display()
+    );
     let server = start_behind_script(start, &scratch, &service);
     server.wait_for_debug_line("ready to accept connections");
 
@@ -67,7 +70,14 @@ fn database(scratch: &Scratch, programs: &Path) -> Option<PathBuf> {
     chown(&data, Some(user.uid), Some(user.gid)).expect("chown");
     let mut words = AS_POSTGRES.split(' ');
     let mut create = Command::new(words.next().expect("setpriv"));
-    create.args(words).arg(programs.join("initdb")).args(["-U", "postgres", "-A", "trust", "--no-sync", "-D"]);
+    create.args(words).arg(programs.join("initdb")).args([
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--no-sync",
+        "-D",
+    ]);
     let output = create.arg(&data).output().expect("initdb");
     assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
     Some(data)

@@ -19,7 +19,9 @@ fn supervisord_child_drain_signals_each_program_once() {
 }
 
 fn expect_one_signal_each(forward: &str) {
-    let (Some(start), Some(supervisord)) = (init_with_drain(forward), installed("supervisord")) else { return };
+    let (Some(start), Some(supervisord)) = (init_with_drain(forward), installed("supervisord")) else {
+        return;
+    };
     let scratch = Scratch::new();
     let directory = scratch.path().display();
     let mut settings = format!("[supervisord]\nnodaemon=true\nlogfile=/dev/null\npidfile={directory}/pid\n");

@@ -8,7 +8,8 @@ use crate::support::{Scratch, init_beyond, probe, procfs, role, send};
 #[test]
 fn kill_after_counts_from_the_first_signal_and_names_whom_it_kills() {
     in_both_settings(|start| {
-        let running = start.words(["--kill-after", "300ms"]).words(role(["work", "stubborn", "999999"])).start();
+        let running =
+            start.words(["--kill-after", "300ms"]).words(role(["work", "stubborn", "999999"])).start();
         running.wait_for_line("stubborn ready");
         // This one starts no clock.
         running.signal(libc::SIGHUP);
@@ -18,7 +19,10 @@ fn kill_after_counts_from_the_first_signal_and_names_whom_it_kills() {
         let outcome = running.outcome();
         outcome.expect_code(137);
         assert!(before.elapsed() >= Duration::from_millis(300), "{outcome}");
-        assert!(outcome.stderr().contains("Killing PID ") && outcome.stderr().contains("work stubborn"), "{outcome}");
+        assert!(
+            outcome.stderr().contains("Killing PID ") && outcome.stderr().contains("work stubborn"),
+            "{outcome}"
+        );
     });
 }
 

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::{count, expect_lines, find, in_both_settings, script, wait_for_lines};
-use crate::support::{Start, can_have_pid_namespaces, init_beyond, init_under_test, probe, procfs, role, send, skip};
+use crate::support::{
+    Start, can_have_pid_namespaces, init_beyond, init_under_test, probe, procfs, role, send, skip,
+};
 
 #[test]
 fn it_reaches_those_in_other_sessions_who_never_got_it() {
@@ -14,7 +16,10 @@ fn it_reaches_those_in_other_sessions_who_never_got_it() {
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(143).expect_stderr("");
-        expect_lines(&outcome, &[("far got 15", 1), ("far finished", 1), ("near got 15", 1), ("near finished", 1)]);
+        expect_lines(
+            &outcome,
+            &[("far got 15", 1), ("far finished", 1), ("near got 15", 1), ("near finished", 1)],
+        );
     });
 }
 
@@ -41,7 +46,10 @@ fn it_reaches_what_was_started_later() {
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(7).expect_stderr("");
-        expect_lines(&outcome, &[("early got 15", 1), ("early finished", 1), ("late got 15", 1), ("late finished", 1)]);
+        expect_lines(
+            &outcome,
+            &[("early got 15", 1), ("early finished", 1), ("late got 15", 1), ("late finished", 1)],
+        );
     });
 }
 
@@ -106,7 +114,8 @@ fn what_is_started_by_one_whom_the_drain_itself_has_asked_is_not_cut_short_eithe
 fn a_helper_is_asked_to_end_at_half_time() {
     in_both_settings(|start| {
         // The deadline is the earlier one.
-        let running = start.words(["--drain", "60s", "--kill-after", "6s"]).words(script(WITH_A_HELPER)).start();
+        let running =
+            start.words(["--drain", "60s", "--kill-after", "6s"]).words(script(WITH_A_HELPER)).start();
         wait_for_lines(&running, &["ready", "worker ready"]);
         running.signal(libc::SIGTERM);
         running.wait_for_stdout("a helper", |text| count(text, "ready") == 2);
@@ -255,7 +264,8 @@ fn our_own_plumbing_is_not_waited_for() {
         // As `exec dumb-init ... > >(cat)` makes it in bash: a child from before that ends when we close its stdin. Nothing is lost
         // of what it has to pass on when we are PID 1.
         let start = start.condition("logger");
-        let outcome = start.words(["--drain", "60s"]).words(script("probe daemon work left 100; exit 5")).run();
+        let outcome =
+            start.words(["--drain", "60s"]).words(script("probe daemon work left 100; exit 5")).run();
         outcome.expect_code(5).expect_stderr("");
         expect_lines(&outcome, &[("left got 15", 1), ("left finished", 1)]);
     });
@@ -264,7 +274,8 @@ fn our_own_plumbing_is_not_waited_for() {
 #[test]
 fn plumbing_that_has_asked_to_be_traced_is_let_go_on() {
     in_both_settings(|start| {
-        let outcome = start.condition("logger=trapped").words(["--drain", "60s"]).words(script("echo last")).run();
+        let outcome =
+            start.condition("logger=trapped").words(["--drain", "60s"]).words(script("echo last")).run();
         outcome.expect_code(0).expect_stdout("last\ngoes on\n");
     });
 }
@@ -281,10 +292,13 @@ fn without_proc_the_group_is_reached_and_the_lack_is_told() {
         wait_for_lines(&running, &["near ready", "main ready"]);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
-        outcome
-            .expect_code(0)
-            .expect_stderr("[dumb-init] Unable to find descendants: /proc does not show this PID namespace.\n");
-        expect_lines(&outcome, &[("near got 15", 1), ("near finished", 1), ("main got 15", 1), ("main finished", 1)]);
+        outcome.expect_code(0).expect_stderr(
+            "[dumb-init] Unable to find descendants: /proc does not show this PID namespace.\n",
+        );
+        expect_lines(
+            &outcome,
+            &[("near got 15", 1), ("near finished", 1), ("main got 15", 1), ("main finished", 1)],
+        );
     });
 }
 
@@ -304,9 +318,9 @@ fn who_is_hidden_is_reached_when_it_is_our_child_and_the_lack_is_told() {
     wait_for_lines(&running, &["other ready", "main ready"]);
     running.signal(libc::SIGTERM);
     let outcome = running.outcome();
-    outcome
-        .expect_code(0)
-        .expect_stderr("[dumb-init] Unable to find all descendants: /proc hides other users' processes (hidepid).\n");
+    outcome.expect_code(0).expect_stderr(
+        "[dumb-init] Unable to find all descendants: /proc hides other users' processes (hidepid).\n",
+    );
     for name in ["other", "main"] {
         expect_lines(&outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
     }
@@ -322,7 +336,8 @@ fn without_proc_the_group_is_reached_also_when_the_command_ends_beside_an_orphan
         running.stdout().matches("ready\n").count() == 3 && procfs::children(running.pid()).len() == 2
     });
     let command = procfs::oldest_child(running.pid()).expect("the command");
-    let orphan = procfs::children(running.pid()).into_iter().find(|&child| child != command).expect("an orphan");
+    let orphan =
+        procfs::children(running.pid()).into_iter().find(|&child| child != command).expect("an orphan");
     // The SIGCHLD tells of the orphan, and the command has ended, too.
     send(running.pid(), libc::SIGSTOP);
     procfs::wait_for_state(running.pid(), 'T');
@@ -343,7 +358,8 @@ fn who_has_got_its_signal_from_a_key_does_not_get_it_again() {
     // A key throws away what the terminal hasn't shown yet (termios(3), NOFLSH), so they tell it elsewhere.
     let text = "exec >&2; probe record 64 & exec probe record 2";
     let (running, mut terminal) = start.words(script(text)).start_on_terminal();
-    let lines = |text: &str, line: &str| text.lines().filter(|candidate| candidate.trim_end() == line).count();
+    let lines =
+        |text: &str, line: &str| text.lines().filter(|candidate| candidate.trim_end() == line).count();
     procfs::wait_until("two are ready", || lines(&running.stderr(), "ready") == 2);
     let command = running.command_pid();
     terminal.keys("\x03");

@@ -27,7 +27,8 @@ fn in_a_random_family_whose_other_inits_have_no_drain_each_gets_it_and_finishes(
 }
 
 fn try_families(drains: Drains) {
-    let seed = std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
+    let seed =
+        std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
     let init = init_under_test().display().to_string();
     for (family, forward) in
         (0..FAMILIES).flat_map(|family| ["child", "group", "tree"].map(|forward| (family, forward)))
@@ -41,7 +42,8 @@ fn try_families(drains: Drains) {
             let start = start.variable("DUMB_INIT_FORWARD", forward);
             let (seed, size) = (seed.to_string(), SIZE.to_string());
             let running = start.words(role(["family", &seed, &size, &init, "0"])).start();
-            running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready\n").count() == SIZE);
+            running
+                .wait_for_stdout("everybody who is ready", |text| text.matches(" ready\n").count() == SIZE);
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             outcome.expect_code(0).expect_stderr("");

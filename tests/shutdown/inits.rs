@@ -33,7 +33,8 @@ fn a_copy_of_ours_that_has_the_name_of_another_init_is_one_of_us_too() {
         let named = scratch.path().join("tini");
         std::fs::rename(copy, &named).expect("another name");
         let text = format!("{} -g -- probe work inner 50 & probe work outer 200 & wait", named.display());
-        let running = start.words(["-vv", "--forward", "tree", "--drain", "60s"]).words(script(&text)).start();
+        let running =
+            start.words(["-vv", "--forward", "tree", "--drain", "60s"]).words(script(&text)).start();
         wait_for_lines(&running, &["inner ready", "outer ready"]);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
@@ -54,9 +55,12 @@ fn an_init_of_another_user_is_known_by_its_name() {
         let init = scratch.executable_copy(&init_under_test());
         let named = scratch.path().join("dumb-init");
         std::fs::rename(init, &named).expect("another name");
-        let text =
-            format!("probe with user=1000 -- {} -- probe work inner 50 & probe work outer 200 & wait", named.display());
-        let start = start.condition("without-cap-ptrace").words(["-vv", "--forward", "tree", "--drain", "60s"]);
+        let text = format!(
+            "probe with user=1000 -- {} -- probe work inner 50 & probe work outer 200 & wait",
+            named.display()
+        );
+        let start =
+            start.condition("without-cap-ptrace").words(["-vv", "--forward", "tree", "--drain", "60s"]);
         let running = start.words(script(&text)).start();
         wait_for_lines(&running, &["inner ready", "outer ready"]);
         running.signal(libc::SIGTERM);
@@ -109,7 +113,8 @@ fn an_init_below_that_ends_at_once_has_passed_it_on_all_the_same() {
 fn who_is_in_a_session_of_its_own_below_an_init_without_a_drain_gets_it_from_the_one_above() {
     let init = init_under_test().display().to_string();
     in_both_settings(|start| {
-        let inner = "setsid probe daemon work daemon 100; setsid probe work job 100 & exec probe work inner 50";
+        let inner =
+            "setsid probe daemon work daemon 100; setsid probe work job 100 & exec probe work inner 50";
         let running = start.words(["--drain", "60s"]).words([&init, "--", "sh", "-c"]);
         let running = running.word(&script(inner)[2]).start();
         wait_for_lines(&running, &["daemon ready", "job ready", "inner ready"]);
@@ -135,7 +140,10 @@ fn with_the_same_variables_nobody_is_signalled_twice() {
             let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
             let running = start.words(script(&text)).start();
             let names = ["far", "near", "inner", "main"];
-            wait_for_lines(&running, &names.map(|name| format!("{name} ready")).each_ref().map(String::as_str));
+            wait_for_lines(
+                &running,
+                &names.map(|name| format!("{name} ready")).each_ref().map(String::as_str),
+            );
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             outcome.expect_code(0).expect_stderr("");

@@ -90,7 +90,11 @@ fn nobody_wakes_up_while_no_deadline_is_set() {
         match std::fs::read_to_string(format!("/proc/{}/syscall", running.pid())) {
             Ok(call) => {
                 let words: Vec<&str> = call.split_whitespace().collect();
-                assert_eq!((words[0], words[3]), (libc::SYS_rt_sigtimedwait.to_string().as_str(), "0x0"), "{call}");
+                assert_eq!(
+                    (words[0], words[3]),
+                    (libc::SYS_rt_sigtimedwait.to_string().as_str(), "0x0"),
+                    "{call}"
+                );
             }
             Err(error) => drop(skip(&format!("/proc/PID/syscall can't be read: {error}"))),
         }
@@ -105,7 +109,8 @@ fn a_key_reaches_those_in_other_groups_and_nobody_twice() {
     // Not on the terminal: a key throws away what that hasn't shown yet (termios(3), NOFLSH).
     let text = "exec >&2; setsid probe record 64 & exec probe record 64";
     let (running, mut terminal) = start.words(["-c", "--linger"]).words(script(text)).start_on_terminal();
-    let lines = |text: &str, line: &str| text.lines().filter(|candidate| candidate.trim_end() == line).count();
+    let lines =
+        |text: &str, line: &str| text.lines().filter(|candidate| candidate.trim_end() == line).count();
     wait_until("two are ready", || lines(&running.stderr(), "ready") == 2);
     terminal.keys("\x03");
     wait_until("each has got the key", || lines(&running.stderr(), "got 2") == 2);

@@ -80,7 +80,16 @@ impl Faults {
     fn inject(pid: Pid, fault: &str) -> Self {
         let call = fault.split(':').next().unwrap_or_default();
         let child = Command::new("strace")
-            .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &format!("inject={fault}"), "-p"])
+            .args([
+                "-qq",
+                "-o",
+                "/dev/null",
+                "-e",
+                &format!("trace={call}"),
+                "-e",
+                &format!("inject={fault}"),
+                "-p",
+            ])
             .arg(pid.to_string())
             .stderr(Stdio::null())
             .spawn()
@@ -137,7 +146,10 @@ fn process_that_is_called_like_an_init_is_signalled() {
             std::fs::rename(path, &file).expect("another name");
             let status = Command::new("truncate").args(["--size", "1T"]).arg(&file).status();
             assert!(status.is_ok_and(|status| status.success()), "truncate");
-            let text = format!("setsid {} work far 50 & probe work near 50 & exec probe work main 50", file.display());
+            let text = format!(
+                "setsid {} work far 50 & probe work near 50 & exec probe work main 50",
+                file.display()
+            );
             let begin = Instant::now();
             let running = start.words(["--forward", "tree", "--drain", "60s"]).words(script(&text)).start();
             wait_for_lines(&running, &["far ready", "near ready", "main ready"]);
@@ -166,7 +178,10 @@ fn false_mark_harms_only_descendants_of_its_process() {
     for name in ["dumb-init[init]", "dumb-init", "tini[dumb-init]"] {
         in_both_settings(|start| {
             let running = start.words(["--drain", "4s"]).words(script(&impostor(name))).start();
-            wait_for_lines(&running, &["impostor ready", "child ready", "member ready", "other ready", "main ready"]);
+            wait_for_lines(
+                &running,
+                &["impostor ready", "child ready", "member ready", "other ready", "main ready"],
+            );
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             outcome.expect_code(0);
@@ -184,7 +199,10 @@ fn deadline_holds_below_a_false_mark() {
     in_both_settings(|start| {
         let text = impostor("dumb-init[init]").replace("work child 50", "work child 999999");
         let mut running = start.words(["--drain", "1s"]).words(script(&text)).start();
-        wait_for_lines(&running, &["impostor ready", "child ready", "member ready", "other ready", "main ready"]);
+        wait_for_lines(
+            &running,
+            &["impostor ready", "child ready", "member ready", "other ready", "main ready"],
+        );
         let begin = Instant::now();
         running.signal(libc::SIGTERM);
         assert_eq!(running.wait().code(), Some(0), "{running}");
@@ -209,8 +227,9 @@ fn drain_without_memory_ends_after_all_and_not_before() {
         wait_for_lines(&running, &["started", "near ready", "main ready"]);
         let pid = running.pid();
         procfs::wait_until("all have executed", || {
-            let is_sleep =
-                |pid: &Pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("sleep"));
+            let is_sleep = |pid: &Pid| {
+                std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.ends_with("sleep"))
+            };
             running.descendants().iter().filter(|pid| is_sleep(pid)).count() == 400
         });
         limit(pid, libc::RLIMIT_AS, address_space(pid));

@@ -39,7 +39,9 @@ impl Bash {
 
     fn words(&self, text: &str) -> [String; 3] {
         let path = self.0.path().display();
-        let text = text.replace("COPY", &format!("bash {path}/copy.sh")).replace("APP", &format!("sh {path}/app.sh"));
+        let text = text
+            .replace("COPY", &format!("bash {path}/copy.sh"))
+            .replace("APP", &format!("sh {path}/app.sh"));
         let [_, option, text] = script(&text.replace("SCRATCH", &path.to_string()));
         ["bash".into(), option, text]
     }
@@ -68,11 +70,13 @@ fn pipeline_ends_in_order_by_end_of_file() {
 
 #[test]
 fn pipeline_outlives_the_shell_that_has_started_it() {
-    for options in [&["--drain", "60s"][..], &["-c", "--drain", "60s"], &["--linger"], &["--linger", "--drain", "60s"]]
+    for options in
+        [&["--drain", "60s"][..], &["-c", "--drain", "60s"], &["--linger"], &["--linger", "--drain", "60s"]]
     {
         in_both_settings(|start| {
             let bash = Bash::new();
-            let outcome = stop(start.words(options).words(bash.words("APP | COPY b; :")).start(), &["app ready"]);
+            let outcome =
+                stop(start.words(options).words(bash.words("APP | COPY b; :")).start(), &["app ready"]);
             outcome.expect_code(143);
             assert!(!outcome.stderr().contains("got"), "{outcome}");
             outcome.expect_stdout("app ready\napp stops\napp cleaned up\nb eof\n");
@@ -99,8 +103,7 @@ fn reader_of_named_fifo_is_spared() {
     for options in OPTIONS {
         in_both_settings(|start| {
             let bash = Bash::new();
-            let text =
-                "trap : TERM; mkfifo SCRATCH/fifo; COPY b <SCRATCH/fifo & APP >SCRATCH/fifo & wait; wait; wait; exit 5";
+            let text = "trap : TERM; mkfifo SCRATCH/fifo; COPY b <SCRATCH/fifo & APP >SCRATCH/fifo & wait; wait; wait; exit 5";
             let outcome = stop(start.words(options).words(bash.words(text)).start(), &["app ready"]);
             outcome.expect_code(5).expect_stderr("");
             outcome.expect_stdout("app ready\napp stops\napp cleaned up\nb eof\n");
@@ -126,7 +129,8 @@ fn members_of_a_cycle_are_signalled_at_once() {
                 bash.0.file("member.sh", MEMBER, 0o644);
                 let text = format!("trap : TERM; exec 3>&1; {text}");
                 let begin = Instant::now();
-                let outcome = stop(start.words(options).words(bash.words(&text)).start(), &["a ready", "b ready"]);
+                let outcome =
+                    stop(start.words(options).words(bash.words(&text)).start(), &["a ready", "b ready"]);
                 assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
                 expect_lines(&outcome, &[("a got 15", 1), ("b got 15", 1)]);
             });
@@ -166,7 +170,8 @@ fn standard_input_from_outside_makes_no_reader() {
                 let (reader, writer) = std::io::pipe().expect("a pipe");
                 let writer = (!is_at_its_end).then_some(writer);
                 let text = "exec 3<&0; trap : TERM; probe work first 50 <&3 & probe work second 50 <&3 & wait; wait; wait; exit 5";
-                let start = start.words(options).words(script(text)).stdin(std::os::fd::OwnedFd::from(reader));
+                let start =
+                    start.words(options).words(script(text)).stdin(std::os::fd::OwnedFd::from(reader));
                 let begin = Instant::now();
                 let outcome = stop(start.start(), &["first ready", "second ready"]);
                 assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
@@ -185,7 +190,8 @@ fn child_whose_parent_writes_by_another_descriptor_is_signalled_at_once() {
             let text = "trap : TERM; exec 5> >(exec probe work child 50 5>&-); child=$!; echo parent ready; \
                         wait $child; wait $child; exit 5";
             let begin = Instant::now();
-            let outcome = stop(start.words(options).words(bash.words(text)).start(), &["parent ready", "child ready"]);
+            let outcome =
+                stop(start.words(options).words(bash.words(text)).start(), &["parent ready", "child ready"]);
             assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
             expect_lines(&outcome, &[("child got 15", 1), ("child finished", 1)]);
         });
@@ -228,7 +234,8 @@ fn logger_of_the_init_loses_nothing() {
     for options in ["--drain 60s", "-c --drain 60s", "--linger --drain 60s", "--linger"] {
         in_both_settings_by_a_shell(|start| {
             let bash = Bash::new();
-            let slow = bash.0.file("slow.sh", &COPY.replace("echo \"$line\"", "sleep 0.1; echo \"$line\""), 0o644);
+            let slow =
+                bash.0.file("slow.sh", &COPY.replace("echo \"$line\"", "sleep 0.1; echo \"$line\""), 0o644);
             let text = format!(
                 "exec {} {options} sh -c 'echo 1; echo 2; echo 3; exit 5' > >(exec bash {} logger)",
                 init_under_test().display(),
@@ -296,8 +303,11 @@ fn deadline_kills_a_reader_too() {
             let outcome = running.outcome();
             expect_lines(&outcome, &[("reader got 15", 0), ("reader finished", 0)]);
             for name in ["work stubborn", "work reader"] {
-                let lines =
-                    outcome.stderr().lines().filter(|line| line.contains("Killing") && line.contains(name)).count();
+                let lines = outcome
+                    .stderr()
+                    .lines()
+                    .filter(|line| line.contains("Killing") && line.contains(name))
+                    .count();
                 assert_eq!(lines, 1, "{name} {outcome}");
             }
         });
@@ -325,8 +335,9 @@ fn signal_that_asks_nobody_to_end_is_not_deferred() {
 
 #[test]
 fn without_options_nobody_is_spared() {
-    for start in
-        [Some(init()), crate::support::can_have_pid_namespaces().then(|| init().in_namespace())].into_iter().flatten()
+    for start in [Some(init()), crate::support::can_have_pid_namespaces().then(|| init().in_namespace())]
+        .into_iter()
+        .flatten()
     {
         let bash = Bash::new();
         // Killed by SIGTERM, the reader prints nothing.
@@ -354,7 +365,10 @@ fn reader_is_spared_while_its_writer_redirects_its_output() {
             running.wait_for_debug_line("ready");
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
-            outcome.expect_code(5).expect_stdout("app ready\napp cleaned up\nb eof\n").expect_stderr("ready\n");
+            outcome
+                .expect_code(5)
+                .expect_stdout("app ready\napp cleaned up\nb eof\n")
+                .expect_stderr("ready\n");
         });
     }
 }
@@ -421,7 +435,11 @@ fn last_line_before_a_failure_reaches_the_log() {
             let text = "exec > >(tee SCRATCH/log); echo FATAL; exit 1";
             let outcome = start.words(["--drain", "10s"]).words(bash.words(text)).run();
             outcome.expect_code(1).expect_stdout("FATAL\n").expect_stderr("");
-            assert_eq!(fs::read_to_string(bash.0.path().join("log")).unwrap_or_default(), "FATAL\n", "{outcome}");
+            assert_eq!(
+                fs::read_to_string(bash.0.path().join("log")).unwrap_or_default(),
+                "FATAL\n",
+                "{outcome}"
+            );
         });
     }
 }

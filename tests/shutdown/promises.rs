@@ -27,7 +27,8 @@ fn drain_on_terminal_lets_all_programs_finish() {
             wait_for_lines(&running, &["first ready", "second ready", "third ready"]);
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
-            let finished = outcome.stdout().lines().filter(|line| line.trim_end().ends_with(" finished")).count();
+            let finished =
+                outcome.stdout().lines().filter(|line| line.trim_end().ends_with(" finished")).count();
             assert_eq!((finished, outcome.code()), (3, 5), "{outcome}");
         });
     }
@@ -79,18 +80,24 @@ fn logger_of_another_user_reads_to_end_of_file() {
         let log = scratch.file("log", "", 0o666);
         let log = log.display();
         // Slower than the command, so that lines are left in the pipe when that exits.
-        let logger =
-            "echo begun >>\"$0\"; while read -r line; do sleep 0.1; echo \"$line\" >>\"$0\"; done; echo end >>\"$0\"";
+        let logger = "echo begun >>\"$0\"; while read -r line; do sleep 0.1; echo \"$line\" >>\"$0\"; done; echo end >>\"$0\"";
         let user = "setpriv --reuid=65534 --regid=65534 --clear-groups";
-        let command = format!("until grep -q begun {log}; do sleep 0.01; done; printf \"1\\n2\\n3\\n\"; exit 5");
+        let command =
+            format!("until grep -q begun {log}; do sleep 0.01; done; printf \"1\\n2\\n3\\n\"; exit 5");
         let init = init_under_test();
-        let text =
-            format!("exec {} --drain 10s sh -c '{command}' > >(exec {user} sh -c '{logger}' {log})", init.display());
+        let text = format!(
+            "exec {} --drain 10s sh -c '{command}' > >(exec {user} sh -c '{logger}' {log})",
+            init.display()
+        );
         // A process without this capability cannot read the descriptors of other users' processes.
         let mut running = start.condition("without-cap-ptrace").words(["-c", &text]).start();
         assert_eq!(running.wait().code(), Some(5), "{running}");
         wait_for_the_end_of_descendants(&running);
-        assert_eq!(fs::read_to_string(log.to_string()).expect("the log"), "begun\n1\n2\n3\nend\n", "{running}");
+        assert_eq!(
+            fs::read_to_string(log.to_string()).expect("the log"),
+            "begun\n1\n2\n3\nend\n",
+            "{running}"
+        );
     }
 }
 

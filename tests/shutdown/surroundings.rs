@@ -14,7 +14,9 @@ use crate::support::{
 
 #[test]
 fn executable_on_hung_file_system_delays_nobody_else() {
-    let (Some(start), Some(busybox)) = (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox()) else {
+    let (Some(start), Some(busybox)) =
+        (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox())
+    else {
         return;
     };
     let scratch = Scratch::new();
@@ -72,7 +74,9 @@ impl Mount {
         // Without caches, so that each look at a file is a request to the server.
         let options = ["-f", "-o", "attr_timeout=0,entry_timeout=0,ac_attr_timeout=0"];
         let mut server = Start::program(bindfs).words(options).word(&source).word(&path).start();
-        procfs::wait_until("the file system is mounted", || server.has_ended() || path.join("busybox").exists());
+        procfs::wait_until("the file system is mounted", || {
+            server.has_ended() || path.join("busybox").exists()
+        });
         if server.has_ended() {
             skip(&format!("FUSE does not work here: {}", server.stderr()));
             return None;
@@ -89,7 +93,8 @@ impl Drop for Mount {
 
 #[test]
 fn drain_under_emulation_signals_all_descendants() {
-    let (Some(_), Some(busybox)) = (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox()) else {
+    let (Some(_), Some(busybox)) = (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox())
+    else {
         return;
     };
     let Some(qemu) = installed(&format!("qemu-{}-static", std::env::consts::ARCH)) else { return };

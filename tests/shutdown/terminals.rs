@@ -22,7 +22,8 @@ fn shell_has_job_control() {
     for way in 0..WAYS {
         in_both_settings(|start| {
             let start = with_drain(start, way).variable("PS1", "prompt> ").variable("TERM", "dumb");
-            let (running, mut terminal) = start.words(["bash", "--norc", "--noediting", "-i"]).start_on_terminal();
+            let (running, mut terminal) =
+                start.words(["bash", "--norc", "--noediting", "-i"]).start_on_terminal();
             // The shell prints its prompts on stderr.
             let prompts = |times: usize| {
                 procfs::wait_until(&format!("{times} prompts"), || {
@@ -41,7 +42,9 @@ fn shell_has_job_control() {
                     .into_iter()
                     .find(|&pid| procfs::status_field(pid, "Name").as_deref() == Some("hang"))
             };
-            procfs::wait_until("the job goes on", || hang().is_some_and(|pid| procfs::state(pid) == Some('S')));
+            procfs::wait_until("the job goes on", || {
+                hang().is_some_and(|pid| procfs::state(pid) == Some('S'))
+            });
             terminal.keys("\x03");
             prompts(3);
             terminal.keys("echo status $?; exit 7\r");
@@ -76,7 +79,8 @@ fn key_reaches_a_plain_command_once_also_after_ctrl_z() {
         in_both_settings(|start| {
             // It starts no programs: while a shell does, Ctrl-Z stops the program and blocks the shell (vfork(2)).
             let text = "exec >&2; trap 'echo got 2' INT; trap 'exit 5' TERM; echo ready; while :; do read line; done";
-            let (running, mut terminal) = with_drain(start, way).words(["sh", "-c", text]).start_on_terminal();
+            let (running, mut terminal) =
+                with_drain(start, way).words(["sh", "-c", text]).start_on_terminal();
             running.wait_for_debug_line("ready");
             terminal.keys("\x03");
             wait_for_interrupts(&running, 1);
@@ -140,7 +144,8 @@ fn nobody_is_hung_up_by_the_end_of_the_command() {
         for condition in [None, Some("null=0"), Some("background")] {
             in_both_settings(|start| {
                 let start = condition.into_iter().fold(start, Start::condition);
-                let (running, _terminal) = with_drain(start, way).words(["sh", "-c", FAMILY]).start_on_terminal();
+                let (running, _terminal) =
+                    with_drain(start, way).words(["sh", "-c", FAMILY]).start_on_terminal();
                 for name in ["first", "second", "third"] {
                     running.wait_for_debug_line(&format!("{name} ready"));
                 }

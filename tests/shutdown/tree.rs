@@ -13,7 +13,8 @@ fn it_reaches_everybody_and_those_who_are_born_meanwhile() {
         // Nobody is asked to end at the end of the command, so that only this signal ends the others.
         let running = start.words(["-v", "--forward", "tree", "--linger"]).words(script(text)).start();
         wait_for_lines(&running, &["far ready", "near ready", "ready"]);
-        let others = || running.descendants().into_iter().filter(|&pid| state(pid).is_some() && is_bred(pid)).count();
+        let others =
+            || running.descendants().into_iter().filter(|&pid| state(pid).is_some() && is_bred(pid)).count();
         wait_until("there are many", || others() > 40);
         running.signal(libc::SIGUSR1);
         wait_until("nobody is left whom it ends", || others() == 0);
@@ -33,7 +34,8 @@ fn is_bred(pid: Pid) -> bool {
 #[test]
 fn each_gets_each_signal_once() {
     in_both_settings(|start| {
-        let text = "setsid probe record 64 & (setsid probe record 64 &) ; probe record 64 & exec probe record 64";
+        let text =
+            "setsid probe record 64 & (setsid probe record 64 &) ; probe record 64 & exec probe record 64";
         let running = start.words(["--forward", "tree", "--linger"]).words(script(text)).start();
         running.wait_for_stdout("four that are ready", |text| super::count(text, "ready") == 4);
         for number in [libc::SIGTERM, libc::SIGHUP, 40, 64] {

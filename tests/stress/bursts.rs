@@ -19,7 +19,8 @@ use crate::state::Memory;
 const SENTINEL: i32 = 64;
 const FIRST_THAT_QUEUES: i32 = 34;
 /// Not forwarded, not to be blocked, or ones that stop the init as well.
-const LEFT_OUT: [i32; 6] = [libc::SIGCHLD, libc::SIGKILL, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+const LEFT_OUT: [i32; 6] =
+    [libc::SIGCHLD, libc::SIGKILL, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
 /// How often each signal was sent, or came.
 type Counts = BTreeMap<i32, u32>;
@@ -82,7 +83,8 @@ fn send_burst(started: &Started, random: &mut Rng, size: u64) -> Counts {
     let kinds = random.i32(1..=SENTINEL - 1);
     for _ in 0..size {
         let number = (1 + random.i32(0..kinds) * 7) % SENTINEL;
-        let number = if LEFT_OUT.contains(&number) || [0, 32, 33].contains(&number) { libc::SIGUSR1 } else { number };
+        let number =
+            if LEFT_OUT.contains(&number) || [0, 32, 33].contains(&number) { libc::SIGUSR1 } else { number };
         started.signal(number);
         *sent.entry(number).or_default() += 1;
     }
@@ -92,8 +94,9 @@ fn send_burst(started: &Started, random: &mut Rng, size: u64) -> Counts {
 
 /// Reads the recorder's line.
 fn parse(line: &str) -> Counts {
-    let pair =
-        |pair: &str| pair.split_once(':').map(|(number, count)| (number.parse().unwrap(), count.parse().unwrap()));
+    let pair = |pair: &str| {
+        pair.split_once(':').map(|(number, count)| (number.parse().unwrap(), count.parse().unwrap()))
+    };
     line.split_whitespace().filter_map(pair).collect()
 }
 
@@ -113,7 +116,8 @@ fn compare(sent: &Counts, came: &Counts) -> Result<(), String> {
 fn compare_with_lines(sent: &Counts, lines: &str) -> Result<(), String> {
     let mut told = Counts::new();
     for line in lines.lines() {
-        let number = line.strip_prefix("[dumb-init] Received signal ").and_then(|rest| rest.strip_suffix('.'));
+        let number =
+            line.strip_prefix("[dumb-init] Received signal ").and_then(|rest| rest.strip_suffix('.'));
         if let Some(number) = number.and_then(|number| number.parse().ok()) {
             *told.entry(number).or_default() += 1;
         }

@@ -45,7 +45,8 @@ struct Case<'a> {
 }
 
 pub fn run(plan: &mut Plan) {
-    let full = fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) != Some("1"));
+    let full =
+        fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) != Some("1"));
     for (place, mode) in SETTINGS {
         let mut part = Part::new(plan, format_args!("faults, {place}, {mode}"), "conditions");
         let mut try_out = |condition: &str, check: fn(Case) -> Result<(), String>| {

@@ -57,7 +57,11 @@ fn main() -> ExitCode {
     // In a namespace of its own, nothing outlives this program, however it ends.
     let namespace = support::namespace();
     let mut unshare = Command::new(namespace[0]);
-    unshare.args(&namespace[1..]).arg(env::current_exe().expect("this program's path")).arg(INSIDE).args(&words);
+    unshare
+        .args(&namespace[1..])
+        .arg(env::current_exe().expect("this program's path"))
+        .arg(INSIDE)
+        .args(&words);
     unshare.env_remove("DUMB_INIT_DEBUG").env_remove("DUMB_INIT_SETSID");
     // SAFETY: one system call, which allocates nothing and takes no lock.
     unsafe { unshare.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
@@ -87,7 +91,8 @@ fn test(words: &[String]) -> ExitCode {
     // Many of the processes are meant to be killed.
     setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("RLIMIT_CORE");
     start::forget_what_std_ignores();
-    let seed = env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("SEED is a number"));
+    let seed =
+        env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("SEED is a number"));
     let mut plan = Plan::new(words.iter().any(|word| word == "long"), seed);
     if let Some(fault) = words.iter().find_map(|word| word.strip_prefix(injection::ONE)) {
         injection::run_one(&mut plan, fault);

@@ -29,7 +29,11 @@ fn series(plan: &mut Plan, mode: Mode, count: u64) {
         }
         let all_reaped = becomes_so(|| children(started.pid).len() == 1);
         let left = children(started.pid).len();
-        part.note(if all_reaped { Ok(WAVE) } else { Err(format!("after wave {wave} there are {left} children")) });
+        part.note(if all_reaped {
+            Ok(WAVE)
+        } else {
+            Err(format!("after wave {wave} there are {left} children"))
+        });
         if !all_reaped {
             break;
         }

@@ -62,7 +62,17 @@ pub struct Part<'a> {
 impl<'a> Part<'a> {
     pub fn new(plan: &'a mut Plan, name: impl Display, unit: &'static str) -> Self {
         let (name, started, notes) = (name.to_string(), Instant::now(), String::new());
-        Self { plan, name, unit, started, cases: 0, wrong: 0, hangs: 0, most_descriptions: MOST_DESCRIPTIONS, notes }
+        Self {
+            plan,
+            name,
+            unit,
+            started,
+            cases: 0,
+            wrong: 0,
+            hangs: 0,
+            most_descriptions: MOST_DESCRIPTIONS,
+            notes,
+        }
     }
 
     pub fn is_short(&self) -> bool {

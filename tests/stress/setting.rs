@@ -19,8 +19,12 @@ pub enum Mode {
 }
 
 /// Every place and mode.
-pub const SETTINGS: [(Place, Mode); 4] =
-    [(Place::Plain, Mode::Group), (Place::Plain, Mode::Child), (Place::Pid1, Mode::Group), (Place::Pid1, Mode::Child)];
+pub const SETTINGS: [(Place, Mode); 4] = [
+    (Place::Plain, Mode::Group),
+    (Place::Plain, Mode::Child),
+    (Place::Pid1, Mode::Group),
+    (Place::Pid1, Mode::Child),
+];
 
 impl Display for Place {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

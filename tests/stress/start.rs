@@ -38,7 +38,8 @@ impl Start {
     /// The init under test, with these options and a role of the probe's. `conditions` are those that it finds itself in.
     pub fn new(place: Place, mode: Mode, conditions: &[&str], options: &[&str], role: &[&str]) -> Self {
         let probe = || CString::new(probe().as_os_str().as_bytes()).unwrap();
-        let strings = |words: &[&str]| words.iter().map(|word| CString::new(*word).unwrap()).collect::<Vec<_>>();
+        let strings =
+            |words: &[&str]| words.iter().map(|word| CString::new(*word).unwrap()).collect::<Vec<_>>();
         let mut words = Vec::new();
         if !conditions.is_empty() {
             words.extend([probe(), c"with".into()]);
@@ -85,7 +86,8 @@ impl Start {
         let descriptors = [null.as_raw_fd(), stdout_writer.as_raw_fd(), stderr_fd];
         let mut argv: Vec<_> = self.words.iter().map(|word| word.as_ptr()).collect();
         argv.push(ptr::null());
-        let (blocked, processors, own_proc, traced) = (self.blocked, self.processors, self.own_proc, self.traced);
+        let (blocked, processors, own_proc, traced) =
+            (self.blocked, self.processors, self.own_proc, self.traced);
         let child = || {
             for (fd, target) in descriptors.into_iter().zip(0..) {
                 // SAFETY: two descriptors of this process, which has its own table of them.
@@ -134,7 +136,9 @@ fn mount_proc() -> bool {
 fn set_mask(mask: u64) {
     let none = ptr::null::<u8>();
     // SAFETY: reads eight bytes.
-    unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, size_of::<u64>()) };
+    unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, &raw const mask, none, size_of::<u64>())
+    };
 }
 
 /// std ignores SIGPIPE, which an init would be handed on.

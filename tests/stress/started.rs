@@ -33,7 +33,8 @@ impl Started {
     /// A child of ours.
     pub fn new(pid: Pid, stdout: PipeReader, stderr: Option<PipeReader>) -> Self {
         // SAFETY: touches no memory.
-        let pidfd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) }).expect("pidfd_open");
+        let pidfd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
+            .expect("pidfd_open");
         // SAFETY: pidfd_open(2) has just returned it; nothing else knows it.
         let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd.try_into().unwrap()) };
         Self { pid, pidfd, stdout: Lines(BufReader::new(stdout)), stderr, end: None }

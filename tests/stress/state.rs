@@ -20,7 +20,9 @@ impl Memory {
     pub fn of(pid: Pid) -> Self {
         let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
         let kilobytes = |name: &str| {
-            let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB")?.trim().parse().ok());
+            let value = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_suffix("kB")?.trim().parse().ok());
             value.unwrap_or(0)
         };
         Self { private_dirty: kilobytes("Private_Dirty:"), resident: kilobytes("Rss:") }

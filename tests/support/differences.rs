@@ -38,7 +38,10 @@ pub enum Original {
 /// Runs the test of a difference that the list has under this heading. Where the original is tested, the test is
 /// expected to fail.
 pub fn wanted_difference(heading: &str, original: Original, test: impl FnOnce()) {
-    assert!(LIST.contains(&format!("\n## {heading}\n")), "{heading} is not on the list of wanted differences");
+    assert!(
+        LIST.contains(&format!("\n## {heading}\n")),
+        "{heading} is not on the list of wanted differences"
+    );
     if !tests_the_original() {
         return test();
     }

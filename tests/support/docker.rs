@@ -45,7 +45,8 @@ impl Engine {
     fn client(&self) -> Start {
         // Not by its name alone: whoever starts it on a terminal doesn't search PATH.
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let client = std::env::split_paths(&path).map(|directory| directory.join("docker")).find(|path| path.exists());
+        let client =
+            std::env::split_paths(&path).map(|directory| directory.join("docker")).find(|path| path.exists());
         Start::program(client.expect("docker(1)")).words(&self.options)
     }
 
@@ -127,7 +128,8 @@ impl Container {
 
     /// A template's value, `docker inspect`.
     pub fn inspect(&self, template: &str) -> String {
-        let output = self.engine.docker(&["inspect", "--format", template, &self.name]).expect("docker inspect");
+        let output =
+            self.engine.docker(&["inspect", "--format", template, &self.name]).expect("docker inspect");
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
@@ -163,7 +165,9 @@ impl Container {
 
     /// Waits until it has no zombie. Whoever has just ended is one for a moment.
     pub fn expect_no_zombie(&self) {
-        self.wait_until("there is no zombie", |processes| processes.iter().all(|process| process.state != 'Z'));
+        self.wait_until("there is no zombie", |processes| {
+            processes.iter().all(|process| process.state != 'Z')
+        });
     }
 
     /// Where its own /proc is.
@@ -186,7 +190,9 @@ impl Container {
     pub fn last_line_and_end(&self) -> (f64, f64) {
         let seconds = |time: &str| {
             let time = time.split_once('T').expect(time).1.trim_end_matches('Z');
-            time.split(':').map(|part| part.parse::<f64>().expect(time)).fold(0.0, |sum, part| sum * 60.0 + part)
+            time.split(':')
+                .map(|part| part.parse::<f64>().expect(time))
+                .fold(0.0, |sum, part| sum * 60.0 + part)
         };
         let lines = self.engine.docker(&["logs", "--timestamps", &self.name]).expect("docker logs");
         let lines = String::from_utf8_lossy(&lines.stdout).into_owned();

@@ -41,14 +41,19 @@ pub fn built_init() -> PathBuf {
 
 /// The packaged original, if it is installed.
 pub fn original() -> Option<PathBuf> {
-    let path = env::var_os("ORIGINAL_INIT").map_or_else(|| PathBuf::from("/usr/bin/dumb-init"), PathBuf::from);
+    let path =
+        env::var_os("ORIGINAL_INIT").map_or_else(|| PathBuf::from("/usr/bin/dumb-init"), PathBuf::from);
     path.exists().then_some(path)
 }
 
 /// The program that the tests start under the init.
 pub fn probe() -> PathBuf {
     let path = built_init().with_file_name("examples").join("probe");
-    assert!(path.exists(), "{} is not built; `cargo test` builds it, so does `cargo build --examples`", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built; `cargo test` builds it, so does `cargo build --examples`",
+        path.display()
+    );
     path
 }
 
@@ -71,7 +76,9 @@ pub fn role<const N: usize>(words: [&str; N]) -> Vec<OsString> {
 pub fn without_pids(text: &str) -> String {
     let mut parts = text.split("PID ");
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| text + "PID N" + part.trim_start_matches(|letter: char| letter.is_ascii_digit()))
+    parts.fold(first, |text, part| {
+        text + "PID N" + part.trim_start_matches(|letter: char| letter.is_ascii_digit())
+    })
 }
 
 /// Can the tests make namespaces here? Where not, the test that asks is skipped, loudly, and fails where
@@ -79,13 +86,15 @@ pub fn without_pids(text: &str) -> String {
 pub fn can_have_pid_namespaces() -> bool {
     let namespace = namespace();
     let mut unshare = std::process::Command::new(namespace[0]);
-    let works = unshare.args(&namespace[1..]).arg("true").output().is_ok_and(|output| output.status.success());
+    let works =
+        unshare.args(&namespace[1..]).arg("true").output().is_ok_and(|output| output.status.success());
     works || skip("no PID namespaces can be made here (unshare(1))")
 }
 
 /// Whether strace(1) can let system calls fail here. If not, the test that asks is skipped as above.
 pub fn can_inject_faults() -> bool {
-    let output = std::process::Command::new("strace").args(["-qq", "-e", "inject=uname:error=EPERM", "true"]).output();
+    let output =
+        std::process::Command::new("strace").args(["-qq", "-e", "inject=uname:error=EPERM", "true"]).output();
     output.is_ok_and(|output| output.status.success()) || skip("strace(1) is not there, or may not trace")
 }
 
@@ -120,7 +129,8 @@ pub fn skip(reason: &str) -> bool {
     assert!(env::var_os("REQUIRE_ALL_TESTS").is_none(), "may not be skipped here: {reason}");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     // Past the capture of the test runner, which hides what a test that passes prints.
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {reason}\n").as_bytes());
+    let _ =
+        std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {reason}\n").as_bytes());
     false
 }
 
@@ -164,7 +174,8 @@ impl Scratch {
             .spawn()
             .expect("a shell");
         // Its end is the file's, too.
-        std::io::Write::write_all(&mut writer.stdin.take().expect("a pipe"), text.as_bytes()).expect("a text");
+        std::io::Write::write_all(&mut writer.stdin.take().expect("a pipe"), text.as_bytes())
+            .expect("a text");
         assert!(writer.wait().is_ok_and(|status| status.success()), "{}", path.display());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("permissions");
         path

@@ -57,7 +57,11 @@ pub fn oldest_child(parent: Pid) -> Option<Pid> {
 /// Every process there is.
 pub fn all() -> Vec<Pid> {
     let entries = fs::read_dir("/proc").expect("/proc");
-    entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).map(Pid::from_raw).collect()
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .map(Pid::from_raw)
+        .collect()
 }
 
 /// Polls until something is the case. Panics, naming it, where the deadline comes before.

@@ -155,7 +155,15 @@ impl Start {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         let stdout = Output::of(child.stdout.take().expect("a pipe"));
         let stderr = Output::of(child.stderr.take().expect("a pipe"));
-        Running { line, child, stdout, stderr, mark: self.mark, in_namespace: self.in_namespace, status: None }
+        Running {
+            line,
+            child,
+            stdout,
+            stderr,
+            mark: self.mark,
+            in_namespace: self.in_namespace,
+            status: None,
+        }
     }
 
     /// Starts it as the leader of a session on a new terminal, with a pipe for stderr.
@@ -171,7 +179,10 @@ impl Start {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         let stderr = Output::of(child.stderr.take().expect("a pipe"));
         let in_namespace = self.in_namespace;
-        (Running { line, child, stdout: output, stderr, mark: self.mark, in_namespace, status: None }, terminal)
+        (
+            Running { line, child, stdout: output, stderr, mark: self.mark, in_namespace, status: None },
+            terminal,
+        )
     }
 
     /// Runs it to its end.
@@ -286,8 +297,9 @@ impl Running {
     pub fn descendants(&self) -> Vec<Pid> {
         let mark = format!("{MARK}={}", self.mark);
         let is_marked = |pid: &Pid| {
-            fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes()))
+            fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                environment.split(|&byte| byte == 0).any(|entry| entry == mark.as_bytes())
+            })
         };
         procfs::all().into_iter().filter(is_marked).collect()
     }
@@ -336,7 +348,8 @@ pub fn send(pid: Pid, number: i32) {
 fn close_others_at_exec(command: &mut Command) {
     let close = || {
         // SAFETY: touches no memory.
-        let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        let result =
+            unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         Errno::result(result).map(drop).map_err(std::io::Error::from)
     };
     // SAFETY: one system call, which allocates nothing and takes no lock.

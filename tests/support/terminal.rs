@@ -17,7 +17,8 @@ pub struct Terminal(File);
 impl Terminal {
     /// Opens a new one. Returns also its path for programs, and what it shows.
     pub fn open() -> (Self, OsString, Output) {
-        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a pseudo-terminal");
+        let master =
+            posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a pseudo-terminal");
         grantpt(&master).expect("grantpt");
         unlockpt(&master).expect("unlockpt");
         // What the programs print is all that it shows.
@@ -46,7 +47,8 @@ impl Terminal {
     /// Hangs up, as the kernel does when the last copy of the master is closed (vhangup(2)). Only root may.
     pub fn hang_up(&self) {
         // SAFETY: returns a new descriptor of the other end, and touches no memory.
-        let peer = unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY) };
+        let peer =
+            unsafe { libc::ioctl(self.0.as_raw_fd(), libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY) };
         assert!(peer >= 0, "{}", std::io::Error::last_os_error());
         // SAFETY: nothing else has it.
         let peer = unsafe { OwnedFd::from_raw_fd(peer) };

@@ -192,8 +192,9 @@ impl Forecast {
             return stays(Conduct::Unknown);
         };
         let position = if to.init == evidence.init { Position::Outer } else { Position::Inner };
-        let main =
-            evidence.main_of(to.init).filter(|_| position == Position::Inner || scenario.command == Command::AsSeen);
+        let main = evidence
+            .main_of(to.init)
+            .filter(|_| position == Position::Inner || scenario.command == Command::AsSeen);
         match (&facts.rules, scenario.remedy) {
             (Some(Rules::Ours(ours)), remedy) => {
                 let own = || ours.config.settings.clone();
@@ -201,7 +202,8 @@ impl Forecast {
                 Run { forecast: self, scenario, position, main, to }.of_ours(settings, message)
             }
             (Some(Rules::Known(_)), Some(remedy)) if position == Position::Outer => {
-                Run { forecast: self, scenario, position, main, to }.of_ours(remedy.of_ours_instead(), message)
+                Run { forecast: self, scenario, position, main, to }
+                    .of_ours(remedy.of_ours_instead(), message)
             }
             (Some(Rules::Known(known)), _) => {
                 if !known.forwards(message.signum) {
@@ -213,8 +215,8 @@ impl Forecast {
                     Forward::Child => Recipient::Process(main),
                     Forward::Group | Forward::Tree => Recipient::Group(main),
                 };
-                let end =
-                    Run { forecast: self, scenario, position, main: Some(main), to }.send_directly(message, recipient);
+                let end = Run { forecast: self, scenario, position, main: Some(main), to }
+                    .send_directly(message, recipient);
                 Passed { conduct, end }
             }
             (Some(Rules::Pausing), _) => stays(Conduct::OnlyActs),
@@ -270,11 +272,7 @@ impl End {
         match reaction {
             Reaction::Dies => Self::Comes,
             Reaction::Catches | Reaction::Awaits | Reaction::Reads | Reaction::AwaitsOrDies => {
-                if message.asks_to_end {
-                    Self::Comes
-                } else {
-                    Self::Never
-                }
+                if message.asks_to_end { Self::Comes } else { Self::Never }
             }
             Reaction::Ignores
             | Reaction::Blocks

@@ -6,7 +6,9 @@ use nix::unistd::Pid;
 
 use super::super::facts::Facts;
 use super::super::inits::Rules;
-use super::{Arrival, Conduct, Deadline, End, Forecast, Passed, Position, Rest, Scenario, SentSignal, To, When};
+use super::{
+    Arrival, Conduct, Deadline, End, Forecast, Passed, Position, Rest, Scenario, SentSignal, To, When,
+};
 use crate::log::Message;
 use crate::options::settings::Settings;
 use crate::policy::{Action, Care, Event, Policy, Recipient, SignalSource};
@@ -66,8 +68,8 @@ impl Run<'_, '_> {
             None => Conduct::Drops,
         };
         let kills = if policy.kills_at() == kills_before { None } else { policy.kills_at() };
-        let kills =
-            kills.map_or(Deadline::Never, |at| Deadline::AfterSignal(at.saturating_duration_since(forwarded_at)));
+        let kills = kills
+            .map_or(Deadline::Never, |at| Deadline::AfterSignal(at.saturating_duration_since(forwarded_at)));
         if self.position == Position::Outer {
             self.forecast.held = held;
             self.forecast.suspends = actions.contains(&Action::StopOurselves);
@@ -109,8 +111,13 @@ impl Run<'_, '_> {
 
     /// Is there a descendant that doesn't end?
     fn is_anybody_left(&self) -> bool {
-        let family = self.scenario.tree.descendants(self.to.init, |_| false, Depth::All, |_| false).unwrap_or_default();
-        let stays = |process: &Process| process.state != State::Zombie && !self.forecast.gone.contains(&process.pid);
+        let family = self
+            .scenario
+            .tree
+            .descendants(self.to.init, |_| false, Depth::All, |_| false)
+            .unwrap_or_default();
+        let stays =
+            |process: &Process| process.state != State::Zombie && !self.forecast.gone.contains(&process.pid);
         family.iter().any(stays)
     }
 
@@ -150,14 +157,16 @@ impl Run<'_, '_> {
                 return end;
             }
             for process in due {
-                let is_of_main = Some(process.parent) == self.main && self.forecast.gone.contains(&process.parent);
+                let is_of_main =
+                    Some(process.parent) == self.main && self.forecast.gone.contains(&process.parent);
                 let when = match process.parent {
                     parent if parent == self.to.init => When::AtOnce,
                     _ if is_of_main => When::AfterMain,
                     _ => When::AfterParent,
                 };
                 let when = when.max(self.to.when);
-                let has_it = |arrival: &Arrival| arrival.by == self.to.init && arrival.signum == message.signum;
+                let has_it =
+                    |arrival: &Arrival| arrival.by == self.to.init && arrival.signum == message.signum;
                 let is_signalled = self.forecast.arrivals_at(process.pid).any(has_it);
                 self.wake_those(&[process], when);
                 if !is_signalled {
@@ -173,7 +182,9 @@ impl Run<'_, '_> {
         let is_over = |pid| self.forecast.gone.contains(&pid);
         let mut family = self.family(is_over);
         let all = tree.descendants(self.to.init, |_| false, Depth::All, |_| false).unwrap_or_default();
-        for orphan in all.iter().filter(|process| is_over(process.parent) && self.adopts_orphans_of(process.parent)) {
+        for orphan in
+            all.iter().filter(|process| is_over(process.parent) && self.adopts_orphans_of(process.parent))
+        {
             family.push(*orphan);
             if !evidence.facts(orphan.pid).is_some_and(Facts::counts_as_ours) || is_over(orphan.pid) {
                 family.extend(evidence.family(tree, orphan.pid, is_over));
@@ -187,7 +198,8 @@ impl Run<'_, '_> {
     fn adopts_orphans_of(&self, parent: Pid) -> bool {
         let evidence = self.scenario.evidence;
         let parent_of = |pid: &Pid| evidence.facts(*pid).map(|facts| facts.process.parent);
-        let mut above = std::iter::successors(Some(parent), parent_of).take(self.scenario.tree.processes().len());
+        let mut above =
+            std::iter::successors(Some(parent), parent_of).take(self.scenario.tree.processes().len());
         above.find(|&pid| pid == self.to.init || evidence.adopts(pid) && !self.forecast.gone.contains(&pid))
             == Some(self.to.init)
     }
@@ -250,7 +262,9 @@ impl Run<'_, '_> {
     /// Notes that those go on that are stopped, and what comes of what they have got before.
     fn wake_those(&mut self, all: &[Process], when: When) {
         let evidence = self.scenario.evidence;
-        for facts in all.iter().filter_map(|process| evidence.facts(process.pid)).filter(|facts| facts.is_stopped()) {
+        for facts in
+            all.iter().filter_map(|process| evidence.facts(process.pid)).filter(|facts| facts.is_stopped())
+        {
             let pid = facts.process.pid;
             if !self.forecast.woken.insert((pid, when)) {
                 continue;
@@ -289,7 +303,8 @@ impl Run<'_, '_> {
         }
         let is_kept = self.is_spared(process.pid, care);
         let when = if is_kept { When::AfterWriters } else { when };
-        self.forecast.add_arrival(process.pid, Arrival { signum: message.signum, by: self.to.init, when, is_kept });
+        self.forecast
+            .add_arrival(process.pid, Arrival { signum: message.signum, by: self.to.init, when, is_kept });
         let end = self.end_of(facts, message, when);
         if Some(process.pid) == self.main { end } else { End::Never }
     }

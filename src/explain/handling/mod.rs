@@ -219,16 +219,23 @@ mod tests {
         {
             assert_eq!(handling.reaction(Signum::KILL), Reaction::Dies);
         }
-        for handling in
-            [Handling { ignored: all, ..nothing }, Handling { blocked: all, blocked_by_first: all, ..nothing }]
-        {
+        for handling in [
+            Handling { ignored: all, ..nothing },
+            Handling { blocked: all, blocked_by_first: all, ..nothing },
+        ] {
             assert_eq!(handling.reaction(Signum::CONT), Reaction::GoesOn);
         }
     }
 
     #[test]
     fn who_is_somebody_else_needs_a_capability_to_signal() {
-        let user = |user| Credentials { real: user, effective: user, saved: user, group: 0, signals_everybody: false };
+        let user = |user| Credentials {
+            real: user,
+            effective: user,
+            saved: user,
+            group: 0,
+            signals_everybody: false,
+        };
         assert!(user(7).may_signal(&user(7)) && !user(7).may_signal(&user(8)));
         assert!(Credentials { effective: 8, ..user(7) }.may_signal(&user(8)));
         // It has become another, but began as this one.

@@ -94,14 +94,17 @@ fn sleep_of(pid: Pid, thread: &str, status: &[u8]) -> Sleep {
     // Where we are let look into the memory (ptrace(2), `PTRACE_MODE_ATTACH`).
     if let Ok(call) = fs::read_to_string(format!("{thread}/syscall")) {
         let mut words = call.split_ascii_whitespace();
-        let is_sigwait = words.next().and_then(|number| number.parse().ok()) == Some(libc::SYS_rt_sigtimedwait);
+        let is_sigwait =
+            words.next().and_then(|number| number.parse().ok()) == Some(libc::SYS_rt_sigtimedwait);
         let set = is_sigwait.then(|| set_at(pid, words.next()?));
         return set.map_or(Sleep::Other, |set| set.map_or(Sleep::Hidden, Sleep::Awaits));
     }
     match fs::read_to_string(format!("{thread}/wchan")).as_deref() {
         Ok(place) if place.contains("sigtimedwait") => Sleep::Hidden,
         // Where a thread sleeps, it sleeps somewhere: we aren't let see where (`PTRACE_MODE_READ`).
-        Ok("0") | Err(_) if field(status, "State").is_some_and(|state| state.starts_with('S')) => Sleep::Hidden,
+        Ok("0") | Err(_) if field(status, "State").is_some_and(|state| state.starts_with('S')) => {
+            Sleep::Hidden
+        }
         Ok(_) | Err(_) => Sleep::Other,
     }
 }

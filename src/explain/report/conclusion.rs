@@ -61,8 +61,10 @@ impl View<'_> {
         match (self.verdict.forecast.rest_of(self.evidence.init), self.verdict.forecast.kills) {
             (Rest::IsAwaited(deadline), _) => text += &self.awaited(deadline),
             (Rest::IsLeft, Deadline::AfterSignal(duration)) => {
-                let _ =
-                    write!(text, " Everything is killed {duration:?} after the signal, if it has not ended by then.");
+                let _ = write!(
+                    text,
+                    " Everything is killed {duration:?} after the signal, if it has not ended by then."
+                );
                 text += &self.left();
             }
             (Rest::IsLeft, Deadline::Never | Deadline::AfterMain(_)) => text += &self.left(),
@@ -72,7 +74,8 @@ impl View<'_> {
 
     fn how_many(&self) -> String {
         let Verdict { total, never, unknown, .. } = *self.verdict;
-        let and_unknown = if unknown == 0 { String::new() } else { format!(" Of {unknown} it can't be told.") };
+        let and_unknown =
+            if unknown == 0 { String::new() } else { format!(" Of {unknown} it can't be told.") };
         match (never, unknown) {
             (0, 0) => format!("Every process gets the signal{}.", self.how_many_later()),
             (0, unknown) => format!("Whether {unknown} of {total} processes get it can't be told."),
@@ -101,8 +104,9 @@ impl View<'_> {
 
     fn awaited(&self, deadline: Deadline) -> String {
         let stays = " dumb-init stays until the last one has ended";
-        let kills =
-            |duration: Duration, since: &str| format!("{stays}, and kills what is left {duration:?} after {since}.");
+        let kills = |duration: Duration, since: &str| {
+            format!("{stays}, and kills what is left {duration:?} after {since}.")
+        };
         match deadline {
             Deadline::Never => format!("{stays}."),
             Deadline::AfterSignal(duration) => kills(duration, "the signal"),
@@ -127,7 +131,9 @@ impl View<'_> {
             (_, false) => "stays behind",
         };
         let (first, why) = match self.init().and_then(|init| init.rules.as_ref()) {
-            Some(Rules::Ours(ours)) if ours.edition == Edition::Ours => (self.main(), ", since --drain is off"),
+            Some(Rules::Ours(ours)) if ours.edition == Edition::Ours => {
+                (self.main(), ", since --drain is off")
+            }
             Some(Rules::Ours(_) | Rules::Known(_)) => (self.main(), ""),
             Some(Rules::Unreadable(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => {
                 (self.init().map_or(String::new(), name_of), "")
@@ -146,7 +152,10 @@ impl View<'_> {
             ("Ignored by", does(Reaction::Ignores)),
             ("Blocked, so that it stays pending, by", does(Reaction::Blocks)),
             ("Dropped by the kernel, as by a PID 1 that has no handler for it, for", does(Reaction::Drops)),
-            ("Stopped, to act on it when continued:", self.verdict.with(|fate| matches!(fate, Fate::GetsStopped(..)))),
+            (
+                "Stopped, to act on it when continued:",
+                self.verdict.with(|fate| matches!(fate, Fate::GetsStopped(..))),
+            ),
             (
                 "Not to be signalled by the init, as another user's (it lacks CAP_KILL):",
                 never.iter().copied().filter(|pid| refused.contains(pid)).collect(),
@@ -158,14 +167,22 @@ impl View<'_> {
         .filter_map(|(what, pids)| listed(what, &pids))
         .collect();
         lines.extend(self.verdict.interrupted.iter().filter_map(|(master, workers)| {
-            listed(&format!("Signalled beside their master (PID {master}), which stops them itself:"), workers)
+            listed(
+                &format!("Signalled beside their master (PID {master}), which stops them itself:"),
+                workers,
+            )
         }));
         if let Main::MayBe(main) = self.evidence.main(self.evidence.init) {
-            lines
-                .push(format!("PID {main} is taken for the command; it may be an orphan, and the command have ended."));
+            lines.push(format!(
+                "PID {main} is taken for the command; it may be an orphan, and the command have ended."
+            ));
         }
         if !never.is_empty() && self.is_main_told() {
-            lines.push(format!("Whether {} passes {} on to others can't be seen.", self.main(), Name(signum)));
+            lines.push(format!(
+                "Whether {} passes {} on to others can't be seen.",
+                self.main(),
+                Name(signum)
+            ));
         }
         lines.extend(self.grace(signum));
         if self.verdict.forecast.suspends && !self.is_pid_1() {
@@ -211,7 +228,8 @@ impl View<'_> {
     /// Those that get it at once from two inits.
     fn twice(&self) -> Vec<Pid> {
         let is_sent_twice = |pid: &Pid| {
-            let at_once = self.verdict.forecast.arrivals_at(*pid).filter(|arrival| arrival.when == When::AtOnce);
+            let at_once =
+                self.verdict.forecast.arrivals_at(*pid).filter(|arrival| arrival.when == When::AtOnce);
             let mut senders: Vec<Pid> = at_once.map(|arrival| arrival.by).collect();
             senders.sort_unstable();
             senders.dedup();

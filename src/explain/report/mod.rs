@@ -96,12 +96,15 @@ impl Report {
         let mut text = String::new();
         let mut add = |cells: &[String; COLUMNS], colour: Colour| {
             let [own, of_parent, of_group, of_session, fate, command] = cells;
-            let numbers = format!("{own:>pid$}  {of_parent:>parent$}  {of_group:>group$}  {of_session:>session$}  ");
+            let numbers =
+                format!("{own:>pid$}  {of_parent:>parent$}  {of_group:>group$}  {of_session:>session$}  ");
             let begins = numbers.len().saturating_add(signal).saturating_add(2);
             let command = cut(command, width.saturating_sub(begins).max(8));
             let (on, off) = match (palette, colour) {
                 (Palette::Plain, _) | (Palette::Colours, Colour::None) => ("", ""),
-                (Palette::Colours, Colour::Green | Colour::Yellow | Colour::Red) => (colour.code(), NO_COLOUR),
+                (Palette::Colours, Colour::Green | Colour::Yellow | Colour::Red) => {
+                    (colour.code(), NO_COLOUR)
+                }
             };
             let padding = " ".repeat(signal.saturating_sub(fate.chars().count()));
             let line = format!("{numbers}{on}{fate}{off}{padding}  {command}");
@@ -133,11 +136,15 @@ fn in_words(fate: Fate, verdict: &Verdict) -> (String, Colour) {
         Fate::Init(Conduct::Forwards(_), _) => "forwards it".to_owned(),
         Fate::Init(Conduct::Drops, _) => "drops it".to_owned(),
         Fate::Init(Conduct::Keeps, reaction @ (Reaction::Dies | Reaction::Stops | Reaction::Drops))
-        | Fate::Init(Conduct::OnlyActs | Conduct::Unknown, reaction) => reaction_in_words(reaction).to_owned(),
+        | Fate::Init(Conduct::OnlyActs | Conduct::Unknown, reaction) => {
+            reaction_in_words(reaction).to_owned()
+        }
         Fate::Init(Conduct::Keeps, _) => "keeps it".to_owned(),
         Fate::Forwards(when) => format!("forwards it{}", late(when)),
         Fate::Gets(reaction, when) => format!("{}{}", reaction_in_words(reaction), late(when)),
-        Fate::GetsStopped(reaction, when) => format!("{}{}, is stopped", reaction_in_words(reaction), late(when)),
+        Fate::GetsStopped(reaction, when) => {
+            format!("{}{}, is stopped", reaction_in_words(reaction), late(when))
+        }
         Fate::Never => "never gets it".to_owned(),
         Fate::Unknown => "not known".to_owned(),
         Fate::Zombie => "has ended".to_owned(),
@@ -149,7 +156,9 @@ fn in_words(fate: Fate, verdict: &Verdict) -> (String, Colour) {
         Fate::GetsStopped(..) | Fate::Unknown => Colour::Yellow,
         Fate::Gets(reaction, _) => match reaction {
             Reaction::Drops => Colour::Red,
-            Reaction::Ignores | Reaction::Blocks | Reaction::BlocksOrReads | Reaction::Unknown => Colour::Yellow,
+            Reaction::Ignores | Reaction::Blocks | Reaction::BlocksOrReads | Reaction::Unknown => {
+                Colour::Yellow
+            }
             Reaction::Catches
             | Reaction::Awaits
             | Reaction::Reads

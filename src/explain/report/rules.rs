@@ -42,12 +42,18 @@ fn to_whom(evidence: &Evidence, init: &Facts) -> String {
             };
             format!("{name} forwards to {to}")
         }
-        Some(Rules::Unreadable(reason)) => format!("{name} is a dumb-init whose settings can't be read: {reason}"),
-        Some(Rules::Pausing) => format!("{name} runs no command, and forwards nothing: SIGTERM and SIGINT end it"),
+        Some(Rules::Unreadable(reason)) => {
+            format!("{name} is a dumb-init whose settings can't be read: {reason}")
+        }
+        Some(Rules::Pausing) => {
+            format!("{name} runs no command, and forwards nothing: SIGTERM and SIGINT end it")
+        }
         Some(Rules::Shell | Rules::Unknown) | None if evidence.others().next().is_none() => {
             format!("{name} runs without an init")
         }
-        Some(Rules::Shell) => format!("{name} is a shell: it forwards no signal, unless a trap of the script's does"),
+        Some(Rules::Shell) => {
+            format!("{name} is a shell: it forwards no signal, unless a trap of the script's does")
+        }
         Some(Rules::Unknown) | None => {
             format!("{name} is no init that is known here: whether it forwards signals can't be told")
         }
@@ -86,7 +92,10 @@ fn as_what(init: &Facts, verdict: &Verdict, signum: Signum) -> Option<String> {
     let because = init.ours().map(|ours| of_rewrite(ours, signum)).unwrap_or_default();
     Some(match (verdict.forecast.conduct, signum) {
         (Conduct::Forwards(to), _) => {
-            let held = verdict.forecast.held.map_or(String::new(), |duration| format!("held for {duration:?}, then "));
+            let held = verdict
+                .forecast
+                .held
+                .map_or(String::new(), |duration| format!("held for {duration:?}, then "));
             let because = if to == signum { String::new() } else { because };
             format!("{signal} is {held}forwarded as {}{because}", Name(to))
         }
@@ -99,7 +108,9 @@ fn as_what(init: &Facts, verdict: &Verdict, signum: Signum) -> Option<String> {
         (Conduct::Keeps, Signum::KILL | Signum::STOP) => {
             format!("{signal} can't be forwarded: no program ever sees it")
         }
-        (Conduct::Keeps, Signum::CHLD) => format!("{signal} is not forwarded: it tells of the init's own children"),
+        (Conduct::Keeps, Signum::CHLD) => {
+            format!("{signal} is not forwarded: it tells of the init's own children")
+        }
         (Conduct::Keeps, _) => format!("{signal} is not forwarded"),
         (Conduct::OnlyActs | Conduct::Unknown, _) => return None,
     })

@@ -72,19 +72,36 @@ const ROWS: [Row; 13] = [
         Personality::Tini,
         'e',
         None,
-        Here::Takes { option: "--exit-map", translate: exit_code, is: "an exit status from 0 to 255", name: "CODE" },
+        Here::Takes {
+            option: "--exit-map",
+            translate: exit_code,
+            is: "an exit status from 0 to 255",
+            name: "CODE",
+        },
         "Report 0 in place of this exit status",
     ),
     row(Personality::Tini, 'l', None, Here::License, "Print the licence and exit"),
     row(Personality::Tini, 'h', None, Here::Help, "Print this text and exit"),
-    row(Personality::Catatonit, 'g', None, Here::Is("--forward=group"), "Signal the process group of PROGRAM"),
+    row(
+        Personality::Catatonit,
+        'g',
+        None,
+        Here::Is("--forward=group"),
+        "Signal the process group of PROGRAM",
+    ),
     row(Personality::Catatonit, 'h', None, Here::Help, "Print this text and exit"),
     row(Personality::Catatonit, 'L', None, Here::License, "Print the licence and exit"),
     row(Personality::Catatonit, 'P', None, Here::Pause, "Run nothing, reap orphans until SIGTERM or SIGINT"),
     row(Personality::Catatonit, 'V', Some("version"), Here::Version, "Print the version and exit"),
 ];
 
-const fn row(init: Personality, short: char, long: Option<&'static str>, here: Here, help: &'static str) -> Row {
+const fn row(
+    init: Personality,
+    short: char,
+    long: Option<&'static str>,
+    here: Here,
+    help: &'static str,
+) -> Row {
     Row { init, short, long, here, help }
 }
 
@@ -98,9 +115,12 @@ impl Row {
             short: Some(self.short),
             value: match self.here {
                 Here::Takes { .. } => Takes::Required,
-                Here::Is(_) | Here::NamesOrphans | Here::Pause | Here::Help | Here::Version | Here::License => {
-                    Takes::None
-                }
+                Here::Is(_)
+                | Here::NamesOrphans
+                | Here::Pause
+                | Here::Help
+                | Here::Version
+                | Here::License => Takes::None,
             },
             effect: match self.here {
                 Here::Help | Here::Version | Here::License => Effect::AtOnce,
@@ -149,15 +169,18 @@ pub(super) fn parse<'a>(
             Here::Is(option) => ours.push(option.into()),
             Here::Takes { option, translate, is, .. } => {
                 let text = value.as_deref().unwrap_or_default().as_bytes();
-                let value = translate(text)
-                    .ok_or_else(|| UsageError::new(program, &refusal(&format!("option '-{}'", row.short), is, text)))?;
+                let value = translate(text).ok_or_else(|| {
+                    UsageError::new(program, &refusal(&format!("option '-{}'", row.short), is, text))
+                })?;
                 ours.push(format!("{option}={value}").into());
             }
             Here::NamesOrphans => orphans = true,
             Here::Pause => pauses = true,
             Here::Help => return Ok(Invocation::Print(help(init, program), stream_of_the_help(init))),
             Here::Version => return Ok(Invocation::Print(version(init), Stream::Stdout)),
-            Here::License => return Ok(Invocation::Print(include_str!("../../../LICENSE").to_owned(), Stream::Stdout)),
+            Here::License => {
+                return Ok(Invocation::Print(include_str!("../../../LICENSE").to_owned(), Stream::Stdout));
+            }
         }
     }
     let usage = |text: &[u8]| UsageError([text, &usage(program)].concat());
@@ -183,8 +206,9 @@ fn meaning_of(ours: &[OsString]) -> Result<Options, Vec<u8>> {
         // As a daemon calls it. clap's table takes time to be made.
         return Ok(Options::default());
     }
-    let matches =
-        table::all_options().try_get_matches_from_mut(ours).map_err(|error| error.to_string().into_bytes())?;
+    let matches = table::all_options()
+        .try_get_matches_from_mut(ours)
+        .map_err(|error| error.to_string().into_bytes())?;
     read(&matches).map_err(|error| match error {
         BadValue::OfRewrite => b"a bad rewrite".into(),
         BadValue::Other(text) => text,
@@ -202,7 +226,9 @@ mod tests {
     #[test]
     fn the_table_for_people_says_the_same() {
         let page = include_str!("../../../docs/coming-from.md");
-        for (heading, init) in [("## From tini", Personality::Tini), ("## From catatonit", Personality::Catatonit)] {
+        for (heading, init) in
+            [("## From tini", Personality::Tini), ("## From catatonit", Personality::Catatonit)]
+        {
             let part = page.split_once(heading).expect(heading).1;
             let part = part.split("\n## ").next().unwrap();
             let lines: Vec<(&str, &str)> =
@@ -212,7 +238,8 @@ mod tests {
             known.dedup();
             let mut letters: Vec<char> = rows(init).map(|row| row.short).collect();
             for row in rows(init) {
-                let is_it = |(theirs, _): &&(&str, &str)| format!("`-{theirs}").contains(&format!("`-{}", row.short));
+                let is_it =
+                    |(theirs, _): &&(&str, &str)| format!("`-{theirs}").contains(&format!("`-{}", row.short));
                 let (theirs, here) = lines.iter().find(is_it).expect(heading);
                 let is_said = match row.here {
                     Here::Is(option) | Here::Takes { option, .. } => option,

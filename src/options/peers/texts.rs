@@ -25,7 +25,8 @@ pub(super) fn stream_of_the_help(init: Personality) -> Stream {
 /// What is said about a wrong command line.
 pub(super) fn usage(program: &CStr) -> Vec<u8> {
     let program = program.to_bytes();
-    [b"Usage: ", program, b" [OPTION]... [--] PROGRAM [ARGUMENT]...\nTry ", program, b" -h for more.\n"].concat()
+    [b"Usage: ", program, b" [OPTION]... [--] PROGRAM [ARGUMENT]...\nTry ", program, b" -h for more.\n"]
+        .concat()
 }
 
 pub(super) fn help(init: Personality, program: &CStr) -> String {

@@ -19,7 +19,9 @@ pub(super) fn exit_code(text: &[u8]) -> Option<String> {
     let digits = str::from_utf8(digits).ok()?;
     let code: u8 = match (text, digits.strip_prefix('-')) {
         ([], _) => 0,
-        (_, Some(zeros)) => Some(0).filter(|_| !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0'))?,
+        (_, Some(zeros)) => {
+            Some(0).filter(|_| !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0'))?
+        }
         (_, None) => digits.parse().ok()?,
     };
     Some(code.to_string())
@@ -81,10 +83,14 @@ mod tests {
 
     #[test]
     fn an_exit_status_is_read_as_strtol_reads_it() {
-        for (text, expected) in [("4", "4"), ("04", "4"), (" +4", "4"), ("", "0"), ("-0", "0"), ("255", "255")] {
+        for (text, expected) in
+            [("4", "4"), ("04", "4"), (" +4", "4"), ("", "0"), ("-0", "0"), ("255", "255")]
+        {
             assert_eq!(exit_code(text.as_bytes()).as_deref(), Some(expected), "{text:?}");
         }
-        for text in ["256", "-1", "x", "4x", "4 ", "0x4", "4:5", "4294967300", "99999999999999999999", "+-4", "- 0"] {
+        for text in
+            ["256", "-1", "x", "4x", "4 ", "0x4", "4:5", "4294967300", "99999999999999999999", "+-4", "- 0"]
+        {
             assert_eq!(exit_code(text.as_bytes()), None, "{text:?}");
         }
     }

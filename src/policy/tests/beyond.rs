@@ -41,7 +41,10 @@ fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
         assert!(actions.contains(&Action::Reap(MAIN)));
         assert_eq!(policy.state.fallback_at, Some(start + SECOND / 2));
         // A signal that comes now goes to everybody who is left.
-        assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), [(Signum::HUP, Recipient::Tree)]);
+        assert_eq!(
+            forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))),
+            [(Signum::HUP, Recipient::Tree)]
+        );
         decide_at(&mut policy, start, ended(OTHER));
         assert_eq!(decide_at(&mut policy, start, Event::AllReaped), []);
         let due = policy.deadline().expect("a round");
@@ -211,7 +214,10 @@ fn the_clock_of_kill_after_starts_with_the_first_signal_that_shuts_down() {
     // A key that the command has got from the kernel starts it as well.
     let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Child, &[]) };
     let mut policy = Policy::new(settings, MAIN);
-    assert_eq!(forwarded(&decide_at(&mut policy, start, Event::Signal(Signum::INT, SignalSource::SharedGroup))), []);
+    assert_eq!(
+        forwarded(&decide_at(&mut policy, start, Event::Signal(Signum::INT, SignalSource::SharedGroup))),
+        []
+    );
     assert_eq!(policy.deadline(), Some(start + SECOND));
 }
 
@@ -263,7 +269,10 @@ fn the_end_of_the_command_lets_a_held_signal_go() {
     for (settings, expected) in [
         // The group's rest is sent one at the end anyway.
         (settings(Forward::Group, &[]), term(Recipient::RestOfGroup(MAIN))),
-        (draining(Limit::Never), [term(Recipient::Tree), term(Recipient::Unsignalled(Scope::Roots))].concat()),
+        (
+            draining(Limit::Never),
+            [term(Recipient::Tree), term(Recipient::Unsignalled(Scope::Roots))].concat(),
+        ),
         (Settings { linger: true, ..settings(Forward::Group, &[]) }, term(Recipient::Tree)),
     ] {
         let mut policy = delaying(settings);

@@ -39,7 +39,8 @@ struct Beyond {
 }
 
 impl Beyond {
-    const NOTHING: Self = Self { drain: None, linger: false, kill_after: None, delays: [None; 2], hanging: false };
+    const NOTHING: Self =
+        Self { drain: None, linger: false, kill_after: None, delays: [None; 2], hanging: false };
 
     fn waits(self) -> bool {
         self.drain.is_some() || self.linger
@@ -48,8 +49,9 @@ impl Beyond {
 
 fn any_beyond() -> impl Strategy<Value = Beyond> {
     let time = || proptest::option::of(0u64..1000);
-    (time(), any::<bool>(), time(), [time(), time()], any::<bool>())
-        .prop_map(|(drain, linger, kill_after, delays, hanging)| Beyond { drain, linger, kill_after, delays, hanging })
+    (time(), any::<bool>(), time(), [time(), time()], any::<bool>()).prop_map(
+        |(drain, linger, kill_after, delays, hanging)| Beyond { drain, linger, kill_after, delays, hanging },
+    )
 }
 
 fn any_signum() -> impl Strategy<Value = Signum> {
@@ -98,9 +100,11 @@ impl World {
         let texts: Vec<String> = rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let limit = |time: u64| Limit::After(Duration::from_millis(time));
-        let delay =
-            |(signum, time): (Signum, Option<u64>)| Some(Delay { signum, duration: Duration::from_millis(time?) });
-        let delays: Vec<Delay> = [Signum::TERM, Signum::HUP].into_iter().zip(beyond.delays).filter_map(delay).collect();
+        let delay = |(signum, time): (Signum, Option<u64>)| {
+            Some(Delay { signum, duration: Duration::from_millis(time?) })
+        };
+        let delays: Vec<Delay> =
+            [Signum::TERM, Signum::HUP].into_iter().zip(beyond.delays).filter_map(delay).collect();
         let settings = Settings {
             personality: init,
             drain: beyond.drain.map(limit),
@@ -160,7 +164,9 @@ impl World {
 
     /// What the policy says; and that of what it has held, nothing is lost.
     fn decide(&mut self, event: Event) -> Vec<Action> {
-        let held = |policy: &Policy| every_signal().filter(|&signum| policy.state.held.has(signum)).collect::<Vec<_>>();
+        let held = |policy: &Policy| {
+            every_signal().filter(|&signum| policy.state.held.has(signum)).collect::<Vec<_>>()
+        };
         let before = held(&self.policy);
         let actions = decide_at(&mut self.policy, self.now, event);
         let now = held(&self.policy);
@@ -192,7 +198,8 @@ impl World {
         if !holds {
             let expected = Vec::from_iter(self.expected(signum, via));
             // A drain that begins here sends one more.
-            let drained = sent.iter().filter(|(_, recipient)| matches!(recipient, Recipient::Unsignalled(_))).count();
+            let drained =
+                sent.iter().filter(|(_, recipient)| matches!(recipient, Recipient::Unsignalled(_))).count();
             assert_eq!(sent[..sent.len() - drained], expected, "{signum} {via:?}: {actions:?}");
             assert!(drained <= usize::from(self.beyond.drain.is_some()), "{actions:?}");
         }
@@ -218,7 +225,8 @@ impl World {
             None if leads_a_session && [20, 21, 22].contains(&signum.raw()) => Signum::STOP,
             None => signum,
         };
-        let has_it = via == SignalSource::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
+        let has_it =
+            via == SignalSource::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
         let everybody = self.beyond.linger || self.reaped.contains(&MAIN);
         match (everybody || self.forward == Forward::Tree, has_it) {
             (true, true) => Some((becomes, Recipient::TreeOutsideOurGroup)),
@@ -249,8 +257,12 @@ impl World {
                     | Recipient::TreeOutsideOurGroup
                     | Recipient::Unsignalled(_) => {}
                 },
-                Action::Continue(_) | Action::ContinueIfSuspended(_) => panic!("{action:?} without a terminal"),
-                Action::Round(drain) => assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none())),
+                Action::Continue(_) | Action::ContinueIfSuspended(_) => {
+                    panic!("{action:?} without a terminal")
+                }
+                Action::Round(drain) => {
+                    assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none()))
+                }
                 Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
                 Action::KillAll => {
                     assert!(self.beyond.drain.is_some() || self.beyond.kill_after.is_some());

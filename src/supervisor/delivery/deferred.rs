@@ -75,7 +75,13 @@ impl Deferred {
         }
         let has_room = self.0.try_reserve(1).is_ok();
         if has_room {
-            self.0.push(Entry { process: *process, signum, wait, since: Instant::now(), is_continued: false });
+            self.0.push(Entry {
+                process: *process,
+                signum,
+                wait,
+                since: Instant::now(),
+                is_continued: false,
+            });
         }
         has_room
     }
@@ -96,7 +102,9 @@ impl Delivery {
         // They are in the order of `due`, so one pass is enough.
         let mut readers = readers.iter().peekable();
         due.retain(|process| {
-            let Some((_, wait)) = readers.next_if(|(reader, _)| reader.pid == process.pid) else { return true };
+            let Some((_, wait)) = readers.next_if(|(reader, _)| reader.pid == process.pid) else {
+                return true;
+            };
             let is_deferred = self.deferred.add(process, signum, *wait);
             if is_deferred && care.records {
                 self.signalled.insert(process);
@@ -112,7 +120,12 @@ impl Delivery {
 
     /// The pipe readers among some processes, each with the event that it waits for. `None` if there are
     /// none, or if the look failed.
-    fn readers(&mut self, processes: &[Process], tree: Option<&Tree>, is_drain: bool) -> Option<Vec<(Process, Wait)>> {
+    fn readers(
+        &mut self,
+        processes: &[Process],
+        tree: Option<&Tree>,
+        is_drain: bool,
+    ) -> Option<Vec<(Process, Wait)>> {
         let ours = Ends::ours();
         let mut readers = Vec::new();
         let mut pipeline: Option<Pipeline> = None;
@@ -206,14 +219,17 @@ impl Delivery {
             let is_due = match &mut entry.wait {
                 Wait::Parent(parent, until) if process.parent == *parent => return now < *until,
                 Wait::Parent(..) => true,
-                Wait::OurOutput => self.released_at.is_some_and(|at| now.saturating_duration_since(at) >= PATIENCE),
+                Wait::OurOutput => {
+                    self.released_at.is_some_and(|at| now.saturating_duration_since(at) >= PATIENCE)
+                }
                 Wait::Input { writer, ended } => {
                     // A look at all processes is expensive, and no signal is due before this.
                     if ended.is_some_and(|at| now.saturating_duration_since(at) < PATIENCE) {
                         return true;
                     }
                     let input = pipes::input_of(process.pid).ok().flatten();
-                    let is_fed = input.zip(*writer).is_some_and(|(input, writer)| pipes::still_writes(writer, input));
+                    let is_fed =
+                        input.zip(*writer).is_some_and(|(input, writer)| pipes::still_writes(writer, input));
                     if is_fed {
                         return true;
                     }

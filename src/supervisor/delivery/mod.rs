@@ -184,7 +184,8 @@ impl Delivery {
     }
 
     fn forward_to_group(&mut self, signum: Signum, group: Pid, care: Care) {
-        let members = if care == Care::NONE && !log::traces() { Err(Errno::ENOENT) } else { self.members(group) };
+        let members =
+            if care == Care::NONE && !log::traces() { Err(Errno::ENOENT) } else { self.members(group) };
         if care.spares_readers
             && let Ok((members, tree)) = &members
             && self.has_reader(members, tree)
@@ -237,7 +238,11 @@ impl Delivery {
     pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> bool {
         let before = self.seen_roots.len();
         if let Some((signum, scope)) = drain {
-            self.walk(signum, Reach::Drain(scope), Care { records: true, spares_readers: signum.asks_to_end() });
+            self.walk(
+                signum,
+                Reach::Drain(scope),
+                Care { records: true, spares_readers: signum.asks_to_end() },
+            );
         } else {
             self.find_our_readers();
         }
@@ -265,7 +270,9 @@ impl Delivery {
         if process::children().is_ok_and(|children| !children.iter().any(is_other)) {
             // A reader that hides its input may read either.
             let inputs = || self.our_readers.iter().map(|&reader| pipes::likely_input_of(reader));
-            for (descriptor, pipe) in [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().zip(Ends::ours().outputs) {
+            for (descriptor, pipe) in
+                [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().zip(Ends::ours().outputs)
+            {
                 if pipe.is_some() && inputs().any(|input| input.is_none() || input == pipe) {
                     fds::replace_by_null(descriptor);
                 }

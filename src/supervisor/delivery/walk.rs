@@ -116,7 +116,8 @@ impl Delivery {
             }
         }
         for process in living(&family).filter(|process| reach.includes(process)) {
-            let has_it = if reach.is_drain() { self.has_drain_signal(process) } else { done.contains(process) };
+            let has_it =
+                if reach.is_drain() { self.has_drain_signal(process) } else { done.contains(process) };
             if has_it {
                 // A stopped process acts on no signal until it is continued.
                 if reach.is_drain() && process.state == State::Stopped {
@@ -171,7 +172,11 @@ impl Delivery {
     fn signal(&mut self, process: &Process, signum: Signum, reach: Reach) {
         let sent = target_of(process).and_then(|target| {
             target.send(signum)?;
-            if reach.is_drain() && process.state == State::Stopped { target.send(Signum::CONT) } else { Ok(()) }
+            if reach.is_drain() && process.state == State::Stopped {
+                target.send(Signum::CONT)
+            } else {
+                Ok(())
+            }
         });
         let is_deadline = reach == Reach::Deadline;
         // A killed process is found again until it has exited. It is reported once.
@@ -228,7 +233,11 @@ pub(super) fn target_of(process: &Process) -> nix::Result<Target> {
         Err(_) => {
             // The pidfd may have taken the last descriptor. A process is not skipped because a look has failed.
             drop(target);
-            if process.is_still_there() == Ok(false) { Err(Errno::ESRCH) } else { Ok(Target::Pid(process.pid)) }
+            if process.is_still_there() == Ok(false) {
+                Err(Errno::ESRCH)
+            } else {
+                Ok(Target::Pid(process.pid))
+            }
         }
     }
 }

@@ -156,7 +156,8 @@ fn keep(fd: RawFd) -> nix::Result<RawFd> {
 fn signal_fd(fd: RawFd, set: KernelSet) -> nix::Result<RawFd> {
     let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
     // SAFETY: reads eight bytes from `set`.
-    let result = unsafe { libc::syscall(libc::SYS_signalfd4, fd, &raw const set, size_of::<KernelSet>(), flags) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_signalfd4, fd, &raw const set, size_of::<KernelSet>(), flags) };
     Errno::result(result).map(|fd| RawFd::try_from(fd).unwrap_or(NO_DESCRIPTOR))
 }
 

@@ -41,7 +41,13 @@ fn change_mask(how: c_int, mask: KernelSet) -> nix::Result<Mask> {
     let mut before = Mask::EMPTY;
     // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
     let result = unsafe {
-        libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before.0, size_of::<KernelSet>())
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            how,
+            &raw const mask,
+            &raw mut before.0,
+            size_of::<KernelSet>(),
+        )
     };
     Errno::result(result).map(|_| before)
 }
@@ -140,7 +146,13 @@ fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received
     // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a
     // timespec that outlives the call.
     let number = unsafe {
-        libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info.as_mut_ptr(), timeout, size_of::<KernelSet>())
+        libc::syscall(
+            libc::SYS_rt_sigtimedwait,
+            &raw const set,
+            info.as_mut_ptr(),
+            timeout,
+            size_of::<KernelSet>(),
+        )
     };
     let number = Errno::result(number)?;
     // The kernel fetches no signal that doesn't exist.
@@ -365,7 +377,8 @@ fn send_to_group_of(pidfd: &OwnedFd, number: c_int) -> nix::Result<()> {
 fn send_by_pidfd(pidfd: &OwnedFd, number: c_int, flags: c_uint) -> nix::Result<()> {
     let none = ptr::null::<libc::siginfo_t>();
     // SAFETY: no information is passed, so that no memory is read.
-    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, flags) };
+    let result =
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, flags) };
     Errno::result(result).map(drop)
 }
 

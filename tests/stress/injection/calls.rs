@@ -31,7 +31,10 @@ calls! {
 
 impl Call {
     pub fn name(self) -> String {
-        let name = CALLS.iter().find(|(number, _)| *number == self.0).and_then(|(_, name)| name.strip_prefix("SYS_"));
+        let name = CALLS
+            .iter()
+            .find(|(number, _)| *number == self.0)
+            .and_then(|(_, name)| name.strip_prefix("SYS_"));
         name.map_or_else(|| format!("call-{}", self.0), str::to_owned)
     }
 }

@@ -58,7 +58,9 @@ const EXCEPTIONS: [Exception; 0] = [];
 
 impl Exception {
     fn of(fault: &Fault) -> Option<&'static Self> {
-        EXCEPTIONS.iter().find(|exception| exception.phase == fault.phase && exception.call == fault.call.name())
+        EXCEPTIONS
+            .iter()
+            .find(|exception| exception.phase == fault.phase && exception.call == fault.call.name())
     }
 }
 
@@ -115,7 +117,8 @@ pub fn run(plan: &mut Plan) {
             }
         }
     }
-    let mut table = String::from("| init | runs | same | refused | fallback | wrong |\n|---|---|---|---|---|---|\n");
+    let mut table =
+        String::from("| init | runs | same | refused | fallback | wrong |\n|---|---|---|---|---|---|\n");
     let mut listed = 0;
     for init in &inits {
         let mut row = Row::default();
@@ -134,7 +137,8 @@ pub fn run(plan: &mut Plan) {
 /// Runs a scenario with each fault.
 fn try_all(plan: &mut Plan, init: &Init, scenario: &Scenario, row: &mut Row) {
     let errnos = usize::try_from(plan.count(SHORT_ERRNOS as u64, ERRNOS.len() as u64)).unwrap();
-    let occurrences = usize::try_from(plan.count(SHORT_OCCURRENCES as u64, OCCURRENCES.len() as u64)).unwrap();
+    let occurrences =
+        usize::try_from(plan.count(SHORT_OCCURRENCES as u64, OCCURRENCES.len() as u64)).unwrap();
     let mut part = Part::new(plan, format_args!("injection, {}, {}", init.name, scenario.name), "faults");
     part.describe_all();
     let options = (init.options)(scenario.mode);
@@ -156,7 +160,8 @@ fn try_all(plan: &mut Plan, init: &Init, scenario: &Scenario, row: &mut Row) {
                 while let Some((index, fault)) = take(&faults, &next) {
                     // Peers wait in vain often.
                     let is_known = init.is_peer || exception(fault).is_some();
-                    let (report, verdict) = scenario.run_with(&init.path, options, *fault, &faultless, is_known);
+                    let (report, verdict) =
+                        scenario.run_with(&init.path, options, *fault, &faultless, is_known);
                     // A run may differ in its calls from the one before.
                     if report.seen.injected > 0 {
                         verdicts.lock().unwrap().insert(index, verdict);
@@ -223,7 +228,8 @@ fn faults(counts: &BTreeMap<(Phase, Call), u32>, errnos: &[Errno], occurrences: 
         if phase == Phase::Exec && counts.get(&(Phase::Start, call)) == Some(&count) {
             continue;
         }
-        for &when in occurrences.iter().filter(|when| !matches!(when, When::Only(number) if *number > count)) {
+        for &when in occurrences.iter().filter(|when| !matches!(when, When::Only(number) if *number > count))
+        {
             faults.extend(errnos.iter().map(|&errno| Fault { phase, call, errno, when }));
         }
     }
@@ -236,11 +242,13 @@ pub fn run_one(plan: &mut Plan, name: &str) {
     let (scenario, name) = name.split_once('/').expect("SCENARIO/PHASE/CALL/ERRNO/WHEN");
     let scenario = Scenario::named(scenario).expect("a scenario");
     let path = init_under_test();
-    let is_other = [std::ffi::OsStr::new("tini"), "catatonit".as_ref()].contains(&path.file_name().unwrap_or_default());
+    let is_other =
+        [std::ffi::OsStr::new("tini"), "catatonit".as_ref()].contains(&path.file_name().unwrap_or_default());
     let options = if is_other { options_of_others } else { own_options }(scenario.mode);
     let faultless = scenario.run(&path, options);
     let all = faults(&faultless.seen.counts, &ERRNOS, &OCCURRENCES);
-    let fault = all.into_iter().find(|fault| fault.to_string() == name).expect("a call that is made so often");
+    let fault =
+        all.into_iter().find(|fault| fault.to_string() == name).expect("a call that is made so often");
     let (report, verdict) = scenario.run_with(&path, options, fault, &faultless, false);
     println!("{} times: {report}", report.seen.injected);
     let result = match verdict {

@@ -138,7 +138,8 @@ pub const SCENARIOS: [Scenario; 7] = [
             run.ask_to_end();
             run.wait_for(&["got 15"]);
             run.wait_for_end();
-            let early = |asked: Instant, seen: &Seen| seen.ended.saturating_duration_since(asked) < KILL_AFTER;
+            let early =
+                |asked: Instant, seen: &Seen| seen.ended.saturating_duration_since(asked) < KILL_AFTER;
             if run.asked.zip(run.seen.as_ref()).is_some_and(|(asked, seen)| early(asked, seen)) {
                 run.problems.push("ended before its time".into());
             }
@@ -286,7 +287,10 @@ impl Scenario {
         let calls = seen.calls().saturating_sub(faultless.seen.calls());
         if calls > SPINNING_CALLS || (seen.used > SPINNING_TIME && seen.used * 2 > seen.lived) {
             let used = seen.used.as_millis();
-            problems.push(format!("spins: {used} ms of CPU in {} ms, {calls} more calls", seen.lived.as_millis()));
+            problems.push(format!(
+                "spins: {used} ms of CPU in {} ms, {calls} more calls",
+                seen.lived.as_millis()
+            ));
         }
         if !problems.is_empty() {
             let lines: Vec<&str> = stderr.lines().take(3).collect();
@@ -315,7 +319,10 @@ impl fmt::Display for Report {
         let (End::Exited(status) | End::Killed(status)) = seen.end;
         let how = if matches!(seen.end, End::Exited(_)) { "exited with" } else { "killed by" };
         let (calls, milliseconds) = (seen.calls(), seen.lived.as_millis());
-        write!(out, "{how} {status}, {calls} calls, {milliseconds} ms; stdout: {printed:?}; stderr: {stderr:?}")
+        write!(
+            out,
+            "{how} {status}, {calls} calls, {milliseconds} ms; stdout: {printed:?}; stderr: {stderr:?}"
+        )
     }
 }
 

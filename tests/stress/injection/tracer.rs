@@ -211,6 +211,7 @@ pub fn processor_time(pid: Pid) -> Duration {
     const USER_TIME: usize = 14 - 3;
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields = text.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let ticks = fields.split_whitespace().skip(USER_TIME).take(2).filter_map(|field| field.parse::<u64>().ok());
+    let ticks =
+        fields.split_whitespace().skip(USER_TIME).take(2).filter_map(|field| field.parse::<u64>().ok());
     Duration::from_millis(ticks.sum::<u64>() * 10)
 }

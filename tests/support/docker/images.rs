@@ -40,7 +40,8 @@ pub fn image() -> Option<&'static str> {
 
 /// The image with this base, or a word about why there is none.
 pub fn image_on(base: Base) -> Option<&'static str> {
-    static IMAGES: [OnceLock<Result<String, String>>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
+    static IMAGES: [OnceLock<Result<String, String>>; 3] =
+        [OnceLock::new(), OnceLock::new(), OnceLock::new()];
     or_skip(IMAGES[base as usize].get_or_init(|| build(base)))
 }
 
@@ -65,7 +66,8 @@ pub fn derived(image: &str, name: &str, lines: &str) -> String {
     let scratch = Scratch::new();
     scratch.file("Dockerfile", &format!("FROM {image}\n{lines}\n"), 0o644);
     let tag = tag(name);
-    docker(&["build", "--quiet", "--tag", &tag, &scratch.path().display().to_string()]).expect("docker build");
+    docker(&["build", "--quiet", "--tag", &tag, &scratch.path().display().to_string()])
+        .expect("docker build");
     tag
 }
 
@@ -126,13 +128,15 @@ fn import(base: Base) -> Result<String, String> {
 /// since the tests' runner ends it, and one that was killed has left its containers.
 fn get_ready() -> Result<(), String> {
     docker(&["info"]).map_err(|_| "no Docker Engine is running here")?;
-    let list = |words: &[&str]| docker(words).map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let list =
+        |words: &[&str]| docker(words).map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let is_of_the_past = |number: &str| {
         let pid = number.split('-').next().and_then(|pid| pid.parse::<u32>().ok());
         pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
     };
     // Another run of the tests may be quicker than we are.
-    for name in list(&["ps", "--all", "--format", "{{.Names}}", "--filter", "name=dumb-init-test-"])?.lines() {
+    for name in list(&["ps", "--all", "--format", "{{.Names}}", "--filter", "name=dumb-init-test-"])?.lines()
+    {
         if name.strip_prefix("dumb-init-test-").is_some_and(is_of_the_past) {
             let _ = docker(&["rm", "--force", "--volumes", name]);
         }

@@ -36,7 +36,8 @@ impl OwnEngine {
         let scratch = Scratch::new();
         scratch.file("settings", settings, 0o644);
         scratch.file("ranges", &format!("{REMAPPED}:100000:65536\n"), 0o644);
-        let cgroup = format!("dumb-init-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let cgroup =
+            format!("dumb-init-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         // It has to have a network namespace of its own, and a /proc by which it finds that: an engine without a bridge
         // removes docker0, which is the machine's. State, and the sockets of shims, are kept in /run whatever it is told. The
         // machine's ranges of users are none of its business.
