@@ -10,7 +10,7 @@ use crate::signal::exit_status::ExitStatus;
 use crate::spawn::terminal::{self, HandOver};
 use crate::spawn::{self, Spawned, Whereabouts, shebang};
 use crate::supervisor::delivery::Delivery;
-use crate::supervisor::{self, panics};
+use crate::supervisor::{self, last_resort};
 use crate::sys::arguments::Arg;
 use crate::{explain, sys};
 
@@ -38,7 +38,7 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     config.rewrites_with_trailing_text.iter().for_each(|rewrite| log::write_ignored_text(rewrite));
 
     sys::dispositions::expect_children();
-    supervisor::collect_older_children();
+    supervisor::reap_older_children();
     if config.subreaper {
         supervisor::adopt_orphans();
     }
@@ -49,7 +49,7 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     }
     let Some(argv) = argv else {
         let_go();
-        panics::survive_without_command(exit);
+        last_resort::prepare(None);
         return supervisor::pause();
     };
     let init = config.settings.personality;
@@ -65,13 +65,13 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     if config.settings.may_outlive_command() && config.settings.isolation() == Isolation::Session {
         config.settings.keeps_terminal = terminal::keep();
     }
-    let place = config.settings.isolation();
-    let (hand_over, mut earlier) = match place {
+    let isolation = config.settings.isolation();
+    let (hand_over, mut earlier) = match isolation {
         Isolation::Session => terminal::give_up(),
         Isolation::Group => (HandOver::kept(init), Vec::new()),
         Isolation::None => (HandOver::none(), Vec::new()),
     };
-    let to = Whereabouts { init, place, mask, hand_over: &hand_over };
+    let to = Whereabouts { init, place: isolation, mask, hand_over: &hand_over };
     let Ok(Spawned { command, mut keys }) = spawn::spawn(&argv, &environment, &to) else {
         return refuse(Message::NoFork);
     };
@@ -82,7 +82,11 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     let_go();
     let mut policy = Policy::new(config.settings, command);
     let mut delivery = Delivery::new(command, older_children);
-    panics::survive(&policy, &delivery, command, exit);
+    last_resort::prepare(Some(if isolation == Isolation::None {
+        command.as_raw()
+    } else {
+        -command.as_raw()
+    }));
     supervisor::supervise(&mut policy, &mut delivery, command, earlier)
 }
 
@@ -98,11 +102,6 @@ fn let_go() {
     if let Err(errno) = nix::unistd::chdir("/") {
         log::write(Message::NoChdir(errno));
     }
-}
-
-/// The end after a panic, which has no way back to the end of [`life`].
-fn exit(status: ExitStatus) {
-    std::process::exit(status.code().into());
 }
 
 /// What is asked for.

@@ -297,11 +297,6 @@ const WARM_UP: &str = "warm-up";
 /// Is there no logger, or is it out of use?
 static WITHOUT_LOGGER: AtomicBool = AtomicBool::new(true);
 
-/// Has everything said without the logger from here on: after a panic, which may have left its locks behind.
-pub(crate) fn do_without_logger() {
-    WITHOUT_LOGGER.store(true, Ordering::Relaxed);
-}
-
 /// Says it.
 pub(crate) fn write(message: Message) {
     if WITHOUT_LOGGER.load(Ordering::Relaxed) {

@@ -62,11 +62,6 @@ impl Delays {
         Self(delays.to_vec())
     }
 
-    /// As many signals can be held at the same time.
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-
     pub(crate) fn get(&self, signum: Signum) -> Option<Duration> {
         self.0.iter().rev().find(|delay| delay.signum == signum).map(|delay| delay.duration)
     }

@@ -5,7 +5,6 @@
 use std::time::Instant;
 
 use super::SignalSource;
-use crate::options::settings::Delays;
 use crate::signal::Signum;
 
 /// A signal that is held.
@@ -17,15 +16,10 @@ pub(super) struct Held {
 }
 
 /// Those that are held, each of them once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct HeldSignals(Vec<(Signum, Held)>);
 
 impl HeldSignals {
-    /// None yet, and no need for memory later.
-    pub(super) fn with_room_for(delays: &Delays) -> Self {
-        Self(Vec::with_capacity(delays.count()))
-    }
-
     /// Holds a signal, unless it is held already: then both go on as one.
     pub(super) fn hold(&mut self, signum: Signum, held: Held) -> bool {
         let is_new = self.place(signum).is_none();
@@ -59,18 +53,5 @@ impl HeldSignals {
 
     fn place(&self, signum: Signum) -> Option<usize> {
         self.0.iter().position(|&(other, _)| other == signum)
-    }
-}
-
-impl Clone for HeldSignals {
-    /// With the same room.
-    fn clone(&self) -> Self {
-        let mut clone = Self(Vec::with_capacity(self.0.capacity()));
-        clone.clone_from(self);
-        clone
-    }
-
-    fn clone_from(&mut self, other: &Self) {
-        self.0.clone_from(&other.0);
     }
 }

@@ -16,7 +16,6 @@
 //! - When it has been [`Event::Deadline`], [`Policy::deadline`] is in the future, so that nobody wakes up in vain.
 
 use std::cell::OnceCell;
-use std::mem;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
@@ -33,17 +32,13 @@ mod terms;
 
 use crate::options::settings::Forward;
 
-use crate::options::settings::{Delays, Settings};
+use crate::options::settings::Settings;
 use held::{Held, HeldSignals};
 pub(crate) use terms::{Action, Care, Clock, Event, Recipient, Scope, SignalSource};
 
-/// No event leads to more actions than this, unless signals are held.
-pub(crate) const MOST_ACTIONS: usize = 12;
-
-/// What has happened so far, as far as it matters. Small, since it is put aside after each event, for the case that this
-/// program panics.
-#[derive(Debug)]
-pub(crate) struct State {
+/// Mutable state of the policy.
+#[derive(Clone, Debug)]
+struct State {
     /// How the command has ended.
     ended: Option<ExitStatus>,
     /// Whether the drain has begun.
@@ -66,7 +61,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    fn new(delays: &Delays) -> Self {
+    fn new() -> Self {
         Self {
             ended: None,
             draining: false,
@@ -77,21 +72,8 @@ impl State {
             kill_at: None,
             asked_to_end: false,
             kills: 0,
-            held: HeldSignals::with_room_for(delays),
+            held: HeldSignals::default(),
         }
-    }
-}
-
-impl Clone for State {
-    fn clone(&self) -> Self {
-        Self { held: self.held.clone(), ..*self }
-    }
-
-    /// Needs no memory where both are of the same policy.
-    fn clone_from(&mut self, other: &Self) {
-        let mut held = mem::take(&mut self.held);
-        held.clone_from(&other.held);
-        *self = Self { held, ..*other };
     }
 }
 
@@ -117,27 +99,17 @@ impl Policy {
         for &signum in settings.personality.dropped_signals() {
             settings.rewrites.set_default(signum, Outcome::Dropped);
         }
-        let state = State::new(&settings.delays);
+        let state = State::new();
         Self { settings, command, state }
     }
 
-    /// What has happened so far.
-    pub(crate) fn state(&self) -> &State {
-        &self.state
+    /// The command's exit status. `None` as long as it runs.
+    pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
+        self.state.ended
     }
 
-    /// Goes on from there.
-    pub(crate) fn resume(&mut self, state: &State) {
-        self.state.clone_from(state);
-    }
-
-    /// The room that the actions of one event need at most.
-    pub(crate) fn most_actions(&self) -> usize {
-        MOST_ACTIONS.saturating_mul(self.settings.delays.count().saturating_add(1))
-    }
-
-    /// Are we waiting for the last descendant?
-    pub(crate) fn waits_for_the_last(&self) -> bool {
+    /// Whether the command has exited.
+    pub(crate) fn has_ended(&self) -> bool {
         self.state.ended.is_some()
     }
 
@@ -152,8 +124,7 @@ impl Policy {
         [self.state.held.next(), fallback_at, round_at, kill_at].into_iter().flatten().min()
     }
 
-    /// Adds to `actions` what is to be done about an event: [`Self::most_actions`] at most, so that there is no need for
-    /// memory. The time is asked for only where it matters.
+    /// Appends the actions for an event. The clock is read only if a decision depends on it.
     pub(crate) fn decide(&mut self, clock: Clock<'_>, event: Event, actions: &mut Vec<Action>) {
         // Once, so that all of it happens in the same moment.
         let moment = OnceCell::new();
@@ -199,11 +170,6 @@ impl Policy {
             Forward::Group => Recipient::RestOfGroup(self.command),
             Forward::Tree => Recipient::Tree,
         }
-    }
-
-    /// Who gets a signal because the command has ended. `None` where it has ended already.
-    pub(crate) fn recipient_at_the_end(&self) -> Option<Recipient> {
-        self.state.ended.is_none().then(|| self.rest())
     }
 
     /// The command has ended.

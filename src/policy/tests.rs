@@ -2,8 +2,8 @@ mod beyond;
 mod sequences;
 
 use super::*;
-use crate::options::duration::Limit;
 use crate::options::personality::Personality;
+use crate::options::settings::{Delays, Limit};
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
@@ -57,7 +57,6 @@ fn decide(policy: &mut Policy, event: Event) -> Vec<Action> {
 fn decide_at(policy: &mut Policy, now: Instant, event: Event) -> Vec<Action> {
     let mut actions = Vec::new();
     policy.decide(&|| now, event, &mut actions);
-    assert!(actions.len() <= policy.most_actions(), "{event:?}: {actions:?}");
     assert!(
         policy.deadline().is_none_or(|deadline| event != Event::Deadline || deadline > now),
         "{actions:?}"

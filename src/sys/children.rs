@@ -47,7 +47,7 @@ pub(crate) fn peek() -> Result<Change, NoChild> {
 ///
 /// # Errors
 /// That there is nothing to tell.
-pub(crate) fn take() -> Result<Change, NoChild> {
+pub(crate) fn reap_any() -> Result<Change, NoChild> {
     next(0)
 }
 

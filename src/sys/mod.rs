@@ -6,8 +6,7 @@
 
 #![allow(unsafe_code)] // This layer exists so that no other needs it.
 
-#[cfg(test)]
-pub(crate) mod allocations;
+pub(crate) mod allocator;
 pub(crate) mod arguments;
 pub(crate) mod capabilities;
 pub(crate) mod children;
@@ -16,7 +15,6 @@ pub(crate) mod dispositions;
 pub(crate) mod exec;
 pub(crate) mod fds;
 pub(crate) mod keys;
-mod memory;
 pub(crate) mod output;
 pub(crate) mod parent;
 pub(crate) mod procfs;

@@ -18,7 +18,7 @@ pub fn a_fork_that_fails_is_told(case: Case) {
     outcome.expect_code(1);
     match case.init {
         Init::UnderTest | Init::Original => {
-            drop(outcome.expect_stderr("[dumb-init] Unable to fork. Exiting.\n"))
+            outcome.expect_stderr("[dumb-init] Unable to fork. Exiting.\n");
         }
         Init::Tini | Init::Catatonit => assert_ne!(outcome.stderr(), "", "{outcome}"),
     }

@@ -82,20 +82,6 @@ impl Delivery {
         self.seen_roots.remove(pid);
     }
 
-    /// Forgets the children that were reaped without [`Self::forget`].
-    pub(crate) fn forget_reaped(&mut self) {
-        // If the look failed, a PID that was reused since then is at worst taken for that of a reader.
-        if let Ok(children) = process::children() {
-            self.older_children.retain(|child| children.contains(child));
-            self.our_readers.retain(|child| children.contains(child));
-        }
-    }
-
-    /// The number of children that a drain has seen.
-    pub(crate) fn children_seen(&self) -> usize {
-        self.seen_roots.len()
-    }
-
     /// Whether a signal waits for the end of a pipe reader's input or of a parent.
     pub(crate) fn has_deferred(&self) -> bool {
         !self.deferred.is_empty()
@@ -140,7 +126,7 @@ impl Delivery {
             Recipient::RestOfGroup(group) => {
                 self.say_recipients(signum, |process| process.group == group);
                 // ESRCH or EPERM: no member is left, or none that we may signal.
-                let _ = signals::send_to_rest_of_group(group, signum);
+                let _ = signals::send_to_group(group, signum);
                 return log::write(Message::Forwarded(signum));
             }
             Recipient::Nobody => return log::write(Message::Forwarded(signum)),

@@ -9,7 +9,6 @@ use std::ffi::{c_int, c_uint};
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -17,7 +16,7 @@ use nix::sys::signal::{self, Signal};
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid, getpid};
 
-use super::{KernelSet, fds};
+use super::KernelSet;
 use crate::signal::Signum;
 
 mod fallback;
@@ -200,20 +199,11 @@ pub(crate) fn wait() -> Option<Received> {
 
 /// The same, but only for so long. `None` also if none has come.
 pub(crate) fn wait_for(duration: Duration) -> Option<Received> {
-    wait_for_one_of(ALL, duration)
-}
-
-/// The same without SIGCHLD, which stays pending.
-pub(crate) fn wait_for_others(duration: Duration) -> Option<Received> {
-    wait_for_one_of(ALL & !set_of(Signum::CHLD), duration)
-}
-
-fn wait_for_one_of(set: KernelSet, duration: Duration) -> Option<Received> {
     if fallback::is_in_use() {
-        return fallback::fetch(set, Some(duration));
+        return fallback::fetch(ALL, Some(duration));
     }
     let start = Instant::now();
-    match timed_wait(set, Some(duration)) {
+    match timed_wait(ALL, Some(duration)) {
         Ok(received) => Some(received),
         Err(Errno::EAGAIN) if start.elapsed() >= duration => None,
         Err(errno) => {
@@ -280,14 +270,19 @@ fn send(target: i32, signum: Signum) -> nix::Result<()> {
     }
 }
 
+/// pidfd_send_signal(2): to the group that the process leads (Linux 6.9).
+const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
+
 /// Sends a signal to a process, or to the group with this number negated, if a sandbox refuses kill(2). No
 /// process has received the signal by then. If the kernel refused kill(2), it refuses this, too.
 #[cold]
 fn send_without_kill(target: i32, signum: Signum) -> nix::Result<()> {
     match Target::open(Pid::from_raw(target.wrapping_abs()))? {
         Target::Pid(_) => Err(Errno::ENOSYS),
-        Target::Pidfd(pidfd, _) if target < 0 => send_to_group_of(&pidfd, signum.raw()),
-        Target::Pidfd(pidfd, _) => send_by_pidfd(&pidfd, signum.raw(), 0),
+        Target::Pidfd(pidfd, _) => {
+            let flags = if target < 0 { PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
+            send_by_pidfd(&pidfd, signum.raw(), flags)
+        }
     }
 }
 
@@ -338,40 +333,6 @@ impl Target {
 pub(crate) fn pidfd_id(pid: Pid) -> nix::Result<u64> {
     let Target::Pidfd(pidfd, _) = Target::open(pid)? else { return Err(Errno::ENOSYS) };
     fstat(pidfd).map(|status| status.st_ino)
-}
-
-/// The pidfd of the command's process, by which the group that it leads stays that group when it has been reaped.
-static GROUP: OnceLock<Option<OwnedFd>> = OnceLock::new();
-
-/// pidfd_send_signal(2): to the group that the process leads.
-const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
-
-/// Holds the group that the command leads, which has not been reaped, for the rest of our life. False where the kernel has
-/// nothing like that (before 6.9), a sandbox refuses it, or we may not signal it: it isn't tried again.
-pub(crate) fn hold_group(leader: Pid) -> bool {
-    let pidfd = || {
-        let Target::Pidfd(pidfd, _) = Target::open(leader).ok()? else { return None };
-        // Not in the place of a standard descriptor that is closed.
-        let pidfd = fds::above_the_standard_ones(&pidfd).ok()?;
-        send_to_group_of(&pidfd, 0).is_ok().then_some(pidfd)
-    };
-    GROUP.get_or_init(pidfd).is_some()
-}
-
-/// Sends a signal to every member of the group of the command, which has ended, as [`send_to_group`] does. It has not been
-/// reaped, or its group is held.
-///
-/// # Errors
-/// As [`send_to_group`].
-pub(crate) fn send_to_rest_of_group(leader: Pid, signum: Signum) -> nix::Result<()> {
-    match GROUP.get() {
-        Some(Some(pidfd)) => send_to_group_of(pidfd, signum.raw()),
-        Some(None) | None => send_to_group(leader, signum),
-    }
-}
-
-fn send_to_group_of(pidfd: &OwnedFd, number: c_int) -> nix::Result<()> {
-    send_by_pidfd(pidfd, number, PIDFD_SIGNAL_PROCESS_GROUP)
 }
 
 fn send_by_pidfd(pidfd: &OwnedFd, number: c_int, flags: c_uint) -> nix::Result<()> {

@@ -1,0 +1,121 @@
+//! Turns signals, exits of children and deadlines into events for the policy.
+
+use std::time::Instant;
+use std::vec;
+
+use nix::unistd::Pid;
+
+use crate::log::{self, Message};
+use crate::policy::{Event, Policy, SignalSource};
+use crate::signal::Signum;
+use crate::sys::children::{self, Change, NoChild};
+use crate::sys::signals::{self, Received, Sender};
+use crate::sys::tty;
+
+/// The number of exits after which a pending signal comes first. Processes that are forked faster than we can
+/// reap them must not delay a SIGTERM.
+pub(super) const EXITS_BEFORE_SIGNALS: u32 = 64;
+
+/// The source of the events of a command.
+pub(super) struct Events {
+    command: Pid,
+    /// Signals from before the command's start.
+    earlier: vec::IntoIter<Event>,
+    /// Whether children may have exited.
+    is_reaping: bool,
+    /// The number of children that were found since reaping began.
+    reaped: u32,
+}
+
+impl Events {
+    pub(super) fn new(command: Pid, earlier: Vec<Event>) -> Self {
+        Self { command, earlier: earlier.into_iter(), is_reaping: false, reaped: 0 }
+    }
+
+    /// Looks for children that have exited before the next wait.
+    pub(super) fn start_reaping(&mut self) {
+        (self.is_reaping, self.reaped) = (true, 0);
+    }
+
+    /// Returns the next event, and sleeps until there is one.
+    pub(super) fn next(&mut self, policy: &Policy) -> Event {
+        loop {
+            let event = if self.is_reaping {
+                self.next_child(policy)
+            } else {
+                self.earlier.next().or_else(|| self.wait(policy))
+            };
+            if let Some(event) = event {
+                return event;
+            }
+        }
+    }
+
+    fn next_child(&mut self, policy: &Policy) -> Option<Event> {
+        let is_signals_turn = self.reaped % EXITS_BEFORE_SIGNALS == EXITS_BEFORE_SIGNALS - 1;
+        let change = children::peek();
+        if change.is_ok() {
+            self.reaped = self.reaped.saturating_add(1);
+        }
+        if is_signals_turn && change.is_ok() {
+            if is_due(policy) {
+                return Some(Event::Deadline);
+            }
+            // The child is found again by the next look.
+            if let Some(received) = signals::take_any() {
+                return Some(self.signal(received, policy));
+            }
+        }
+        match change {
+            Ok(Change::Ended { pid, status }) => Some(Event::Ended { pid, status }),
+            Ok(Change::TraceStop { pid, signum }) => Some(Event::TraceStop { pid, signum }),
+            Err(no_child) => {
+                self.is_reaping = false;
+                match no_child {
+                    NoChild::None => Some(Event::NoChildren),
+                    NoChild::Running => (self.reaped > 0).then_some(Event::AllReaped),
+                }
+            }
+        }
+    }
+
+    /// Waits for a signal or the policy's deadline. `None` if neither has come, for example because we were
+    /// stopped meanwhile.
+    fn wait(&mut self, policy: &Policy) -> Option<Event> {
+        if is_due(policy) {
+            return Some(Event::Deadline);
+        }
+        log_failure_of_signals();
+        let received = match policy.deadline() {
+            Some(deadline) => signals::wait_for(deadline.saturating_duration_since(Instant::now())),
+            None => signals::wait(),
+        };
+        received.map(|received| self.signal(received, policy))
+    }
+
+    fn signal(&self, received: Received, policy: &Policy) -> Event {
+        let Received { signum, sender, may_be_key, .. } = received;
+        match sender {
+            Some(Sender { pid, uid, .. }) => log::write(Message::Sender { signum, pid, uid }),
+            // The exit of the child is logged.
+            None if signum == Signum::CHLD => {}
+            None => log::write(Message::FromKernel(signum)),
+        }
+        // Without a terminal, or in the background, only we have received it (Ctrl-Alt-Del to PID 1).
+        let is_key =
+            may_be_key && signum.comes_from_a_key() && tty::is_our_group_in_foreground() != Some(false);
+        let is_shared = is_key && (policy.has_ended() || children::shares_our_group(self.command));
+        Event::Signal(signum, if is_shared { SignalSource::SharedGroup } else { SignalSource::Direct })
+    }
+}
+
+fn is_due(policy: &Policy) -> bool {
+    policy.deadline().is_some_and(|deadline| deadline <= Instant::now())
+}
+
+/// Logs once that signals are fetched in another way from now on.
+pub(super) fn log_failure_of_signals() {
+    if let Some(failure) = signals::take_failure() {
+        log::write(Message::FetchedOtherwise(failure));
+    }
+}

@@ -1,0 +1,67 @@
+//! Keeps the container alive after a panic, or if memory is exhausted.
+//!
+//! The death of PID 1 would kill every process of its container. So a panic hook and a failed allocation never
+//! return: a loop without memory, settings and locks forwards signals, reaps children, and exits with the
+//! command's status. A panic inside the hook aborts.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::{panic, process};
+
+use nix::unistd::{Pid, getpid};
+
+use crate::signal::Signum;
+use crate::signal::exit_status::ExitStatus;
+use crate::sys::children::{self, Change, NoChild};
+use crate::sys::{allocator, signals};
+use crate::{log, policy};
+
+/// The argument of kill(2): the command, its group as a negative number, every process, or 0 for none.
+static TARGET: AtomicI32 = AtomicI32::new(0);
+/// The exit code to report if no child is left. Negative if there was no command to wait for.
+static EXIT_CODE: AtomicI32 = AtomicI32::new(WITHOUT_COMMAND);
+const WITHOUT_COMMAND: i32 = -1;
+
+/// Replaces an abort by the loop, from now on. `target` is the argument of kill(2) for the command.
+pub(crate) fn prepare(target: Option<i32>) {
+    if let Some(target) = target {
+        TARGET.store(target, Ordering::Relaxed);
+        EXIT_CODE.store(ExitStatus::FAILURE.code().into(), Ordering::Relaxed);
+    }
+    panic::set_hook(Box::new(|panic| {
+        log::write_panic(panic);
+        run();
+    }));
+    allocator::on_failure(run);
+}
+
+/// Records the exit of the command, whose PID may be reused from now on. As PID 1 we signal every process of
+/// the container instead.
+pub(super) fn record_exit(status: ExitStatus) {
+    EXIT_CODE.store(status.code().into(), Ordering::Relaxed);
+    TARGET.store(if getpid().as_raw() == 1 { -1 } else { 0 }, Ordering::Relaxed);
+}
+
+fn run() -> ! {
+    let target = TARGET.load(Ordering::Relaxed);
+    let exit_code = EXIT_CODE.load(Ordering::Relaxed);
+    loop {
+        match children::reap_any() {
+            // A target of 0 or -1 is no PID of a child.
+            Ok(Change::Ended { pid, status }) if pid.as_raw() == target.wrapping_abs() && target != -1 => {
+                process::exit(status.code().into())
+            }
+            Ok(Change::Ended { .. }) => continue,
+            Ok(Change::TraceStop { pid, signum }) => children::release(pid, signum),
+            Err(NoChild::None) if exit_code != WITHOUT_COMMAND => process::exit(exit_code),
+            Err(_) => {}
+        }
+        match signals::wait().map(|received| received.signum) {
+            Some(signum) if exit_code == WITHOUT_COMMAND && policy::ends_a_pause(signum) => process::exit(0),
+            Some(signum) if signum != Signum::CHLD && target != 0 => {
+                // ESRCH: the command has exited, and its SIGCHLD is pending.
+                let _ = signals::send_to_process(Pid::from_raw(target), signum);
+            }
+            _ => {}
+        }
+    }
+}
