@@ -85,7 +85,7 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     last_resort::prepare(Some(if isolation == Isolation::None {
         command.as_raw()
     } else {
-        -command.as_raw()
+        command.as_raw().wrapping_neg()
     }));
     supervisor::supervise(&mut policy, &mut delivery, command, earlier)
 }

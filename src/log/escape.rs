@@ -31,7 +31,7 @@ impl fmt::Display for Escaped<'_> {
                 if is_harmless(letter) {
                     out.write_char(letter)?;
                 } else {
-                    write!(out, "{}", letter.escape_default())?
+                    write!(out, "{}", letter.escape_default())?;
                 }
             }
             write!(out, "{}", chunk.invalid().escape_ascii())?;

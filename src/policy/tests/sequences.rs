@@ -261,7 +261,7 @@ impl World {
                     panic!("{action:?} without a terminal")
                 }
                 Action::Round(drain) => {
-                    assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none()))
+                    assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none()));
                 }
                 Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
                 Action::KillAll => {
