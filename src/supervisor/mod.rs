@@ -44,7 +44,6 @@ pub(crate) fn supervise(
             match action {
                 Action::Log(line) => log::write(line),
                 Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
-                Action::NoteOurGroup => delivery.record_our_group(),
                 Action::ResumeIfStopped(recipient) => delivery.wake(recipient),
                 Action::Continue(group) => _ = signals::send_to_group(group, Signum::CONT),
                 Action::ContinueIfSuspended(command) => {
@@ -204,7 +203,6 @@ impl Events {
                 // Where there is no /proc, descendants are reached by the command's number.
                 Some(
                     Recipient::Tree
-                    | Recipient::TreeOutsideOurGroup
                     | Recipient::Unsignalled(_)
                     | Recipient::Group(_)
                     | Recipient::Process(_),
