@@ -298,16 +298,11 @@ impl Policy {
         match self.outcome(signum) {
             Outcome::Dropped => actions.push(Action::Log(Message::NotForwarded)),
             Outcome::Becomes(to) => {
-                // What it has got from the terminal already isn't sent: it would take a second Ctrl-C for another.
+                // The command has the key from the terminal, and would take a second Ctrl-C for another. Other
+                // descendants may be outside of our group.
                 let has_it = to == signum && via == SignalSource::SharedGroup && signum.comes_from_a_key();
-                let care = self.care(to);
-                if has_it && care.records {
-                    actions.push(Action::NoteOurGroup);
-                }
-                if !has_it {
-                    actions.push(Action::Forward(to, recipient, care));
-                } else if recipient == Recipient::Tree {
-                    actions.push(Action::Forward(to, Recipient::TreeOutsideOurGroup, care));
+                if !has_it || recipient == Recipient::Tree {
+                    actions.push(Action::Forward(to, recipient, self.care(to)));
                 }
                 // A stopped process acts on nothing but SIGKILL and SIGCONT, so it would never end.
                 let asks_to_end = signum.asks_to_end() || to.asks_to_end();
@@ -326,7 +321,6 @@ impl Policy {
                     | Recipient::Group(_)
                     | Recipient::RestOfGroup(_)
                     | Recipient::Tree
-                    | Recipient::TreeOutsideOurGroup
                     | Recipient::Unsignalled(_)
                     | Recipient::Nobody => {}
                 }

@@ -46,8 +46,6 @@ pub(crate) enum Action {
     Log(Message),
     /// Forward this signal, and say so.
     Forward(Signum, Recipient, Care),
-    /// Note that those in our own process group have got the drain's signal from the kernel.
-    NoteOurGroup,
     /// Let the recipient go on, by a SIGCONT, if the command's process is stopped; where the recipient is no process or
     /// group, each of those that are.
     ResumeIfStopped(Recipient),
@@ -84,8 +82,6 @@ pub(crate) enum Recipient {
     RestOfGroup(Pid),
     /// Every descendant.
     Tree,
-    /// Every descendant but those in our own process group, who have got it from the kernel as we have.
-    TreeOutsideOurGroup,
     /// The descendants in this scope that have not received the drain's signal.
     Unsignalled(Scope),
     /// It was one process, and that has ended.
@@ -98,7 +94,7 @@ impl Recipient {
         match self {
             Self::Process(pid) => pid == member,
             Self::Group(leader) | Self::RestOfGroup(leader) => group == leader,
-            Self::Tree | Self::TreeOutsideOurGroup | Self::Unsignalled(_) | Self::Nobody => false,
+            Self::Tree | Self::Unsignalled(_) | Self::Nobody => false,
         }
     }
 }

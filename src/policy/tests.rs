@@ -120,11 +120,11 @@ fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
         assert_eq!(forwarded(&actions).is_empty(), signum.comes_from_a_key(), "{signum}");
         assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
     }
-    // Where it goes to everybody, there may be some in other groups.
+    // Descendants may be in other groups.
     let settings = Settings { linger: true, ..settings(Forward::Child, &[]) };
     let actions =
         decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, SignalSource::SharedGroup));
-    assert_eq!(forwarded(&actions), [(Signum::INT, Recipient::TreeOutsideOurGroup)]);
+    assert_eq!(forwarded(&actions), [(Signum::INT, Recipient::Tree)]);
     // What it becomes is another signal, which nobody has sent yet.
     let actions =
         decide(&mut policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, SignalSource::SharedGroup));

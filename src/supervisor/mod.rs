@@ -42,7 +42,6 @@ pub(crate) fn supervise(
             match action {
                 Action::Log(message) => log::write(message),
                 Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
-                Action::NoteOurGroup => delivery.record_our_group(),
                 Action::ResumeIfStopped(recipient) => delivery.wake(recipient),
                 // ESRCH: no member is left.
                 Action::Continue(group) => _ = signals::send_to_group(group, Signum::CONT),

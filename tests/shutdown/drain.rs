@@ -350,22 +350,3 @@ fn without_proc_the_group_is_reached_also_when_the_command_ends_beside_an_orphan
     outcome.expect_code(42);
     expect_lines(&outcome, &[("member got 15", 1), ("member finished", 1)]);
 }
-
-#[test]
-fn who_has_got_its_signal_from_a_key_does_not_get_it_again() {
-    let Some(start) = init_beyond() else { return };
-    let start = start.words(["-c", "--drain", "60s", "-r", "TERM:INT"]);
-    // A key throws away what the terminal hasn't shown yet (termios(3), NOFLSH), so they tell it elsewhere.
-    let text = "exec >&2; probe record 64 & exec probe record 2";
-    let (running, mut terminal) = start.words(script(text)).start_on_terminal();
-    let lines =
-        |text: &str, line: &str| text.lines().filter(|candidate| candidate.trim_end() == line).count();
-    procfs::wait_until("two are ready", || lines(&running.stderr(), "ready") == 2);
-    let command = running.command_pid();
-    terminal.keys("\x03");
-    procfs::wait_until("the command is reaped", || procfs::state(command).is_none());
-    running.signal(64);
-    let outcome = running.outcome();
-    outcome.expect_code(42);
-    assert_eq!((lines(&outcome.stderr(), "got 2"), lines(&outcome.stderr(), "got 64")), (2, 1), "{outcome}");
-}

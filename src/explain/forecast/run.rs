@@ -230,7 +230,7 @@ impl Run<'_, '_> {
                     members
                 }
             }
-            Recipient::Tree | Recipient::TreeOutsideOurGroup => self.family(|_| false),
+            Recipient::Tree => self.family(|_| false),
             Recipient::Unsignalled(_) => Vec::new(),
         };
         all.retain(|process| self.is_there(process));
@@ -253,7 +253,6 @@ impl Run<'_, '_> {
             | Recipient::Group(_)
             | Recipient::RestOfGroup(_)
             | Recipient::Tree
-            | Recipient::TreeOutsideOurGroup
             | Recipient::Nobody => self.recipients(recipient, Care::NONE),
         };
         self.wake_those(&all, self.to.when);

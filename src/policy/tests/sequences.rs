@@ -228,11 +228,10 @@ impl World {
         let has_it =
             via == SignalSource::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
         let everybody = self.beyond.linger || self.reaped.contains(&MAIN);
-        match (everybody || self.forward == Forward::Tree, has_it) {
-            (true, true) => Some((becomes, Recipient::TreeOutsideOurGroup)),
-            (true, false) => Some((becomes, Recipient::Tree)),
-            (false, true) => None,
-            (false, false) => Some((becomes, recipient(self.forward))),
+        if everybody || self.forward == Forward::Tree {
+            Some((becomes, Recipient::Tree))
+        } else {
+            (!has_it).then(|| (becomes, recipient(self.forward)))
         }
     }
 
@@ -252,10 +251,7 @@ impl World {
                         assert!(matches!(self.children.get(&pid), Some(Child::Ended(_))));
                         assert!(!self.reaped.contains(&pid), "{pid} was reaped");
                     }
-                    Recipient::Nobody
-                    | Recipient::Tree
-                    | Recipient::TreeOutsideOurGroup
-                    | Recipient::Unsignalled(_) => {}
+                    Recipient::Nobody | Recipient::Tree | Recipient::Unsignalled(_) => {}
                 },
                 Action::Continue(_) | Action::ContinueIfSuspended(_) => {
                     panic!("{action:?} without a terminal")
@@ -263,7 +259,6 @@ impl World {
                 Action::Round(drain) => {
                     assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none()));
                 }
-                Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
                 Action::KillAll => {
                     assert!(self.beyond.drain.is_some() || self.beyond.kill_after.is_some());
                     self.kills += 1;

@@ -7,7 +7,7 @@ use std::mem;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::unistd::{Pid, getpgrp, getpid};
+use nix::unistd::{Pid, getpid};
 
 use crate::log::{self, Message, ProcessMessage};
 use crate::policy::{Care, Recipient, Scope};
@@ -131,7 +131,6 @@ impl Delivery {
             }
             Recipient::Nobody => return log::write(Message::Forwarded(signum)),
             Recipient::Tree => Reach::Everyone,
-            Recipient::TreeOutsideOurGroup => Reach::OutsideOurGroup,
             Recipient::Unsignalled(scope) => Reach::Drain(scope),
         };
         self.walk(signum, reach, care);
@@ -209,15 +208,6 @@ impl Delivery {
         Ok((members, tree))
     }
 
-    /// Records that the members of our own process group have the drain's signal from the kernel.
-    pub(crate) fn record_our_group(&mut self) {
-        let group = getpgrp();
-        match self.members(group) {
-            Ok((members, tree)) => members.iter().for_each(|process| self.record(process, Some(&tree))),
-            Err(_) => self.signalled_group = Some(group),
-        }
-    }
-
     /// Sends the drain's signal to processes that have not received it, and deferred signals that are due.
     /// Returns whether the next round should come soon: if new processes were found, or if a process waits
     /// for an end of file.
@@ -282,7 +272,7 @@ impl Delivery {
             | Recipient::RestOfGroup(_)
             | Recipient::Unsignalled(_)
             | Recipient::Nobody => {}
-            Recipient::Tree | Recipient::TreeOutsideOurGroup => {
+            Recipient::Tree => {
                 match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
                     Ok(family) => {
                         for process in living(&family).filter(|process| process.state == State::Stopped) {

@@ -4,7 +4,7 @@
 //! reap it.
 
 use nix::errno::Errno;
-use nix::unistd::{Pid, getpgid, getpgrp, getpid};
+use nix::unistd::{Pid, getpgid, getpid};
 
 use super::{Delivery, family, living};
 use crate::log::{self, Message, ProcessMessage};
@@ -24,8 +24,6 @@ const MOST_PASSES: usize = 32;
 pub(super) enum Reach {
     /// All, except those below a nested init, which forwards the signal itself.
     Everyone,
-    /// The same without the members of our own process group, which have received the signal from the kernel.
-    OutsideOurGroup,
     /// The members of this process group.
     Group(Pid),
     /// The descendants that have not received the drain's signal.
@@ -38,7 +36,6 @@ impl Reach {
     fn includes(self, process: &Process) -> bool {
         match self {
             Self::Everyone | Self::Deadline | Self::Drain(Scope::Everyone) => true,
-            Self::OutsideOurGroup => process.group != getpgrp(),
             Self::Group(group) => process.group == group,
             Self::Drain(Scope::Roots) => process.parent == getpid(),
         }
@@ -99,7 +96,7 @@ impl Delivery {
         let family = match reach {
             Reach::Drain(Scope::Roots) => self.new_roots()?,
             Reach::Deadline => family(tree.insert(self.look()?), Depth::All)?,
-            Reach::Everyone | Reach::OutsideOurGroup | Reach::Group(_) => {
+            Reach::Everyone | Reach::Group(_) => {
                 family(tree.insert(self.look()?), Depth::DownToInits)?
             }
             // Nobody forwards the signal below a process with a false mark.
