@@ -9,7 +9,7 @@ const LAYERS: [&str; 10] =
     ["signal", "sys", "log", "options", "process", "policy", "spawn", "supervisor", "explain", "run"];
 
 /// Everything that the decisions depend on.
-const IMPORTS_OF_POLICY: [&str; 4] = ["signal", "options::settings", "log::Line", "policy"];
+const IMPORTS_OF_POLICY: [&str; 4] = ["signal", "options::settings", "log::Message", "policy"];
 
 /// A source file: the path of its module, and the paths that its `use` lines name.
 struct Module {

@@ -1,97 +1,69 @@
-//! What does a signal or a death lead to?
+//! Decides what follows from a signal, an exit or a deadline.
 //!
-//! Every decision that is made while the command runs is made here, by a state machine that does nothing itself: it is
-//! told an [`Event`] and answers with the [`Action`]s to take, in order. It makes no system call, so every case of it
-//! can be tried out in a table.
+//! The policy is a state machine without system calls: [`Policy::decide`] receives an [`Event`], and returns
+//! [`Action`]s for the supervisor to take in order. The tests hold these invariants against random sequences of
+//! events (`policy::tests::sequences`):
 //!
-//! Invariants, which the tests hold against random sequences of events (`policy::tests::sequences`):
-//! - No signal is dropped but by a rule: a rewrite to 0, a key that the command has got from the kernel, what the init drops
-//!   whose name we are called by. One that is held counts as dropped only until it is let go. SIGCHLD is for us. (What the
-//!   hand-off of the terminal sends never comes here; see `terminal`.)
-//! - No signal is sent twice for one that came.
-//! - The command's process is reaped after the last signal to it or to its group, since its number may belong to someone
-//!   else from then on. (Where it is reaped along with many others, its group is held; see `sys::signals`.)
-//! - [`Action::Exit`] is the last action there ever is. It comes with the end of the command, or, where that isn't to be
-//!   the end, with that of the last descendant, or when what is left doesn't even end by SIGKILL.
-//! - When it has been [`Event::Deadline`], [`Policy::deadline`] is in the future, so that nobody wakes up in vain.
+//! - Every received signal is forwarded once, unless a rule drops it: a rewrite to 0, a key that the command has
+//!   from the terminal, or a signal that the personality drops. A delayed signal is forwarded later. SIGCHLD is
+//!   ours.
+//! - The command is reaped after the last signal to it or to its group, since its PID may be reused then.
+//! - [`Action::Exit`] is the last action. It follows the exit of the command, or of the last descendant, or
+//!   SIGKILL to descendants that cannot be killed.
+//! - After [`Event::Deadline`], [`Policy::deadline`] is in the future.
 
-use std::cell::OnceCell;
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
 use crate::log::Message;
-use crate::options::settings::Isolation;
+use crate::options::settings::{Forward, Isolation, Settings};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::rewrite::Outcome;
+pub(crate) use action::{Action, Care, Recipient, Scope};
+use delays::DelayedSignals;
+pub(crate) use event::{Event, SignalSource};
+use shutdown::Shutdown;
 
-mod held;
+mod action;
+mod delays;
+mod event;
 mod shutdown;
-mod terms;
 
-use crate::options::settings::Forward;
-
-use crate::options::settings::Settings;
-use held::{Held, HeldSignals};
-pub(crate) use terms::{Action, Care, Clock, Event, Recipient, Scope, SignalSource};
-
-/// Mutable state of the policy.
-#[derive(Clone, Debug)]
-struct State {
-    /// How the command has ended.
-    ended: Option<ExitStatus>,
-    /// Whether the drain has begun.
-    draining: bool,
-    /// When the drain signals every remaining descendant.
-    fallback_at: Option<Instant>,
-    /// The time of the next round, if one is needed.
-    round_at: Option<Instant>,
-    /// The time of the last round, or of the beginning of rounds.
-    last_round: Option<Instant>,
-    /// The time between two rounds.
-    gap: Duration,
-    /// When whatever is left gets SIGKILL.
-    kill_at: Option<Instant>,
-    /// Has the clock of `--kill-after` been started?
-    asked_to_end: bool,
-    /// How often SIGKILL was sent.
-    kills: u8,
-    held: HeldSignals,
-}
-
-impl State {
-    fn new() -> Self {
-        Self {
-            ended: None,
-            draining: false,
-            fallback_at: None,
-            round_at: None,
-            last_round: None,
-            gap: shutdown::ROUND_GAP,
-            kill_at: None,
-            asked_to_end: false,
-            kills: 0,
-            held: HeldSignals::default(),
-        }
-    }
-}
-
-/// What the decisions depend on.
+/// The decisions about one command.
 #[derive(Clone)]
 pub(crate) struct Policy {
     settings: Settings,
-    /// The command's process.
     command: Pid,
-    state: State,
+    /// The command's exit status. `None` as long as it runs.
+    status: Option<ExitStatus>,
+    delayed: DelayedSignals,
+    shutdown: Shutdown,
+}
+
+/// The actions for an event, decided at one moment.
+struct Decision {
+    now: Instant,
+    actions: Vec<Action>,
+}
+
+impl Decision {
+    fn push(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    fn log(&mut self, message: Message) {
+        self.push(Action::Log(message));
+    }
 }
 
 impl Policy {
-    /// Decides for the command that runs as `command`.
+    /// Creates the policy for a command that runs with this PID.
     pub(crate) fn new(mut settings: Settings, command: Pid) -> Self {
         if settings.isolation() == Isolation::Session {
-            // The kernel lets TSTP, TTIN and TTOU do nothing in an orphaned process group, which the command's is, for
-            // its parent is in another session (setpgid(2)). STOP works there too.
+            // The kernel ignores TSTP, TTIN and TTOU in an orphaned process group. The command's group is one,
+            // since its parent is in another session (setpgid(2)).
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
                 settings.rewrites.set_default(signum, Outcome::Becomes(Signum::STOP));
             }
@@ -99,251 +71,205 @@ impl Policy {
         for &signum in settings.personality.dropped_signals() {
             settings.rewrites.set_default(signum, Outcome::Dropped);
         }
-        let state = State::new();
-        Self { settings, command, state }
+        let (delayed, shutdown) = (DelayedSignals::default(), Shutdown::default());
+        Self { settings, command, status: None, delayed, shutdown }
     }
 
     /// The command's exit status. `None` as long as it runs.
     pub(crate) fn exit_status(&self) -> Option<ExitStatus> {
-        self.state.ended
+        self.status
     }
 
     /// Whether the command has exited.
     pub(crate) fn has_ended(&self) -> bool {
-        self.state.ended.is_some()
+        self.status.is_some()
     }
 
-    /// When whatever is left gets SIGKILL, as things stand.
+    /// The time at which the remaining descendants receive SIGKILL.
     pub(crate) fn kills_at(&self) -> Option<Instant> {
-        self.state.kill_at
+        self.shutdown.kill_at
     }
 
-    /// When to come back with [`Event::Deadline`], if nothing else happens before.
+    /// The time of the next [`Event::Deadline`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let State { fallback_at, round_at, kill_at, .. } = self.state;
-        [self.state.held.next(), fallback_at, round_at, kill_at].into_iter().flatten().min()
+        [self.delayed.next(), self.shutdown.deadline()].into_iter().flatten().min()
     }
 
-    /// Appends the actions for an event. The clock is read only if a decision depends on it.
-    pub(crate) fn decide(&mut self, clock: Clock<'_>, event: Event, actions: &mut Vec<Action>) {
-        // Once, so that all of it happens in the same moment.
-        let moment = OnceCell::new();
-        let clock: Clock<'_> = &|| *moment.get_or_init(clock);
+    /// Decides about an event that is received now.
+    pub(crate) fn decide(&mut self, now: Instant, event: Event) -> Vec<Action> {
+        let mut out = Decision { now, actions: Vec::new() };
         match event {
-            Event::Signal(signum, via) => {
-                actions.push(Action::Log(Message::Received(signum)));
-                self.on_signal(clock, signum, via, actions);
+            Event::Signal(signum, source) => {
+                out.log(Message::Received(signum));
+                self.on_signal(signum, source, &mut out);
             }
             Event::Ended { pid, status } => {
-                actions.push(Action::Log(Message::ChildEnded { pid, status }));
-                if pid == self.command && self.state.ended.is_none() {
-                    self.on_end(clock, status, actions);
+                out.log(Message::ChildEnded { pid, status });
+                if pid == self.command && self.status.is_none() {
+                    self.on_exit_of_command(status, &mut out);
                 } else {
                     if self.settings.names_orphans {
-                        actions.push(Action::Log(Message::Reaped(pid)));
+                        out.log(Message::Reaped(pid));
                     }
-                    actions.push(Action::Reap(pid));
+                    out.push(Action::Reap(pid));
                 }
             }
             Event::TraceStop { pid, signum } => {
-                actions.push(Action::DetachTraced(pid, signum.and_then(Signum::without_a_tracer)));
+                out.push(Action::DetachTraced(pid, signum.and_then(Signum::without_a_tracer)));
             }
-            Event::AllReaped => self.on_reaped(clock),
-            // Nobody is left whose end could still come: where that of the command was missed, there is nothing to wait
-            // for either.
-            Event::NoChildren => {
-                let status = self.state.ended.unwrap_or(ExitStatus::FAILURE);
-                actions.push(Action::Log(Message::Goodbye(status)));
-                actions.push(self.end(status));
+            Event::AllReaped => self.shutdown.on_reaped(now),
+            // If the exit of the command was missed, nothing is left to wait for either.
+            Event::NoChildren => self.exit(self.status.unwrap_or(ExitStatus::FAILURE), &mut out),
+            Event::Deadline => {
+                for (signum, source) in self.delayed.take(Some(now)) {
+                    self.forward_and_suspend(signum, source, &mut out);
+                }
+                self.on_deadline_of_shutdown(&mut out);
             }
-            Event::Deadline => self.on_time(clock, actions),
         }
+        out.actions
     }
 
-    /// Who gets what is to be sent when the command has ended.
-    fn rest(&self) -> Recipient {
-        if self.settings.drain.is_some() || self.lingers() {
-            return Recipient::Tree;
-        }
-        match self.settings.forward {
-            Forward::Child => Recipient::Nobody,
-            Forward::Group => Recipient::RestOfGroup(self.command),
-            Forward::Tree => Recipient::Tree,
-        }
-    }
-
-    /// The command has ended.
-    fn on_end(&mut self, clock: Clock<'_>, status: ExitStatus, actions: &mut Vec<Action>) {
-        let rest = self.rest();
-        self.state.ended = Some(status);
-        let asks_the_rest = self.settings.personality.terminates_remaining();
-        if self.settings.drain.is_none() && !self.lingers() && asks_the_rest {
-            // Whoever is left is sent one anyway.
-            self.state.held.take(Signum::TERM);
-        }
-        // A stop that is among them isn't for us any more.
-        for signum in Signum::all() {
-            if let Some(held) = self.state.held.take(signum) {
-                self.forward(clock, signum, held.via, rest, actions);
+    fn on_signal(&mut self, signum: Signum, source: SignalSource, out: &mut Decision) {
+        if signum == Signum::CHLD {
+            out.push(Action::CollectChildren);
+            if self.settings.keeps_terminal && !self.has_ended() {
+                out.push(Action::ContinueIfSuspended(self.command));
             }
+            return;
         }
-        if self.lingers() {
-            actions.push(Action::Reap(self.command));
-            actions.push(Action::Log(Message::Lingering));
-            self.expect_round(clock, Duration::ZERO);
-        } else if let Some(limit) = self.settings.drain {
-            self.start_drain(clock, limit, actions);
-            actions.push(Action::Reap(self.command));
-            actions.push(Action::Log(Message::Draining));
+        let delay = self.settings.delays.get(signum);
+        // After the exit of the command there is nothing to delay a signal for.
+        let is_delayed = !self.has_ended() || self.settings.linger;
+        if let Some(duration) = delay.filter(|_| is_delayed && !self.delayed.contains(signum)) {
+            self.delayed.insert(signum, source, out.now.checked_add(duration));
+            out.log(Message::Holding(signum, duration));
         } else {
-            if asks_the_rest {
-                self.forward(clock, Signum::TERM, SignalSource::Direct, rest, actions);
+            self.delayed.remove(signum);
+            self.forward_and_suspend(signum, source, out);
+        }
+    }
+
+    fn on_exit_of_command(&mut self, status: ExitStatus, out: &mut Decision) {
+        let remaining = self.remaining();
+        let terminates = !self.waits_for_descendants() && self.settings.personality.terminates_remaining();
+        self.status = Some(status);
+        if terminates {
+            // The remaining members receive a SIGTERM anyway.
+            self.delayed.remove(Signum::TERM);
+        }
+        for (signum, source) in self.delayed.take(None) {
+            self.forward(signum, source, remaining, out);
+        }
+        if self.settings.linger {
+            out.push(Action::Reap(self.command));
+            out.log(Message::Lingering);
+            self.shutdown.expect_round(out.now, Duration::ZERO);
+        } else if let Some(limit) = self.settings.drain {
+            self.start_drain(limit, out);
+            out.push(Action::Reap(self.command));
+            out.log(Message::Draining);
+        } else {
+            if terminates {
+                self.forward(Signum::TERM, SignalSource::Direct, remaining, out);
             }
-            actions.push(Action::Reap(self.command));
-            self.exit(status, actions);
+            out.push(Action::Reap(self.command));
+            self.exit(status, out);
         }
     }
 
-    fn exit(&self, status: ExitStatus, actions: &mut Vec<Action>) {
-        actions.push(Action::Log(Message::Goodbye(status)));
-        actions.push(self.end(status));
+    fn exit(&self, status: ExitStatus, out: &mut Decision) {
+        out.log(Message::Goodbye(status));
+        out.push(Action::Exit(self.settings.exit_map.apply(status)));
     }
 
-    fn end(&self, status: ExitStatus) -> Action {
-        Action::Exit(self.settings.exit_map.apply(status))
+    /// Whether the program stays after the exit of the command.
+    fn waits_for_descendants(&self) -> bool {
+        self.settings.drain.is_some() || self.settings.linger
     }
 
-    fn lingers(&self) -> bool {
-        self.settings.linger
-    }
-
-    /// Whom a signal goes to that comes now.
+    /// The recipient of a signal that is received now.
     fn recipient(&self) -> Recipient {
-        if self.lingers() || self.state.ended.is_some() {
-            return Recipient::Tree;
-        }
         match self.settings.forward {
+            _ if self.settings.linger || self.has_ended() => Recipient::Tree,
             Forward::Child => Recipient::Process(self.command),
             Forward::Group => Recipient::Group(self.command),
             Forward::Tree => Recipient::Tree,
         }
     }
 
-    fn on_signal(&mut self, clock: Clock<'_>, signum: Signum, via: SignalSource, actions: &mut Vec<Action>) {
-        if signum == Signum::CHLD {
-            actions.push(Action::CollectChildren);
-            if self.settings.keeps_terminal && self.state.ended.is_none() {
-                actions.push(Action::ContinueIfSuspended(self.command));
-            }
-        } else if let Some(duration) = self.settings.delays.get(signum)
-            // When the command has ended there is nothing left to wait for.
-            && (self.state.ended.is_none() || self.lingers())
-            && self.state.held.hold(signum, Held { until: clock().checked_add(duration), via })
-        {
-            actions.push(Action::Log(Message::Holding(signum, duration)));
-        } else {
-            // If it is held, both go on as one.
-            self.state.held.take(signum);
-            self.pass_on(clock, signum, via, self.recipient(), actions);
+    /// The recipient of signals that follow the exit of the command.
+    fn remaining(&self) -> Recipient {
+        match self.settings.forward {
+            _ if self.waits_for_descendants() => Recipient::Tree,
+            Forward::Child => Recipient::Nobody,
+            Forward::Group => Recipient::RestOfGroup(self.command),
+            Forward::Tree => Recipient::Tree,
         }
     }
 
-    /// Passes those on that have been held for long enough.
-    fn let_go(&mut self, clock: Clock<'_>, actions: &mut Vec<Action>) {
-        let now = clock();
-        for signum in Signum::all() {
-            if let Some(held) =
-                self.state.held.take_if(signum, |held| held.until.is_some_and(|until| until <= now))
-            {
-                self.pass_on(clock, signum, held.via, self.recipient(), actions);
-            }
-        }
-    }
-
-    fn pass_on(
-        &mut self,
-        clock: Clock<'_>,
-        signum: Signum,
-        via: SignalSource,
-        to: Recipient,
-        actions: &mut Vec<Action>,
-    ) {
-        self.forward(clock, signum, via, to, actions);
+    fn forward_and_suspend(&mut self, signum: Signum, source: SignalSource, out: &mut Decision) {
+        self.forward(signum, source, self.recipient(), out);
         if signum.suspends_a_job() && self.settings.personality.suspends_itself() {
-            actions.push(Action::Log(Message::Suspending));
-            actions.push(Action::StopOurselves);
+            out.log(Message::Suspending);
+            out.push(Action::StopOurselves);
         }
     }
 
-    /// What becomes of a signal.
-    fn outcome(&self, signum: Signum) -> Outcome {
+    fn rewritten(&self, signum: Signum) -> Outcome {
         self.settings.rewrites.get(signum).unwrap_or(Outcome::Becomes(signum))
     }
 
-    fn forward(
-        &mut self,
-        clock: Clock<'_>,
-        signum: Signum,
-        via: SignalSource,
-        recipient: Recipient,
-        actions: &mut Vec<Action>,
-    ) {
+    fn forward(&mut self, signum: Signum, source: SignalSource, recipient: Recipient, out: &mut Decision) {
         if let Some(outcome) = self.settings.rewrites.get(signum) {
             let to = match outcome {
                 Outcome::Dropped => None,
                 Outcome::Becomes(to) => Some(to),
             };
-            actions.push(Action::Log(Message::Translating { from: signum, to }));
+            out.log(Message::Translating { from: signum, to });
         }
-        match self.outcome(signum) {
-            Outcome::Dropped => actions.push(Action::Log(Message::NotForwarded)),
-            Outcome::Becomes(to) => {
-                // The command has the key from the terminal, and would take a second Ctrl-C for another. Other
-                // descendants may be outside of our group.
-                let has_it = to == signum && via == SignalSource::SharedGroup && signum.comes_from_a_key();
-                if !has_it || recipient == Recipient::Tree {
-                    actions.push(Action::Forward(to, recipient, self.care(to)));
-                }
-                // A stopped process acts on nothing but SIGKILL and SIGCONT, so it would never end.
-                let asks_to_end = signum.asks_to_end() || to.asks_to_end();
-                match recipient {
-                    // Ctrl-Z may have stopped a program that its shell was starting. The shell waits for the
-                    // program's exec, and is not stopped itself (vfork(2)).
-                    Recipient::Group(group) if asks_to_end && !to.stops() && self.settings.keeps_terminal => {
-                        actions.push(Action::Continue(group));
-                    }
-                    Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree
-                        if asks_to_end && !to.stops() =>
-                    {
-                        actions.push(Action::ResumeIfStopped(recipient));
-                    }
-                    Recipient::Process(_)
-                    | Recipient::Group(_)
-                    | Recipient::RestOfGroup(_)
-                    | Recipient::Tree
-                    | Recipient::Unsignalled(_)
-                    | Recipient::Nobody => {}
-                }
-                if (signum.shuts_down() || to.shuts_down()) && !matches!(recipient, Recipient::Unsignalled(_))
-                {
-                    self.on_shutdown(clock, actions);
-                }
+        let Outcome::Becomes(to) = self.rewritten(signum) else { return out.log(Message::NotForwarded) };
+        // The command has the key from the terminal, and would take a second Ctrl-C for another. Other
+        // descendants may be outside of our group.
+        let is_received = to == signum && source == SignalSource::SharedGroup && signum.comes_from_a_key();
+        if !is_received || recipient == Recipient::Tree {
+            out.push(Action::Forward(to, recipient, self.care(to)));
+        }
+        // A stopped process acts on SIGKILL and SIGCONT only, and would not exit.
+        if (signum.asks_to_end() || to.asks_to_end()) && !to.stops() {
+            self.resume(recipient, out);
+        }
+        let is_drain = matches!(recipient, Recipient::Unsignalled(_));
+        if (signum.shuts_down() || to.shuts_down()) && !is_drain {
+            self.on_shutdown(out);
+        }
+    }
+
+    fn resume(&self, recipient: Recipient, out: &mut Decision) {
+        match recipient {
+            // Ctrl-Z may have stopped a program that a shell has just started. The shell waits for the
+            // program's exec, and is not stopped itself (vfork(2)).
+            Recipient::Group(group) if self.settings.keeps_terminal => out.push(Action::Continue(group)),
+            Recipient::Process(_) | Recipient::Group(_) | Recipient::Tree => {
+                out.push(Action::ResumeIfStopped(recipient));
             }
+            // A drain resumes each process that it signals.
+            Recipient::RestOfGroup(_) | Recipient::Unsignalled(_) | Recipient::Nobody => {}
         }
     }
 
     /// The precautions with which a signal is sent.
     fn care(&self, signum: Signum) -> Care {
-        let drains = self.settings.drain.is_some();
-        let reaches_others = drains || self.lingers() || self.settings.forward == Forward::Tree;
+        let reaches_others = self.waits_for_descendants() || self.settings.forward == Forward::Tree;
         Care {
-            records: drains && self.outcome(Signum::TERM) == Outcome::Becomes(signum),
+            records: self.settings.drain.is_some()
+                && self.rewritten(Signum::TERM) == Outcome::Becomes(signum),
             spares_readers: reaches_others && signum.asks_to_end(),
         }
     }
 }
 
-/// Is it the end where there is no command, when this signal comes? All others are nobody's.
+/// Whether a signal ends the program if it runs no command. All other signals are ignored then.
 pub(crate) fn ends_a_pause(signum: Signum) -> bool {
     matches!(signum, Signum::TERM | Signum::INT)
 }

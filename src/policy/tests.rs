@@ -55,8 +55,7 @@ fn decide(policy: &mut Policy, event: Event) -> Vec<Action> {
 }
 
 fn decide_at(policy: &mut Policy, now: Instant, event: Event) -> Vec<Action> {
-    let mut actions = Vec::new();
-    policy.decide(&|| now, event, &mut actions);
+    let actions = policy.decide(now, event);
     assert!(
         policy.deadline().is_none_or(|deadline| event != Event::Deadline || deadline > now),
         "{actions:?}"

@@ -78,12 +78,6 @@ impl Signum {
     pub(crate) fn number(self) -> u8 {
         self.0.get()
     }
-
-    /// Every signal.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
-        (1..=Self::LAST).filter_map(Self::new)
-    }
-
     /// The standard signals, 1 to 31.
     pub(crate) fn standard() -> impl Iterator<Item = Self> {
         (1..=Self::LAST_STANDARD).filter_map(Self::new)

@@ -32,13 +32,11 @@ pub(crate) fn supervise(
     earlier: Vec<Event>,
 ) -> ExitStatus {
     let mut events = Events::new(command, earlier);
-    let mut actions = Vec::new();
     loop {
         let event = events.next(policy);
         #[cfg(feature = "deliberate-panic")]
         fail_deliberately(event);
-        policy.decide(&Instant::now, event, &mut actions);
-        for action in actions.drain(..) {
+        for action in policy.decide(Instant::now(), event) {
             match action {
                 Action::Log(message) => log::write(message),
                 Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
@@ -75,7 +73,7 @@ pub(crate) fn supervise(
             }
         }
         if delivery.has_deferred() {
-            policy.expect_rounds(&Instant::now);
+            policy.expect_rounds(Instant::now());
         }
     }
 }

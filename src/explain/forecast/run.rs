@@ -49,17 +49,17 @@ impl Run<'_, '_> {
         let mut actions = Vec::new();
         let ended = Event::Ended { pid: main, status: ExitStatus::SUCCESS };
         if self.main.is_none() {
-            policy.decide(&|| now, ended, &mut actions);
+            actions.extend(policy.decide(now, ended));
             actions.clear();
         }
         let kills_before = policy.kills_at();
-        policy.decide(&|| now, Event::Signal(message.signum, SignalSource::Direct), &mut actions);
+        actions.extend(policy.decide(now, Event::Signal(message.signum, SignalSource::Direct)));
         let held = actions.iter().find_map(|action| {
             if let Action::Log(Message::Holding(_, duration)) = action { Some(*duration) } else { None }
         });
         let forwarded_at = held.and_then(|duration| now.checked_add(duration)).unwrap_or(now);
         if held.is_some() {
-            policy.decide(&|| forwarded_at, Event::Deadline, &mut actions);
+            actions.extend(policy.decide(forwarded_at, Event::Deadline));
         }
         let sent = self.act(&actions, message.asks_to_end);
         let conduct = match sent.signum {
@@ -84,7 +84,7 @@ impl Run<'_, '_> {
         let now = self.scenario.now;
         let before = policy.kills_at();
         let mut actions = Vec::new();
-        policy.decide(&|| now, ended, &mut actions);
+        actions.extend(policy.decide(now, ended));
         let is_left = self.main.is_some() && actions.iter().any(|action| matches!(action, Action::Exit(_)));
         let rest = if is_left {
             Rest::IsLeft

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::options::duration::{Delay, Limit};
-use crate::policy::shutdown::{KILL_AGAIN, KILL_AGAIN_AFTER, POLL, ROUND_GAP};
+use crate::policy::shutdown::{KILL_GAP, KILLS, POLL, ROUND_GAP};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -39,7 +39,7 @@ fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
         let actions = decide_at(&mut policy, start, ended(MAIN));
         assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Unsignalled(Scope::Roots))]);
         assert!(actions.contains(&Action::Reap(MAIN)));
-        assert_eq!(policy.state.fallback_at, Some(start + SECOND / 2));
+        assert_eq!(policy.shutdown.fallback_at, Some(start + SECOND / 2));
         // A signal that comes now goes to everybody who is left.
         assert_eq!(
             forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))),
@@ -78,10 +78,10 @@ fn a_drain_kills_the_rest_repeatedly_and_then_gives_up() {
     let kills: Vec<Instant> =
         actions.iter().filter(|(_, action)| *action == Action::KillAll).map(|(at, _)| *at).collect();
     let expected: Vec<Instant> =
-        (0..KILL_AGAIN).map(|round| start + SECOND + KILL_AGAIN_AFTER * u32::from(round)).collect();
+        (0..KILLS).map(|round| start + SECOND + KILL_GAP * u32::from(round)).collect();
     assert_eq!(kills, expected);
     let last = actions.last().expect("actions");
-    assert_eq!((last.0, exit(&[last.1])), (expected[expected.len() - 1] + KILL_AGAIN_AFTER, Some(143)));
+    assert_eq!((last.0, exit(&[last.1])), (expected[expected.len() - 1] + KILL_GAP, Some(143)));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn the_drains_signal_is_rewritten_as_any_other() {
         let due = policy.deadline().expect("a round");
         let round = [Action::Round(to.map(|to| (to, Scope::Roots)))];
         assert_eq!(decide_at(&mut policy, due, Event::Deadline), round);
-        assert_eq!(policy.state.fallback_at.is_some(), to.is_some());
+        assert_eq!(policy.shutdown.fallback_at.is_some(), to.is_some());
     }
 }
 
@@ -170,7 +170,7 @@ fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
     assert_eq!(forwarded(&actions), []);
     assert!(actions.contains(&Action::Reap(MAIN)));
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
-    assert_eq!(policy.state.kill_at, None);
+    assert_eq!(policy.shutdown.kill_at, None);
     assert_eq!(exit(&decide(&mut policy, Event::NoChildren)), Some(7));
 }
 
@@ -186,7 +186,7 @@ fn a_drain_of_who_lingers_begins_with_a_signal_that_shuts_down() {
             }
             decide_at(&mut policy, start, direct(signum));
             let expected = [2, 3, 15].contains(&signum.raw()).then_some(start + SECOND / 2);
-            assert_eq!(policy.state.fallback_at, expected, "{signum}");
+            assert_eq!(policy.shutdown.fallback_at, expected, "{signum}");
         }
     }
 }
@@ -278,7 +278,7 @@ fn the_end_of_the_command_lets_a_held_signal_go() {
         let mut policy = delaying(settings);
         decide(&mut policy, direct(Signum::TERM));
         assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
-        assert_eq!(policy.state.held.next(), None);
+        assert_eq!(policy.delayed.next(), None);
     }
 }
 

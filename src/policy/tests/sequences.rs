@@ -165,7 +165,7 @@ impl World {
     /// What the policy says; and that of what it has held, nothing is lost.
     fn decide(&mut self, event: Event) -> Vec<Action> {
         let held = |policy: &Policy| {
-            every_signal().filter(|&signum| policy.state.held.has(signum)).collect::<Vec<_>>()
+            every_signal().filter(|&signum| policy.delayed.contains(signum)).collect::<Vec<_>>()
         };
         let before = held(&self.policy);
         let actions = decide_at(&mut self.policy, self.now, event);

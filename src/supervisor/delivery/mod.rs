@@ -272,19 +272,17 @@ impl Delivery {
             | Recipient::RestOfGroup(_)
             | Recipient::Unsignalled(_)
             | Recipient::Nobody => {}
-            Recipient::Tree => {
-                match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
-                    Ok(family) => {
-                        for process in living(&family).filter(|process| process.state == State::Stopped) {
-                            let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
-                        }
+            Recipient::Tree => match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
+                Ok(family) => {
+                    for process in living(&family).filter(|process| process.state == State::Stopped) {
+                        let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
                     }
-                    Err(_) if self.command.is_some_and(children::is_stopped) => {
-                        self.send_without_look(Signum::CONT, Reach::Everyone, Care::NONE);
-                    }
-                    Err(_) => {}
                 }
-            }
+                Err(_) if self.command.is_some_and(children::is_stopped) => {
+                    self.send_without_look(Signum::CONT, Reach::Everyone, Care::NONE);
+                }
+                Err(_) => {}
+            },
         }
     }
 

@@ -96,9 +96,7 @@ impl Delivery {
         let family = match reach {
             Reach::Drain(Scope::Roots) => self.new_roots()?,
             Reach::Deadline => family(tree.insert(self.look()?), Depth::All)?,
-            Reach::Everyone | Reach::Group(_) => {
-                family(tree.insert(self.look()?), Depth::DownToInits)?
-            }
+            Reach::Everyone | Reach::Group(_) => family(tree.insert(self.look()?), Depth::DownToInits)?,
             // Nobody forwards the signal below a process with a false mark.
             Reach::Drain(Scope::Everyone) => tree
                 .insert(self.look()?)
