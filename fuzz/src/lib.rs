@@ -251,7 +251,7 @@ fn expected(words: &[Word], read: Reading) -> Meaning {
 
 /// The two numbers of a rule. Only a table tells them.
 fn numbers(rewrite: Rewrite) -> (i32, i32) {
-    let mut table = RewriteTable::new();
+    let mut table = RewriteTable::default();
     table.set(rewrite);
     let mut rules = (1..=64).filter_map(Signum::new).filter_map(|from| Some((from, table.get(from)?)));
     match (rules.next(), rules.next()) {

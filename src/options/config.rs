@@ -87,7 +87,7 @@ impl Config {
             rewrites_with_trailing_text
                 .extend(texts.filter(|text| Rewrite::has_trailing_text(text)).map(<[u8]>::to_vec));
         }
-        let mut rewrites = RewriteTable::new();
+        let mut rewrites = RewriteTable::default();
         for rewrite in variables.several(options.rewrites, "DUMB_INIT_REWRITE")? {
             rewrites.set(rewrite);
         }

@@ -16,7 +16,7 @@ pub(crate) fn policy(forward: Forward, rewrites: &[&str]) -> Policy {
 }
 
 fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
-    let mut table = RewriteTable::new();
+    let mut table = RewriteTable::default();
     for rewrite in rewrites {
         table.set(Rewrite::parse(rewrite.as_bytes()).expect(rewrite));
     }

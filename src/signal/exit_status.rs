@@ -1,31 +1,25 @@
-//! Why 143?
-//!
-//! A process ends by itself, with a status, or by a signal. An init has only a status of its own to report either, so
-//! it reports 128 + n for signal n, as shells do.
+//! Exit statuses, and the codes that report them: 128 + n for signal n, as in shells.
 
 use crate::signal::Signum;
 
-/// How a process ended.
+/// The exit of a process, as wait(2) reports it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
-    /// It called exit(3) with this status.
     Exited(u8),
-    /// This signal ended it.
     Killed(Signum),
 }
 
 impl ExitStatus {
-    /// The program did what it was asked for.
     pub(crate) const SUCCESS: Self = Self::Exited(0);
-    /// The command line is wrong, or the command's process could not be set up (fork, setsid).
+    /// The command line is wrong, or the command's process could not be set up.
     pub(crate) const FAILURE: Self = Self::Exited(1);
-    /// The command's process could not execute it.
+    /// The command could not be executed.
     pub(crate) const NOT_EXECUTED: Self = Self::Exited(2);
-    /// What shells, and tini, report of a command that they can't find, and of one that they may not execute.
+    /// The codes of shells and tini for a command that is not found, or not executable.
     pub(crate) const NOT_FOUND: Self = Self::Exited(127);
     pub(crate) const NOT_PERMITTED: Self = Self::Exited(126);
 
-    /// The status to exit with so as to report this one.
+    /// The exit code that reports this status.
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Exited(code) => code,
@@ -34,7 +28,7 @@ impl ExitStatus {
     }
 }
 
-/// A rule for what is reported: this one in place of that.
+/// A rule of `--exit-map`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExitRule {
     code: u8,
@@ -53,17 +47,17 @@ impl ExitRule {
     }
 }
 
-/// What is reported in place of what, for whoever takes 143 for a failure (T69, T75).
+/// The rules of `--exit-map`, for supervisors that take 143 for a failure (T69, T75 in docs/hazards.md).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExitMap(Vec<ExitRule>);
 
 impl ExitMap {
-    /// Of two rules for the same status the last one counts.
+    /// The last rule for a status counts.
     pub(crate) fn new(rules: Vec<ExitRule>) -> Self {
         Self(rules)
     }
 
-    /// The status to report for `status`. What a rule makes is not looked up again.
+    /// The status to report. Rules are not applied to the result of a rule.
     pub(crate) fn apply(&self, status: ExitStatus) -> ExitStatus {
         let rule = self.0.iter().rev().find(|rule| rule.code == status.code());
         rule.map_or(status, |rule| ExitStatus::Exited(rule.reported))

@@ -1,8 +1,7 @@
-//! Which number is a signal?
+//! The kernel's 64 signals, standard and real-time.
 //!
-//! A [`Signum`] is one of the kernel's 64 signals, standard and real-time alike. The typed enums of the libraries end
-//! at 31, and a command may well be stopped with SIGRTMIN+3 (systemd in a container), so nothing here uses them.
-//! Numbers are the kernel's: 32 and 33 are plain signals to it, although C libraries keep them for themselves.
+//! nix's `Signal` ends at 31, but a container may be stopped with SIGRTMIN+3 (systemd). 32 and 33 are plain signals
+//! to the kernel, although C libraries reserve them.
 
 use std::fmt;
 use std::num::NonZeroU8;
@@ -10,12 +9,10 @@ use std::num::NonZeroU8;
 pub(crate) mod exit_status;
 mod names;
 pub(crate) mod rewrite;
-mod table;
 
 pub(crate) use names::Name;
-pub(crate) use table::PerSignal;
 
-/// A signal that exists: 1 to 64 (signal(7)).
+/// The number of a signal: 1 to 64 (signal(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Signum(NonZeroU8);
 
@@ -37,26 +34,23 @@ impl Signum {
     pub(crate) const XFSZ: Self = Self::constant(libc::SIGXFSZ);
     pub(crate) const WINCH: Self = Self::constant(libc::SIGWINCH);
 
-    /// The last standard signal; real-time ones, which queue instead of coalescing, come after it.
     const LAST_STANDARD: i32 = 31;
-    /// The last signal there is on Linux (`_NSIG`).
+    /// `_NSIG` on Linux.
     const LAST: i32 = 64;
 
-    /// The signal with this number, or `None` where there is none.
+    /// The signal with this number. `None` if there is none.
     pub(crate) const fn new(number: i32) -> Option<Self> {
         if number < 1 || number > Self::LAST {
             return None;
         }
-        // In range as just tested.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
         match NonZeroU8::new(number as u8) {
             Some(number) => Some(Self(number)),
             None => None,
         }
     }
 
-    /// Evaluated by the compiler alone: a wrong number is a build that fails.
-    #[allow(clippy::panic)] // The compiler's panic, as just said.
+    #[allow(clippy::panic, reason = "it is evaluated by the compiler")]
     const fn constant(number: i32) -> Self {
         match Self::new(number) {
             Some(signum) => signum,
@@ -64,61 +58,58 @@ impl Signum {
         }
     }
 
-    /// Is it one of the two between the standard and the real-time signals, which C libraries keep for themselves?
+    /// Whether C libraries reserve it: 32 and 33.
     pub(crate) fn is_nameless(self) -> bool {
         matches!(self.number(), 32 | 33)
     }
 
-    /// The number as system calls want it.
     pub(crate) fn raw(self) -> i32 {
         i32::from(self.0.get())
     }
 
-    /// The number as it goes into an exit status or an index.
     pub(crate) fn number(self) -> u8 {
         self.0.get()
     }
+
     /// The standard signals, 1 to 31.
     pub(crate) fn standard() -> impl Iterator<Item = Self> {
         (1..=Self::LAST_STANDARD).filter_map(Self::new)
     }
 
-    /// Is it one of the three by which a terminal suspends a job (`tty_ioctl(4)`, setpgid(2))?
+    /// Whether a terminal suspends a job with it (`tty_ioctl(4)`, setpgid(2)).
     pub(crate) fn suspends_a_job(self) -> bool {
         matches!(self, Self::TSTP | Self::TTIN | Self::TTOU)
     }
 
-    /// Does it stop a process, unless that catches it? (No process can catch SIGSTOP.)
+    /// Whether it stops a process by default.
     pub(crate) fn stops(self) -> bool {
         self == Self::STOP || self.suspends_a_job()
     }
 
-    /// Is it one by which people, terminals and container engines ask a program to end?
+    /// Whether it requests the exit of a program.
     pub(crate) fn asks_to_end(self) -> bool {
         self == Self::HUP || self.shuts_down()
     }
 
-    /// Is it one by which all of a container is asked to end? A SIGHUP may well mean the configuration alone.
+    /// Whether it requests the exit of a container. SIGHUP may mean a new configuration.
     pub(crate) fn shuts_down(self) -> bool {
         matches!(self, Self::INT | Self::QUIT | Self::TERM)
     }
 
-    /// Can it come to us and go on to others? KILL and STOP act before we see them (signal(7)), and CHLD is our own.
+    /// Whether it can be received and forwarded. KILL and STOP cannot be received (signal(7)), and CHLD is ours.
     pub(crate) fn can_be_forwarded(self) -> bool {
         !matches!(self, Self::KILL | Self::STOP | Self::CHLD)
     }
 
-    /// What a process goes on with that has asked to be traced, by whom nobody knows, and is about to act on this signal. What
-    /// is meant for a debugger, the stop that it waits for and the trap that follows an exec under trace (ptrace(2)), is
-    /// dropped, so that the process goes on as if it had never asked.
+    /// The signal with which a child in a trace stop is resumed. STOP, and the TRAP of an exec, are for a tracer
+    /// (ptrace(2)). They are dropped, as if the child had not requested a tracer.
     pub(crate) fn without_a_tracer(self) -> Option<Self> {
         (!matches!(self, Self::STOP | Self::TRAP)).then_some(self)
     }
 
-    /// What the kernel sends to the whole foreground group for a key: Ctrl-C, Ctrl-\ and Ctrl-Z.
+    /// The signals that a terminal sends to its foreground group for Ctrl-C, Ctrl-\ and Ctrl-Z.
     pub(crate) const KEYS: [Self; 3] = [Self::INT, Self::QUIT, Self::TSTP];
 
-    /// Is it one of [`Self::KEYS`]?
     pub(crate) fn comes_from_a_key(self) -> bool {
         Self::KEYS.contains(&self)
     }

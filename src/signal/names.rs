@@ -1,7 +1,6 @@
-//! What is a signal called?
+//! Names of signals, as in signal(7).
 //!
-//! Names are those of signal(7), with and without `SIG` and in any case. Real-time signals count from 34, where glibc has
-//! its first, and with it `kill -l`, systemd and the handbooks: a musl build must not mean another signal by `RTMIN+3`.
+//! RTMIN is 34, as in glibc, `kill -l` and systemd. musl's is 35, but `RTMIN+3` must be the same signal in every build.
 
 use std::fmt;
 
@@ -9,7 +8,7 @@ use super::Signum;
 
 const FIRST_REAL_TIME: i32 = 34;
 
-/// The usual name of each standard signal, and then the other names that some have.
+/// The name of each standard signal, followed by second names.
 const NAMES: [(i32, &str); 34] = [
     (libc::SIGHUP, "HUP"),
     (libc::SIGINT, "INT"),
@@ -77,7 +76,7 @@ fn real_time(name: &[u8]) -> Option<i32> {
     (FIRST_REAL_TIME..=Signum::LAST).contains(&number).then_some(number)
 }
 
-/// The name of a signal, for people: `SIGTERM`, `SIGRTMIN+3`.
+/// Displays the name of a signal: `SIGTERM`, `SIGRTMIN+3`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Name(pub(crate) Signum);
 
@@ -90,7 +89,7 @@ impl fmt::Display for Name {
             match number.saturating_sub(FIRST_REAL_TIME) {
                 0 => out.write_str("SIGRTMIN"),
                 distance if distance > 0 => write!(out, "SIGRTMIN+{distance}"),
-                // The two that C libraries keep for themselves have none.
+                // 32 and 33 have no names.
                 _ => write!(out, "signal {number}"),
             }
         }

@@ -1,24 +1,21 @@
-//! Which signal becomes which?
+//! The rules of `-r`: `15:2` forwards SIGINT for each SIGTERM, `TERM:0` drops SIGTERM.
 //!
-//! `-r 15:2` makes a SIGINT of every SIGTERM on its way to the command, `-r TERM:0` drops it. The grammar is the
-//! original's, which reads two decimal numbers as scanf(3) does: white space and a sign may precede each, a number
-//! wraps to 32 bits, and what follows the second one changes nothing. What can't be read so is read as names.
+//! The original reads a rule by scanf(3). White space and a sign may precede a number, a number wraps to 32 bits,
+//! and text after the second number is ignored. Names are read if there are no such numbers.
 
-use crate::signal::{PerSignal, Signum};
+use crate::signal::Signum;
 
-/// One rule: what becomes of one signal.
+/// A rule for one signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rewrite {
     from: Signum,
     to: Outcome,
 }
 
-/// What a signal is rewritten to.
+/// The result of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It is not forwarded.
     Dropped,
-    /// This one is forwarded in its place.
     Becomes(Signum),
 }
 
@@ -28,7 +25,7 @@ impl Rewrite {
         Self::scan(text).map(|(rewrite, _)| rewrite).or_else(|| Self::by_name(text))
     }
 
-    /// Reads two numbers, and returns what follows them.
+    /// Reads two numbers, and returns the text after them.
     fn scan(text: &[u8]) -> Option<(Self, &[u8])> {
         let (from, rest) = scan_number(text)?;
         let (to, rest) = scan_number(rest.strip_prefix(b":")?)?;
@@ -45,19 +42,18 @@ impl Rewrite {
         Some(Self { from: known(Signum::parse(from)?)?, to })
     }
 
-    /// Does the text, which is a rule, go on after it with what changes nothing?
+    /// Whether text that is ignored follows the numbers of a rule.
     pub(crate) fn has_trailing_text(text: &[u8]) -> bool {
         Self::scan(text).is_some_and(|(_, rest)| !rest.iter().all(u8::is_ascii_whitespace))
     }
 }
 
-/// A signal that can stand in a rule. 32 and 33 are refused, as the original does: they have no names, and C libraries keep
-/// them for themselves.
+/// A signal of a rule. The original refuses 32 and 33.
 fn known(signum: Signum) -> Option<Signum> {
     (!signum.is_nameless()).then_some(signum)
 }
 
-/// Reads an int as scanf(3)'s `%d` does, and returns what follows it.
+/// Reads an int as scanf(3)'s `%d` does, and returns the text after it.
 fn scan_number(text: &[u8]) -> Option<(i32, &[u8])> {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let (_space, text) = text.split_at(text.iter().take_while(|byte| is_space(byte)).count());
@@ -75,39 +71,36 @@ fn scan_number(text: &[u8]) -> Option<(i32, &[u8])> {
         let tens = value.saturating_mul(10);
         if negative { tens.saturating_sub(digit) } else { tens.saturating_add(digit) }
     });
-    // glibc reads a long, clamped to its range, and stores its lower half.
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation, reason = "glibc stores the lower half of a clamped long")]
     Some((value as i32, rest))
 }
 
-/// What becomes of each signal; nothing, unless a rule was set.
-#[derive(Clone, Debug)]
-pub(crate) struct RewriteTable(PerSignal<Outcome>);
+/// The rules of `-r`. Signals without a rule are forwarded as they are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RewriteTable(Vec<Rewrite>);
 
 impl RewriteTable {
-    /// A table without rules.
-    pub(crate) fn new() -> Self {
-        Self(PerSignal::NONE)
-    }
-
-    /// Adds a rule; the last one for a signal counts.
+    /// Adds a rule, which replaces an earlier rule for its signal.
     pub(crate) fn set(&mut self, rewrite: Rewrite) {
-        self.0.place(rewrite.from).map(|place| place.replace(rewrite.to));
+        self.forget(rewrite.from);
+        self.0.push(rewrite);
     }
 
     /// Removes the rule for a signal.
     pub(crate) fn forget(&mut self, from: Signum) {
-        self.0.place(from).map(Option::take);
+        self.0.retain(|rule| rule.from != from);
     }
 
-    /// Adds a rule for a signal that has none yet.
+    /// Adds a rule for a signal without a rule.
     pub(crate) fn set_default(&mut self, from: Signum, to: Outcome) {
-        self.0.place(from).map(|place| place.get_or_insert(to));
+        if self.get(from).is_none() {
+            self.0.push(Rewrite { from, to });
+        }
     }
 
-    /// The rule for a signal, if there is one (which may name the signal itself).
+    /// The rule for a signal. It may name the signal itself.
     pub(crate) fn get(&self, signum: Signum) -> Option<Outcome> {
-        self.0.get(signum)
+        self.0.iter().find(|rule| rule.from == signum).map(|rule| rule.to)
     }
 }
 
@@ -211,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_last_rule_for_a_signal_counts() {
-        let mut table = RewriteTable::new();
+        let mut table = RewriteTable::default();
         for text in ["15:2", "15:0", "10:12"] {
             table.set(Rewrite::parse(text.as_bytes()).expect(text));
         }

@@ -43,7 +43,7 @@ impl Remedy {
             personality: Personality::DumbInit,
             names_orphans: false,
             forward: self.forward.unwrap_or(Forward::Group),
-            rewrites: RewriteTable::new(),
+            rewrites: RewriteTable::default(),
             drain: self.drain,
             linger: false,
             kill_after: Limit::Never,
