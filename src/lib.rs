@@ -37,5 +37,5 @@ pub unsafe fn main(count: c_int, argv: *const *const c_char) -> c_int {
     let count = usize::try_from(count).unwrap_or(0);
     // SAFETY: this function's own contract.
     let words = unsafe { arguments::collect(argv, count) };
-    run::life(&words, arguments::environment()).code().into()
+    run::run(&words, arguments::environment()).code().into()
 }

@@ -1,4 +1,5 @@
-//! The life of the program, from its arguments to its exit status.
+//! The program from its arguments to its exit status: block signals, read the options, start the command,
+//! supervise it.
 
 use crate::log::{self, Message};
 use crate::options::config::Config;
@@ -14,11 +15,11 @@ use crate::supervisor::{self, last_resort};
 use crate::sys::arguments::Arg;
 use crate::{explain, sys};
 
-/// Runs the program with these words and variables.
-pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
-    // Before anything else: what comes from here on waits until there is someone to get it.
+/// Runs the program, and returns the status to exit with.
+pub(crate) fn run(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
+    // First, so that signals are pending until the command can receive them.
     let blocked = sys::signals::block_all();
-    // It may end while we read the command line.
+    // The parent may exit meanwhile.
     let parent = nix::unistd::getppid();
 
     let environment = Environment::new(environment);
@@ -48,7 +49,7 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
         log::write(Message::NoParentDeathSignal(errno));
     }
     let Some(argv) = argv else {
-        let_go();
+        release_inherited();
         last_resort::prepare(None);
         return supervisor::pause();
     };
@@ -76,10 +77,10 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
         return refuse(Message::NoFork);
     };
 
-    // The command runs. From here to its end nothing may end this program: what fails is said at most.
+    // The point of no return: from here on, nothing may end the program before the command exits.
     drop(hand_over);
     earlier.append(&mut keys);
-    let_go();
+    release_inherited();
     let mut policy = Policy::new(config.settings, command);
     let mut delivery = Delivery::new(command, older_children);
     last_resort::prepare(Some(if isolation == Isolation::None {
@@ -90,14 +91,15 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     supervisor::supervise(&mut policy, &mut delivery, command, earlier)
 }
 
-/// Ends before the command's start.
-fn refuse(line: Message) -> ExitStatus {
-    log::write(line);
+/// Logs the reason not to start the command.
+fn refuse(reason: Message) -> ExitStatus {
+    log::write(reason);
     ExitStatus::FAILURE
 }
 
-/// Holds on to nothing that others may wait for: the end of a pipe, or a file system that is to be unmounted.
-fn let_go() {
+/// Releases inherited descriptors and the working directory. Others may wait for the end of a pipe, or for an
+/// unmount.
+fn release_inherited() {
     sys::fds::close_others();
     if let Err(errno) = nix::unistd::chdir("/") {
         log::write(Message::NoChdir(errno));
