@@ -3,7 +3,7 @@
 //! It starts one command, forwards signals to it, reaps its orphans, and exits with the command's status.
 //! docs/architecture.md shows how the modules depend on each other.
 
-// NoChild may panic while the command runs; see `panics`. Cargo.toml denies unwrap and expect.
+// Nothing may panic while the command runs. Cargo.toml denies unwrap and expect.
 #![cfg_attr(not(test), deny(clippy::panic, clippy::unreachable, clippy::todo, clippy::unimplemented))]
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::string_slice, clippy::arithmetic_side_effects))]
 
