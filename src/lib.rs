@@ -24,13 +24,14 @@ use sys::arguments;
 
 /// Runs the program, and returns its exit status. Called by the C entry point alone.
 ///
-/// std's runtime is left out, since an init must not do three things that it does before `fn main`. It opens /dev/null
-/// in place of a closed stdin, stdout or stderr, which the command would find open. It ignores SIGPIPE, which the
-/// command would inherit. And it takes time until signals are blocked, during which PID 1 would lose them.
+/// std's runtime is left out, since an init must not do three things that it does before `fn main`. It opens
+/// /dev/null in place of a closed stdin, stdout or stderr, which the command would find open. It ignores
+/// SIGPIPE, which the command would inherit. And it takes time until signals are blocked, during which PID 1
+/// would lose them.
 ///
 /// # Safety
-/// `argv` has `count` strings, which are neither freed nor written to. This is the vector that the kernel built for
-/// exec.
+/// `argv` has `count` strings, which are neither freed nor written to. This is the vector that the kernel
+/// built for exec.
 #[must_use]
 #[allow(unsafe_code, reason = "the entry point of a C program passes a raw vector")]
 pub unsafe fn main(count: c_int, argv: *const *const c_char) -> c_int {

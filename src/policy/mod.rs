@@ -1,12 +1,12 @@
 //! Decides what follows from a signal, an exit or a deadline.
 //!
 //! The policy is a state machine without system calls: [`Policy::decide`] receives an [`Event`], and returns
-//! [`Action`]s for the supervisor to take in order. The tests hold these invariants against random sequences of
-//! events (`policy::tests::sequences`):
+//! [`Action`]s for the supervisor to take in order. The tests hold these invariants against random sequences
+//! of events (`policy::tests::sequences`):
 //!
-//! - Every received signal is forwarded once, unless a rule drops it: a rewrite to 0, a key that the command has
-//!   from the terminal, or a signal that the personality drops. A delayed signal is forwarded later. SIGCHLD is
-//!   ours.
+//! - Every received signal is forwarded once, unless a rule drops it: a rewrite to 0, a key that the command
+//!   has from the terminal, or a signal that the personality drops. A delayed signal is forwarded later.
+//!   SIGCHLD is ours.
 //! - The command is reaped after the last signal to it or to its group, since its PID may be reused then.
 //! - [`Action::Exit`] is the last action. It follows the exit of the command, or of the last descendant, or
 //!   SIGKILL to descendants that cannot be killed.
@@ -62,8 +62,8 @@ impl Policy {
     /// Creates the policy for a command that runs with this PID.
     pub(crate) fn new(mut settings: Settings, command: Pid) -> Self {
         if settings.isolation() == Isolation::Session {
-            // The kernel ignores TSTP, TTIN and TTOU in an orphaned process group. The command's group is one,
-            // since its parent is in another session (setpgid(2)).
+            // The kernel ignores TSTP, TTIN and TTOU in an orphaned process group. The command's group is
+            // one, since its parent is in another session (setpgid(2)).
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
                 settings.rewrites.set_default(signum, Outcome::Becomes(Signum::STOP));
             }

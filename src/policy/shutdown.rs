@@ -16,11 +16,12 @@ pub(super) const KILL_GAP: Duration = Duration::from_millis(100);
 /// this time.
 const LONGEST_FALLBACK: Duration = Duration::from_secs(30);
 
-/// The time between two rounds, so that their cost does not grow with the number of exits. It doubles with each
-/// round that finds nothing, up to the second value.
+/// The time between two rounds, so that their cost does not grow with the number of exits. It doubles with
+/// each round that finds nothing, up to the second value.
 pub(super) const ROUND_GAP: Duration = Duration::from_millis(10);
 pub(super) const LONGEST_GAP: Duration = Duration::from_millis(160);
-/// The time until a round that no exit has caused. A parent that is not our child exits without a SIGCHLD for us.
+/// The time until a round that no exit has caused. A parent that is not our child exits without a SIGCHLD for
+/// us.
 pub(super) const POLL: Duration = Duration::from_millis(500);
 
 /// The state of a shutdown.
@@ -65,8 +66,8 @@ impl Shutdown {
         self.last_round = self.last_round.or(Some(now));
     }
 
-    /// Schedules a round after children were reaped: their children are ours now, and a pipe may have lost its
-    /// last writer.
+    /// Schedules a round after children were reaped: their children are ours now, and a pipe may have lost
+    /// its last writer.
     pub(super) fn on_reaped(&mut self, now: Instant) {
         if let Some(last) = self.last_round.filter(|_| self.round_at.is_some()) {
             let elapsed = now.saturating_duration_since(last);

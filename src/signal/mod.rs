@@ -1,7 +1,7 @@
 //! The kernel's 64 signals, standard and real-time.
 //!
-//! nix's `Signal` ends at 31, but a container may be stopped with SIGRTMIN+3 (systemd). 32 and 33 are plain signals
-//! to the kernel, although C libraries reserve them.
+//! nix's `Signal` ends at 31, but a container may be stopped with SIGRTMIN+3 (systemd). 32 and 33 are plain
+//! signals to the kernel, although C libraries reserve them.
 
 use std::fmt;
 use std::num::NonZeroU8;
@@ -96,13 +96,14 @@ impl Signum {
         matches!(self, Self::INT | Self::QUIT | Self::TERM)
     }
 
-    /// Whether it can be received and forwarded. KILL and STOP cannot be received (signal(7)), and CHLD is ours.
+    /// Whether it can be received and forwarded. KILL and STOP cannot be received (signal(7)), and CHLD is
+    /// ours.
     pub(crate) fn can_be_forwarded(self) -> bool {
         !matches!(self, Self::KILL | Self::STOP | Self::CHLD)
     }
 
-    /// The signal with which a child in a trace stop is resumed. STOP, and the TRAP of an exec, are for a tracer
-    /// (ptrace(2)). They are dropped, as if the child had not requested a tracer.
+    /// The signal with which a child in a trace stop is resumed. STOP, and the TRAP of an exec, are for a
+    /// tracer (ptrace(2)). They are dropped, as if the child had not requested a tracer.
     pub(crate) fn without_a_tracer(self) -> Option<Self> {
         (!matches!(self, Self::STOP | Self::TRAP)).then_some(self)
     }

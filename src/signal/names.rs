@@ -1,6 +1,7 @@
 //! Names of signals, as in signal(7).
 //!
-//! RTMIN is 34, as in glibc, `kill -l` and systemd. musl's is 35, but `RTMIN+3` must be the same signal in every build.
+//! RTMIN is 34, as in glibc, `kill -l` and systemd. musl's is 35, but `RTMIN+3` must be the same signal in
+//! every build.
 
 use std::fmt;
 

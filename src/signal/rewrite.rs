@@ -1,7 +1,7 @@
 //! The rules of `-r`: `15:2` forwards SIGINT for each SIGTERM, `TERM:0` drops SIGTERM.
 //!
-//! The original reads a rule by scanf(3). White space and a sign may precede a number, a number wraps to 32 bits,
-//! and text after the second number is ignored. Names are read if there are no such numbers.
+//! The original reads a rule by scanf(3). White space and a sign may precede a number, a number wraps to 32
+//! bits, and text after the second number is ignored. Names are read if there are no such numbers.
 
 use crate::signal::Signum;
 

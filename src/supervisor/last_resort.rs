@@ -1,8 +1,8 @@
 //! Keeps the container alive after a panic, or if memory is exhausted.
 //!
-//! The death of PID 1 would kill every process of its container. So a panic hook and a failed allocation never
-//! return: a loop without memory, settings and locks forwards signals, reaps children, and exits with the
-//! command's status. A panic inside the hook aborts.
+//! The death of PID 1 would kill every process of its container. So a panic hook and a failed allocation
+//! never return: a loop without memory, settings and locks forwards signals, reaps children, and exits with
+//! the command's status. A panic inside the hook aborts.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::{panic, process};

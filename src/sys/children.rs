@@ -1,8 +1,9 @@
 //! Waits for children, and reaps them.
 //!
-//! A child is peeked at (`WNOWAIT`) and reaped after the decisions about it, so that its PID, and the number of the
-//! group that it led, are not reused before. If a sandbox refuses waitid(2), wait4(2) reaps at once. Then the last
-//! SIGTERM goes to a group without its leader, whose number is not reused as long as it has a member.
+//! A child is peeked at (`WNOWAIT`) and reaped after the decisions about it, so that its PID, and the number
+//! of the group that it led, are not reused before. If a sandbox refuses waitid(2), wait4(2) reaps at once.
+//! Then the last SIGTERM goes to a group without its leader, whose number is not reused as long as it has a
+//! member.
 
 use std::mem::MaybeUninit;
 use std::ptr;
@@ -153,7 +154,8 @@ fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<li
     Ok(unsafe { info.assume_init() })
 }
 
-/// wait4(2) with WNOHANG for a child, or for any (-1). Returns its PID and status, or a PID of 0 if none has exited.
+/// wait4(2) with WNOHANG for a child, or for any (-1). Returns its PID and status, or a PID of 0 if none has
+/// exited.
 ///
 /// # Errors
 /// As `wait_id`.
