@@ -275,4 +275,4 @@ pub(crate) fn ends_a_pause(signum: Signum) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

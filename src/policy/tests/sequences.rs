@@ -1,7 +1,6 @@
-//! The invariants that the module promises, held against random lives.
+//! The invariants of the policy, against random sequences of events.
 //!
-//! A life is a sequence of what may happen around an init. A world beside the policy keeps account of the processes, does
-//! what it is told as the supervisor would, and finds fault.
+//! A model of the processes carries out the actions, as the supervisor does, and checks each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -13,33 +12,33 @@ use super::*;
 use crate::options::duration::{Delay, Limit};
 use crate::options::personality::Personality;
 
-/// Something that happens in the world.
+/// An event outside of the policy.
 #[derive(Clone, Copy, Debug)]
-enum Happening {
+enum Occurrence {
     Signal(Signum, SignalSource),
-    /// A process becomes our child, under a number that is free.
+    /// An orphan becomes our child. Its PID is free.
     Orphan(i32),
-    /// One of our children ends, the one with this index.
+    /// The child with this index exits.
     Death(usize, ExitStatus),
-    /// One of our children stops under our trace.
+    /// The child with this index stops as our tracee.
     Trap(usize, Signum),
-    /// So many milliseconds pass.
+    /// Milliseconds pass.
     Time(u64),
 }
 
-/// What is asked for beyond the original, in milliseconds where it is a time.
+/// Options that the original lacks. Times are in milliseconds.
 #[derive(Clone, Copy, Debug)]
-struct Beyond {
+struct Extras {
     drain: Option<u64>,
     linger: bool,
     kill_after: Option<u64>,
     delays: [Option<u64>; 2],
-    /// Do processes hang in the kernel, so that SIGKILL doesn't end them?
+    /// Whether SIGKILL ends no process, as if all hang in the kernel.
     hanging: bool,
 }
 
-impl Beyond {
-    const NOTHING: Self =
+impl Extras {
+    const NONE: Self =
         Self { drain: None, linger: false, kill_after: None, delays: [None; 2], hanging: false };
 
     fn waits(self) -> bool {
@@ -47,10 +46,10 @@ impl Beyond {
     }
 }
 
-fn any_beyond() -> impl Strategy<Value = Beyond> {
+fn any_extras() -> impl Strategy<Value = Extras> {
     let time = || proptest::option::of(0u64..1000);
     (time(), any::<bool>(), time(), [time(), time()], any::<bool>()).prop_map(
-        |(drain, linger, kill_after, delays, hanging)| Beyond { drain, linger, kill_after, delays, hanging },
+        |(drain, linger, kill_after, delays, hanging)| Extras { drain, linger, kill_after, delays, hanging },
     )
 }
 
@@ -62,18 +61,18 @@ fn any_status() -> impl Strategy<Value = ExitStatus> {
     prop_oneof![any::<u8>().prop_map(ExitStatus::Exited), any_signum().prop_map(ExitStatus::Killed)]
 }
 
-fn any_happening() -> impl Strategy<Value = Happening> {
-    let via = prop_oneof![Just(SignalSource::Direct), Just(SignalSource::SharedGroup)];
+fn any_occurrence() -> impl Strategy<Value = Occurrence> {
+    let source = prop_oneof![Just(SignalSource::Direct), Just(SignalSource::SharedGroup)];
     prop_oneof![
-        6 => (any_signum(), via).prop_map(|(signum, via)| Happening::Signal(signum, via)),
-        3 => (7..20).prop_map(Happening::Orphan),
-        3 => (any::<usize>(), any_status()).prop_map(|(index, status)| Happening::Death(index, status)),
-        1 => (any::<usize>(), any_signum()).prop_map(|(index, signum)| Happening::Trap(index, signum)),
-        2 => (0u64..500).prop_map(Happening::Time),
+        6 => (any_signum(), source).prop_map(|(signum, source)| Occurrence::Signal(signum, source)),
+        3 => (7..20).prop_map(Occurrence::Orphan),
+        3 => (any::<usize>(), any_status()).prop_map(|(index, status)| Occurrence::Death(index, status)),
+        1 => (any::<usize>(), any_signum()).prop_map(|(index, signum)| Occurrence::Trap(index, signum)),
+        2 => (0u64..500).prop_map(Occurrence::Time),
     ]
 }
 
-/// A child of ours.
+/// The state of a child.
 #[derive(Clone, Copy, Debug)]
 enum Child {
     Runs,
@@ -81,22 +80,22 @@ enum Child {
     Ended(ExitStatus),
 }
 
-struct World {
+struct Model {
     policy: Policy,
     init: Personality,
     forward: Forward,
-    beyond: Beyond,
+    extras: Extras,
     now: Instant,
     rewrites: BTreeMap<i32, i32>,
     children: BTreeMap<Pid, Child>,
-    /// Numbers that were ours once: whoever has one now is somebody else.
+    /// PIDs that may belong to other processes by now.
     reaped: BTreeSet<Pid>,
     kills: u32,
     exit: Option<ExitStatus>,
 }
 
-impl World {
-    fn new(init: Personality, forward: Forward, rewrites: BTreeMap<i32, i32>, beyond: Beyond) -> Self {
+impl Model {
+    fn new(init: Personality, forward: Forward, rewrites: BTreeMap<i32, i32>, extras: Extras) -> Self {
         let texts: Vec<String> = rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let limit = |time: u64| Limit::After(Duration::from_millis(time));
@@ -104,40 +103,40 @@ impl World {
             Some(Delay { signum, duration: Duration::from_millis(time?) })
         };
         let delays: Vec<Delay> =
-            [Signum::TERM, Signum::HUP].into_iter().zip(beyond.delays).filter_map(delay).collect();
+            [Signum::TERM, Signum::HUP].into_iter().zip(extras.delays).filter_map(delay).collect();
         let settings = Settings {
             personality: init,
-            drain: beyond.drain.map(limit),
-            linger: beyond.linger,
-            kill_after: beyond.kill_after.map_or(Limit::Never, limit),
+            drain: extras.drain.map(limit),
+            linger: extras.linger,
+            kill_after: extras.kill_after.map_or(Limit::Never, limit),
             delays: Delays::new(&delays),
             ..settings(forward, &texts)
         };
         Self {
-            policy: Policy::new(settings, MAIN),
+            policy: Policy::new(settings, COMMAND),
             init,
             forward,
-            beyond,
+            extras,
             now: Instant::now(),
             rewrites,
-            children: BTreeMap::from([(MAIN, Child::Runs)]),
+            children: BTreeMap::from([(COMMAND, Child::Runs)]),
             reaped: BTreeSet::new(),
             kills: 0,
             exit: None,
         }
     }
 
-    fn happens(&mut self, happening: Happening) {
+    fn apply(&mut self, occurrence: Occurrence) {
         let nth = |index: usize| self.children.keys().copied().nth(index % self.children.len().max(1));
-        match happening {
-            Happening::Signal(signum, via) => self.signal(signum, via),
-            Happening::Orphan(pid) => drop(self.children.entry(Pid::from_raw(pid)).or_insert(Child::Runs)),
-            Happening::Death(index, status) => {
+        match occurrence {
+            Occurrence::Signal(signum, source) => self.signal(signum, source),
+            Occurrence::Orphan(pid) => drop(self.children.entry(Pid::from_raw(pid)).or_insert(Child::Runs)),
+            Occurrence::Death(index, status) => {
                 if let Some(pid) = nth(index) {
                     self.ends(pid, status);
                 }
             }
-            Happening::Trap(index, signum) => {
+            Occurrence::Trap(index, signum) => {
                 if let Some(pid) = nth(index)
                     && let Some(child @ Child::Runs) = self.children.get_mut(&pid)
                 {
@@ -145,11 +144,11 @@ impl World {
                     self.signal(Signum::CHLD, SignalSource::Direct);
                 }
             }
-            Happening::Time(milliseconds) => self.wait(milliseconds),
+            Occurrence::Time(milliseconds) => self.wait(milliseconds),
         }
     }
 
-    /// Lets time pass, and everything happen that is due meanwhile.
+    /// Lets time pass, and reports the deadlines in it.
     fn wait(&mut self, milliseconds: u64) {
         let end = self.now + Duration::from_millis(milliseconds);
         while self.exit.is_none()
@@ -162,7 +161,7 @@ impl World {
         self.now = end;
     }
 
-    /// What the policy says; and that of what it has held, nothing is lost.
+    /// Asks the policy, and checks that no delayed signal is lost.
     fn decide(&mut self, event: Event) -> Vec<Action> {
         let held = |policy: &Policy| {
             every_signal().filter(|&signum| policy.delayed.contains(signum)).collect::<Vec<_>>()
@@ -190,18 +189,18 @@ impl World {
         }
     }
 
-    fn signal(&mut self, signum: Signum, via: SignalSource) {
-        let actions = self.decide(Event::Signal(signum, via));
+    fn signal(&mut self, signum: Signum, source: SignalSource) {
+        let actions = self.decide(Event::Signal(signum, source));
         assert_eq!(actions.first(), Some(&Action::Log(Message::Received(signum))));
         let sent = forwarded(&actions);
         let holds = actions.iter().any(|action| matches!(action, Action::Log(Message::Holding(..))));
         if !holds {
-            let expected = Vec::from_iter(self.expected(signum, via));
-            // A drain that begins here sends one more.
+            let expected = Vec::from_iter(self.expected(signum, source));
+            // A drain that starts here sends one more.
             let drained =
                 sent.iter().filter(|(_, recipient)| matches!(recipient, Recipient::Unsignalled(_))).count();
-            assert_eq!(sent[..sent.len() - drained], expected, "{signum} {via:?}: {actions:?}");
-            assert!(drained <= usize::from(self.beyond.drain.is_some()), "{actions:?}");
+            assert_eq!(sent[..sent.len() - drained], expected, "{signum} {source:?}: {actions:?}");
+            assert!(drained <= usize::from(self.extras.drain.is_some()), "{actions:?}");
         }
         let stops = actions.iter().filter(|action| matches!(action, Action::StopOurselves)).count();
         assert_eq!(
@@ -212,8 +211,8 @@ impl World {
         self.act(actions);
     }
 
-    /// What a signal is to be forwarded as, and to whom; put as a rule, and not as the policy's code has it.
-    fn expected(&self, signum: Signum, via: SignalSource) -> Option<(Signum, Recipient)> {
+    /// The forwarded signal and its recipient, computed in another way than in the policy.
+    fn expected(&self, signum: Signum, source: SignalSource) -> Option<(Signum, Recipient)> {
         if signum == Signum::CHLD {
             return None;
         }
@@ -226,8 +225,8 @@ impl World {
             None => signum,
         };
         let has_it =
-            via == SignalSource::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
-        let everybody = self.beyond.linger || self.reaped.contains(&MAIN);
+            source == SignalSource::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
+        let everybody = self.extras.linger || self.reaped.contains(&COMMAND);
         if everybody || self.forward == Forward::Tree {
             Some((becomes, Recipient::Tree))
         } else {
@@ -257,12 +256,12 @@ impl World {
                     panic!("{action:?} without a terminal")
                 }
                 Action::Round(drain) => {
-                    assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none()));
+                    assert!(self.extras.drain.is_some() || (self.extras.linger && drain.is_none()));
                 }
                 Action::KillAll => {
-                    assert!(self.beyond.drain.is_some() || self.beyond.kill_after.is_some());
+                    assert!(self.extras.drain.is_some() || self.extras.kill_after.is_some());
                     self.kills += 1;
-                    if !self.beyond.hanging {
+                    if !self.extras.hanging {
                         let killed = Child::Ended(ExitStatus::Killed(Signum::KILL));
                         let runs = |child: &&mut Child| !matches!(child, Child::Ended(_));
                         self.children.values_mut().filter(runs).for_each(|child| *child = killed);
@@ -273,8 +272,8 @@ impl World {
                 Action::Reap(pid) => {
                     let child = self.children.remove(&pid);
                     assert!(matches!(child, Some(Child::Ended(_))), "reaps {pid}: {child:?}");
-                    // A number that is free may be given to another child of ours, but for the command's.
-                    if pid == MAIN {
+                    // PIDs other than the command's may be reused for a child.
+                    if pid == COMMAND {
                         self.reaped.insert(pid);
                     }
                 }
@@ -285,7 +284,7 @@ impl World {
                 }
                 Action::Exit(status) => {
                     assert_eq!(Some(index), last, "there is more to do after the exit");
-                    let may_leave = !self.beyond.waits() || self.children.is_empty() || self.kills >= 20;
+                    let may_leave = !self.extras.waits() || self.children.is_empty() || self.kills >= 20;
                     assert!(may_leave, "leaves {:?} behind", self.children);
                     self.exit = Some(status);
                 }
@@ -321,42 +320,42 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_life_breaks_an_invariant(
+    fn random_sequences_keep_the_invariants(
         init in prop_oneof![2 => Just(Personality::DumbInit), 1 => Just(Personality::Tini), 1 => Just(Personality::Catatonit)],
         forward in prop_oneof![Just(Forward::Child), Just(Forward::Group), Just(Forward::Tree)],
         rewrites in proptest::collection::btree_map(1..=31, 0..=31, 0..8),
-        beyond in prop_oneof![Just(Beyond::NOTHING), any_beyond()],
-        happenings in vec(any_happening(), 0..60),
+        extras in prop_oneof![Just(Extras::NONE), any_extras()],
+        occurrences in vec(any_occurrence(), 0..60),
         status in any_status(),
     ) {
-        let mut world = World::new(init, forward, rewrites, beyond);
+        let mut model = Model::new(init, forward, rewrites, extras);
         let mut status = status;
         let mut ended = false;
-        for happening in happenings {
-            if world.exit.is_some() {
+        for occurrence in occurrences {
+            if model.exit.is_some() {
                 break;
             }
-            world.happens(happening);
-            if !ended && world.reaped.contains(&MAIN) {
+            model.apply(occurrence);
+            if !ended && model.reaped.contains(&COMMAND) {
                 ended = true;
-                status = match happening {
-                    Happening::Death(_, first) => first,
+                status = match occurrence {
+                    Occurrence::Death(_, first) => first,
                     _ => ExitStatus::Killed(Signum::KILL),
                 };
             }
         }
         if !ended {
-            world.ends(MAIN, status);
+            model.ends(COMMAND, status);
         }
-        // Those that are left end one after the other, or don't.
-        if world.beyond.hanging {
-            world.wait(10_000);
+        // The remaining children exit one after the other, unless they hang.
+        if model.extras.hanging {
+            model.wait(10_000);
         }
-        while world.exit.is_none() {
-            let next = world.children.keys().copied().next();
-            world.ends(next.expect("we are alone and don't leave"), ExitStatus::SUCCESS);
+        while model.exit.is_none() {
+            let next = model.children.keys().copied().next();
+            model.ends(next.expect("we are alone and don't leave"), ExitStatus::SUCCESS);
         }
-        // One exit, with the command's status; `act` sees to it that nothing follows.
-        prop_assert_eq!(world.exit, Some(status));
+        // `act` has checked that no action follows the exit.
+        prop_assert_eq!(model.exit, Some(status));
     }
 }

@@ -1,5 +1,7 @@
-mod beyond;
+//! Decisions about single events, as tables.
+
 mod sequences;
+mod shutdown;
 
 use super::*;
 use crate::options::personality::Personality;
@@ -7,12 +9,12 @@ use crate::options::settings::{Delays, Limit};
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
-const MAIN: Pid = Pid::from_raw(7);
+const COMMAND: Pid = Pid::from_raw(7);
 const OTHER: Pid = Pid::from_raw(8);
-const WAYS: [SignalSource; 2] = [SignalSource::Direct, SignalSource::SharedGroup];
+const SOURCES: [SignalSource; 2] = [SignalSource::Direct, SignalSource::SharedGroup];
 
 pub(crate) fn policy(forward: Forward, rewrites: &[&str]) -> Policy {
-    Policy::new(settings(forward, rewrites), MAIN)
+    Policy::new(settings(forward, rewrites), COMMAND)
 }
 
 fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
@@ -44,8 +46,8 @@ fn every_signal() -> impl Iterator<Item = Signum> {
 
 fn recipient(forward: Forward) -> Recipient {
     match forward {
-        Forward::Child => Recipient::Process(MAIN),
-        Forward::Group => Recipient::Group(MAIN),
+        Forward::Child => Recipient::Process(COMMAND),
+        Forward::Group => Recipient::Group(COMMAND),
         Forward::Tree => Recipient::Tree,
     }
 }
@@ -63,7 +65,7 @@ fn decide_at(policy: &mut Policy, now: Instant, event: Event) -> Vec<Action> {
     actions
 }
 
-/// What is forwarded, and to whom.
+/// The forwarded signals with their recipients.
 fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
     let one = |action: &Action| match *action {
         Action::Forward(signum, recipient, _) => Some((signum, recipient)),
@@ -105,7 +107,7 @@ fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
             );
             assert_eq!(forwarded(&actions), []);
             assert_eq!(actions[2], Action::Log(Message::NotForwarded));
-            // Nobody gets it, but the terminal's user wants the job to stop all the same.
+            // The user of the terminal wants the job to stop, whether the signal is dropped or not.
             assert_eq!(actions.last() == Some(&Action::StopOurselves), signum.suspends_a_job());
         }
     }
@@ -122,12 +124,12 @@ fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
     // Descendants may be in other groups.
     let settings = Settings { linger: true, ..settings(Forward::Child, &[]) };
     let actions =
-        decide(&mut Policy::new(settings, MAIN), Event::Signal(Signum::INT, SignalSource::SharedGroup));
+        decide(&mut Policy::new(settings, COMMAND), Event::Signal(Signum::INT, SignalSource::SharedGroup));
     assert_eq!(forwarded(&actions), [(Signum::INT, Recipient::Tree)]);
-    // What it becomes is another signal, which nobody has sent yet.
+    // The rewritten signal is another, which the terminal has not sent.
     let actions =
         decide(&mut policy(Forward::Child, &["2:15"]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
-    assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Process(MAIN))]);
+    assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Process(COMMAND))]);
 }
 
 #[test]
@@ -135,17 +137,17 @@ fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
     let status = ExitStatus::Killed(Signum::TERM);
     for (forward, rest) in [
         (Forward::Child, Recipient::Nobody),
-        (Forward::Group, Recipient::RestOfGroup(MAIN)),
+        (Forward::Group, Recipient::RestOfGroup(COMMAND)),
         (Forward::Tree, Recipient::Tree),
     ] {
-        let mut actions = decide(&mut policy(forward, &["15:2"]), Event::Ended { pid: MAIN, status });
+        let mut actions = decide(&mut policy(forward, &["15:2"]), Event::Ended { pid: COMMAND, status });
         actions.retain(|action| *action != Action::ResumeIfStopped(Recipient::Tree));
         let care = Care { records: false, spares_readers: forward == Forward::Tree };
         let expected = [
-            Action::Log(Message::ChildEnded { pid: MAIN, status }),
+            Action::Log(Message::ChildEnded { pid: COMMAND, status }),
             Action::Log(Message::Translating { from: Signum::TERM, to: Some(Signum::INT) }),
             Action::Forward(Signum::INT, rest, care),
-            Action::Reap(MAIN),
+            Action::Reap(COMMAND),
             Action::Log(Message::Goodbye(status)),
             Action::Exit(status),
         ];
@@ -163,11 +165,11 @@ fn the_end_of_any_other_child_is_only_told() {
 #[test]
 fn nothing_but_the_end_of_the_command_ends_it() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
-        let signals = every_signal().flat_map(|signum| WAYS.map(|via| Event::Signal(signum, via)));
+        let signals = every_signal().flat_map(|signum| SOURCES.map(|source| Event::Signal(signum, source)));
         let others = every_signal().flat_map(|signum| {
             let pid = OTHER;
             [
-                Event::TraceStop { pid: MAIN, signum: Some(signum) },
+                Event::TraceStop { pid: COMMAND, signum: Some(signum) },
                 Event::Ended { pid, status: ExitStatus::Killed(signum) },
             ]
         });
@@ -183,8 +185,8 @@ fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
     let mut policy = policy(Forward::Group, &[]);
     for signum in every_signal() {
         let acts_on = Some(signum).filter(|&signum| signum != Signum::STOP && signum != Signum::TRAP);
-        let actions = decide(&mut policy, Event::TraceStop { pid: MAIN, signum: Some(signum) });
-        assert_eq!(actions, [Action::DetachTraced(MAIN, acts_on)]);
+        let actions = decide(&mut policy, Event::TraceStop { pid: COMMAND, signum: Some(signum) });
+        assert_eq!(actions, [Action::DetachTraced(COMMAND, acts_on)]);
     }
     assert_eq!(
         decide(&mut policy, Event::TraceStop { pid: OTHER, signum: None }),
@@ -207,7 +209,7 @@ fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
             let wakes = actions.last() == Some(&Action::ResumeIfStopped(recipient(forward)));
             assert_eq!(wakes, [1, 2, 3, 15].contains(&signum.raw()), "{signum}: {actions:?}");
         }
-        // Also as what it becomes, or comes from, but not to undo a stop that was wanted.
+        // Before or after a rewrite, but not after a rewrite to a stop.
         for (rewrite, expected) in [("10:15", true), ("15:10", true), ("15:19", false), ("15:0", false)] {
             let number = if rewrite == "10:15" { 10 } else { 15 };
             let actions =
@@ -216,10 +218,10 @@ fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
             assert_eq!(wakes, expected, "{rewrite}: {actions:?}");
         }
     }
-    // The terminal's own sends it to a stopped process as well.
+    // A key is received by stopped processes, too.
     let actions =
         decide(&mut policy(Forward::Child, &[]), Event::Signal(Signum::INT, SignalSource::SharedGroup));
-    assert_eq!(actions.last(), Some(&Action::ResumeIfStopped(Recipient::Process(MAIN))));
+    assert_eq!(actions.last(), Some(&Action::ResumeIfStopped(Recipient::Process(COMMAND))));
 }
 
 #[test]
@@ -227,7 +229,7 @@ fn as_another_init_it_neither_suspends_itself_nor_asks_the_rest_to_end() {
     for personality in [Personality::Tini, Personality::Catatonit] {
         for forward in [Forward::Child, Forward::Group] {
             let settings = Settings { personality, names_orphans: true, ..settings(forward, &[]) };
-            let mut policy = Policy::new(settings, MAIN);
+            let mut policy = Policy::new(settings, COMMAND);
             for signum in [Signum::TSTP, Signum::TTIN, Signum::TTOU] {
                 let actions = decide(&mut policy, Event::Signal(signum, SignalSource::Direct));
                 let to = Some((signum, recipient(forward)))
@@ -237,9 +239,9 @@ fn as_another_init_it_neither_suspends_itself_nor_asks_the_rest_to_end() {
             }
             let actions = decide(&mut policy, Event::Ended { pid: OTHER, status: ExitStatus::SUCCESS });
             assert!(actions.contains(&Action::Log(Message::Reaped(OTHER))), "{actions:?}");
-            let actions = decide(&mut policy, Event::Ended { pid: MAIN, status: ExitStatus::SUCCESS });
+            let actions = decide(&mut policy, Event::Ended { pid: COMMAND, status: ExitStatus::SUCCESS });
             assert_eq!(forwarded(&actions), []);
-            assert!(!actions.contains(&Action::Log(Message::Reaped(MAIN))), "{actions:?}");
+            assert!(!actions.contains(&Action::Log(Message::Reaped(COMMAND))), "{actions:?}");
             assert_eq!(actions.last(), Some(&Action::Exit(ExitStatus::SUCCESS)));
         }
     }

@@ -1,4 +1,4 @@
-//! What is asked for beyond the original, as tables.
+//! `--drain`, `--linger`, `--kill-after`, `--delay` and `--exit-map`, as tables.
 
 use std::time::Duration;
 
@@ -32,15 +32,15 @@ fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
     let start = Instant::now();
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         let settings = Settings { forward, ..draining(Limit::After(SECOND)) };
-        let mut policy = Policy::new(settings, MAIN);
+        let mut policy = Policy::new(settings, COMMAND);
         let actions = decide_at(&mut policy, start, direct(Signum::TERM));
         assert_eq!(forwarded(&actions), [(Signum::TERM, recipient(forward))]);
         assert_eq!(policy.deadline(), None);
-        let actions = decide_at(&mut policy, start, ended(MAIN));
+        let actions = decide_at(&mut policy, start, ended(COMMAND));
         assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Unsignalled(Scope::Roots))]);
-        assert!(actions.contains(&Action::Reap(MAIN)));
+        assert!(actions.contains(&Action::Reap(COMMAND)));
         assert_eq!(policy.shutdown.fallback_at, Some(start + SECOND / 2));
-        // A signal that comes now goes to everybody who is left.
+        // Signals are forwarded to all remaining descendants now.
         assert_eq!(
             forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))),
             [(Signum::HUP, Recipient::Tree)]
@@ -55,7 +55,7 @@ fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
     }
 }
 
-/// Lets everything happen that is due until `end`, and returns the actions with their times.
+/// Reports every deadline until `end`, and returns the actions with their times.
 fn until(policy: &mut Policy, end: Instant) -> Vec<(Instant, Action)> {
     let mut all = Vec::new();
     while let Some(due) = policy.deadline().filter(|&due| due <= end) {
@@ -72,8 +72,8 @@ fn rounds(actions: &[(Instant, Action)], scope: Scope) -> Vec<Instant> {
 #[test]
 fn a_drain_kills_the_rest_repeatedly_and_then_gives_up() {
     let start = Instant::now();
-    let mut policy = Policy::new(draining(Limit::After(SECOND)), MAIN);
-    decide_at(&mut policy, start, ended(MAIN));
+    let mut policy = Policy::new(draining(Limit::After(SECOND)), COMMAND);
+    decide_at(&mut policy, start, ended(COMMAND));
     let actions = until(&mut policy, start + SECOND * 60);
     let kills: Vec<Instant> =
         actions.iter().filter(|(_, action)| *action == Action::KillAll).map(|(at, _)| *at).collect();
@@ -93,16 +93,16 @@ fn roots_have_half_of_the_time_or_30_s_alone() {
         (Limit::Never, SECOND * 30),
         (Limit::After(Duration::MAX), SECOND * 30),
     ] {
-        let mut policy = Policy::new(draining(limit), MAIN);
+        let mut policy = Policy::new(draining(limit), COMMAND);
         // No rounds before the drain.
         assert_eq!(decide_at(&mut policy, start, Event::AllReaped), []);
         assert_eq!(policy.deadline(), None);
-        decide_at(&mut policy, start, ended(MAIN));
+        decide_at(&mut policy, start, ended(COMMAND));
         let actions = until(&mut policy, start + patience + POLL);
-        // Once: what is started later is its parent's business again.
+        // Once: processes that are started later are left to their parents.
         assert_eq!(rounds(&actions, Scope::Everyone), [start + patience], "{limit:?}");
         let roots = rounds(&actions, Scope::Roots);
-        // A parent that is no child of ours exits unnoticed.
+        // A parent that is not our child exits without an event.
         assert!(roots.windows(2).all(|pair| pair[1] - pair[0] <= POLL * 2), "{limit:?}");
     }
 }
@@ -110,8 +110,8 @@ fn roots_have_half_of_the_time_or_30_s_alone() {
 #[test]
 fn rounds_are_bounded_in_rate_however_many_children_end() {
     let start = Instant::now();
-    let mut policy = Policy::new(draining(Limit::After(SECOND * 10)), MAIN);
-    decide_at(&mut policy, start, ended(MAIN));
+    let mut policy = Policy::new(draining(Limit::After(SECOND * 10)), COMMAND);
+    decide_at(&mut policy, start, ended(COMMAND));
     let mut actions = Vec::new();
     for millisecond in 0..7000 {
         let now = start + Duration::from_millis(millisecond);
@@ -127,10 +127,10 @@ fn rounds_are_bounded_in_rate_however_many_children_end() {
 fn the_drains_signal_is_rewritten_as_any_other() {
     for (rewrite, to) in [("15:3", Some(Signum::QUIT)), ("15:0", None)] {
         let settings = Settings { drain: Some(Limit::Never), ..settings(Forward::Group, &[rewrite]) };
-        let mut policy = Policy::new(settings, MAIN);
+        let mut policy = Policy::new(settings, COMMAND);
         let expected: Vec<(Signum, Recipient)> =
             to.map(|to| (to, Recipient::Unsignalled(Scope::Roots))).into_iter().collect();
-        assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
+        assert_eq!(forwarded(&decide(&mut policy, ended(COMMAND))), expected);
         let due = policy.deadline().expect("a round");
         let round = [Action::Round(to.map(|to| (to, Scope::Roots)))];
         assert_eq!(decide_at(&mut policy, due, Event::Deadline), round);
@@ -150,7 +150,7 @@ fn only_the_recipients_of_the_drains_signal_are_recorded() {
         (true, "15:0", Signum::INT, false),
     ] {
         let drain = drain.then_some(Limit::Never);
-        let mut policy = Policy::new(Settings { drain, ..settings(Forward::Group, &[rewrite]) }, MAIN);
+        let mut policy = Policy::new(Settings { drain, ..settings(Forward::Group, &[rewrite]) }, COMMAND);
         let actions = decide(&mut policy, direct(signum));
         let records = actions.iter().find_map(|action| match action {
             Action::Forward(_, _, care) => Some(care.records),
@@ -163,12 +163,12 @@ fn only_the_recipients_of_the_drains_signal_are_recorded() {
 #[test]
 fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
     let settings = Settings { linger: true, ..settings(Forward::Group, &[]) };
-    let mut policy = Policy::new(settings, MAIN);
+    let mut policy = Policy::new(settings, COMMAND);
     let to_all = [(Signum::TERM, Recipient::Tree)];
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
-    let actions = decide(&mut policy, Event::Ended { pid: MAIN, status: ExitStatus::Exited(7) });
+    let actions = decide(&mut policy, Event::Ended { pid: COMMAND, status: ExitStatus::Exited(7) });
     assert_eq!(forwarded(&actions), []);
-    assert!(actions.contains(&Action::Reap(MAIN)));
+    assert!(actions.contains(&Action::Reap(COMMAND)));
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
     assert_eq!(policy.shutdown.kill_at, None);
     assert_eq!(exit(&decide(&mut policy, Event::NoChildren)), Some(7));
@@ -180,9 +180,9 @@ fn a_drain_of_who_lingers_begins_with_a_signal_that_shuts_down() {
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
         for main_has_ended in [false, true] {
             let settings = Settings { linger: true, ..draining(Limit::After(SECOND)) };
-            let mut policy = Policy::new(settings, MAIN);
+            let mut policy = Policy::new(settings, COMMAND);
             if main_has_ended {
-                assert_eq!(forwarded(&decide_at(&mut policy, start, ended(MAIN))), []);
+                assert_eq!(forwarded(&decide_at(&mut policy, start, ended(COMMAND))), []);
             }
             decide_at(&mut policy, start, direct(signum));
             let expected = [2, 3, 15].contains(&signum.raw()).then_some(start + SECOND / 2);
@@ -205,15 +205,15 @@ fn the_clock_of_kill_after_starts_with_the_first_signal_that_shuts_down() {
         ("15:0", 15, false),
     ] {
         let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Group, &[rewrite]) };
-        let mut policy = Policy::new(settings, MAIN);
+        let mut policy = Policy::new(settings, COMMAND);
         assert_eq!(policy.deadline(), None);
         decide_at(&mut policy, start, direct(super::signum(signum)));
         decide_at(&mut policy, start + SECOND / 2, direct(super::signum(signum)));
         assert_eq!(policy.deadline(), starts.then_some(start + SECOND), "{rewrite} {signum}");
     }
-    // A key that the command has got from the kernel starts it as well.
+    // A key that the command has from the terminal counts, too.
     let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Child, &[]) };
-    let mut policy = Policy::new(settings, MAIN);
+    let mut policy = Policy::new(settings, COMMAND);
     assert_eq!(
         forwarded(&decide_at(&mut policy, start, Event::Signal(Signum::INT, SignalSource::SharedGroup))),
         []
@@ -226,9 +226,9 @@ fn the_earlier_of_two_deadlines_counts() {
     let start = Instant::now();
     for (kill_after, drain, expected) in [(5, 2, 3), (2, 5, 2)] {
         let [kill_after, drain] = [kill_after, drain].map(|seconds| Limit::After(SECOND * seconds));
-        let mut policy = Policy::new(Settings { kill_after, ..draining(drain) }, MAIN);
+        let mut policy = Policy::new(Settings { kill_after, ..draining(drain) }, COMMAND);
         decide_at(&mut policy, start, direct(Signum::TERM));
-        decide_at(&mut policy, start + SECOND, ended(MAIN));
+        decide_at(&mut policy, start + SECOND, ended(COMMAND));
         let killed = loop {
             let due = policy.deadline().expect("a deadline");
             if decide_at(&mut policy, due, Event::Deadline).contains(&Action::KillAll) {
@@ -241,17 +241,17 @@ fn the_earlier_of_two_deadlines_counts() {
 
 fn delaying(settings: Settings) -> Policy {
     let delays = [Delay { signum: Signum::TERM, duration: SECOND }];
-    Policy::new(Settings { delays: Delays::new(&delays), ..settings }, MAIN)
+    Policy::new(Settings { delays: Delays::new(&delays), ..settings }, COMMAND)
 }
 
 #[test]
 fn a_held_signal_goes_on_when_its_time_has_come_or_when_it_comes_again() {
     let start = Instant::now();
-    let group = [(Signum::TERM, Recipient::Group(MAIN))];
+    let group = [(Signum::TERM, Recipient::Group(COMMAND))];
     let mut policy = delaying(settings(Forward::Group, &[]));
     assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::TERM))), []);
-    // Everything else goes on.
-    let hup = [(Signum::HUP, Recipient::Group(MAIN))];
+    // Other signals are forwarded meanwhile.
+    let hup = [(Signum::HUP, Recipient::Group(COMMAND))];
     assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), hup);
     assert_eq!(policy.deadline(), Some(start + SECOND));
     assert_eq!(forwarded(&decide_at(&mut policy, start + SECOND, Event::Deadline)), group);
@@ -267,8 +267,8 @@ fn a_held_signal_goes_on_when_its_time_has_come_or_when_it_comes_again() {
 fn the_end_of_the_command_lets_a_held_signal_go() {
     let term = |recipient| vec![(Signum::TERM, recipient)];
     for (settings, expected) in [
-        // The group's rest is sent one at the end anyway.
-        (settings(Forward::Group, &[]), term(Recipient::RestOfGroup(MAIN))),
+        // The rest of the group receives one at the exit anyway.
+        (settings(Forward::Group, &[]), term(Recipient::RestOfGroup(COMMAND))),
         (
             draining(Limit::Never),
             [term(Recipient::Tree), term(Recipient::Unsignalled(Scope::Roots))].concat(),
@@ -277,7 +277,7 @@ fn the_end_of_the_command_lets_a_held_signal_go() {
     ] {
         let mut policy = delaying(settings);
         decide(&mut policy, direct(Signum::TERM));
-        assert_eq!(forwarded(&decide(&mut policy, ended(MAIN))), expected);
+        assert_eq!(forwarded(&decide(&mut policy, ended(COMMAND))), expected);
         assert_eq!(policy.delayed.next(), None);
     }
 }
@@ -285,7 +285,7 @@ fn the_end_of_the_command_lets_a_held_signal_go() {
 #[test]
 fn after_the_end_of_the_command_a_drain_holds_nothing_back() {
     let mut policy = delaying(draining(Limit::Never));
-    decide(&mut policy, ended(MAIN));
+    decide(&mut policy, ended(COMMAND));
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), [(Signum::TERM, Recipient::Tree)]);
 }
 
@@ -293,8 +293,8 @@ fn after_the_end_of_the_command_a_drain_holds_nothing_back() {
 fn the_exit_status_is_mapped_and_the_line_says_the_commands() {
     let rule = crate::signal::exit_status::ExitRule::parse(b"143:7").expect("a rule");
     let exit_map = ExitMap::new(vec![rule]);
-    let mut policy = Policy::new(Settings { exit_map, ..settings(Forward::Group, &[]) }, MAIN);
-    let actions = decide(&mut policy, ended(MAIN));
+    let mut policy = Policy::new(Settings { exit_map, ..settings(Forward::Group, &[]) }, COMMAND);
+    let actions = decide(&mut policy, ended(COMMAND));
     assert_eq!(exit(&actions), Some(7));
     assert!(actions.contains(&Action::Log(Message::Goodbye(ExitStatus::Killed(Signum::TERM)))));
 }
