@@ -6,11 +6,12 @@
 use std::ffi::CStr;
 use std::fmt::Display;
 use std::io::Write;
+use std::mem;
 
-use nix::unistd::{Pid, getpid};
+use nix::unistd::Pid;
 
 use crate::sys::arguments::Arg;
-use crate::sys::exec::Vector;
+use crate::sys::exec::Strings;
 use crate::sys::signals;
 
 /// The environment that we were started with.
@@ -31,80 +32,75 @@ impl Environment {
         Self(self.0.iter().filter(|entry| entry.to_bytes().starts_with(prefix.as_bytes())).copied().collect())
     }
 
-    /// Finds the entries that name the process `own`.
-    pub(crate) fn entries_that_name(&self, own: Pid) -> Named {
-        let is_own =
-            |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(own.as_raw()));
-        let naming = |name| self.find(name).filter(|&(_, value)| is_own(value)).map(|(index, _)| index);
-        let listen_pid = naming(LISTEN_PID);
-        // Without the other it is nobody's.
-        let listen_pidfd_id = listen_pid.and_then(|_| self.find(LISTEN_PIDFDID)).map(|(index, _)| index);
-        Named { listen_pid, listen_pidfd_id, watchdog_pid: naming(WATCHDOG_PID) }
+    /// Prepares the environment of the command: entries that name the process `init` are to name the command's.
+    pub(crate) fn for_command(&self, init: Pid) -> CommandEnvironment {
+        let names_init =
+            |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));
+        let mut entries = Vec::new();
+        let mut add = |name, is_included: &dyn Fn(&[u8]) -> bool| {
+            let found = self.find(name).filter(|&(_, value)| is_included(value));
+            // Leaked, since it is part of the command's environment.
+            entries.extend(found.map(|(index, _)| Entry { index, name, text: Box::leak(Box::new([0; 64])) }));
+            found.is_some()
+        };
+        add(WATCHDOG_PID, &names_init);
+        // The last one, since it may be removed.
+        if add(LISTEN_PID, &names_init) {
+            add(LISTEN_PIDFDID, &|_| true);
+        }
+        CommandEnvironment { strings: Strings::new(self.0.iter().copied()), entries }
     }
 
-    /// Where a variable stands, the first one if it stands there twice, and its value.
+    /// The index and value of a variable, the first one if there are two.
     fn find(&self, name: &str) -> Option<(usize, &[u8])> {
         self.0.iter().enumerate().find_map(|(index, entry)| Some((index, value_of(entry, name)?)))
     }
-
-    /// All of it, as exec wants it.
-    pub(crate) fn vector(&self) -> Vector<'_> {
-        Vector::new(self.0.iter().copied())
-    }
 }
 
-/// sd_listen_fds(3): the sockets that are passed on are for this process.
+/// sd_listen_fds(3): the process for which the sockets are.
 const LISTEN_PID: &str = "LISTEN_PID";
-/// The same, by the number of its pidfd, which is never another's (systemd 259).
+/// The same by the inode of its pidfd (systemd 259).
 const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
-/// sd_watchdog_enabled(3): this process has to send keep-alives.
+/// sd_watchdog_enabled(3): the process that sends keep-alives.
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// The entries that name us, by their places in the environment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Named {
-    listen_pid: Option<usize>,
-    listen_pidfd_id: Option<usize>,
-    watchdog_pid: Option<usize>,
+/// The environment of the command.
+pub(crate) struct CommandEnvironment {
+    strings: Strings,
+    entries: Vec<Entry>,
 }
 
-impl Named {
-    /// Calls `run` with the environment in which they name the calling process. Allocates nothing.
-    pub(crate) fn with_own<R>(self, vector: &mut Vector<'_>, run: impl FnOnce(&Vector<'_>) -> R) -> R {
-        if self == Self::default() {
-            return run(vector);
+/// An entry that names a process.
+struct Entry {
+    index: usize,
+    name: &'static str,
+    /// Room for name and value, until they are written.
+    text: &'static mut [u8],
+}
+
+impl CommandEnvironment {
+    /// Has the entries name the process `command`. Allocates nothing.
+    pub(crate) fn with_command(&mut self, command: Pid) -> &Strings {
+        for entry in &mut self.entries {
+            if entry.name != LISTEN_PIDFDID {
+                self.strings.replace(entry.index, entry.write(command));
+            } else if let Ok(id) = signals::pidfd_id(command) {
+                self.strings.replace(entry.index, entry.write(id));
+            } else {
+                // LISTEN_PID suffices.
+                self.strings.remove(entry.index);
+            }
         }
-        let own = getpid();
-        let [listen_pid, watchdog_pid] = [LISTEN_PID, WATCHDOG_PID].map(|name| Entry::new(name, own));
-        vector.with_other(self.listen_pid, listen_pid.text(), |vector| {
-            vector.with_other(self.watchdog_pid, watchdog_pid.text(), |vector| {
-                let Some(index) = self.listen_pidfd_id else { return run(vector) };
-                match signals::pidfd_id(own) {
-                    Ok(id) => {
-                        let entry = Entry::new(LISTEN_PIDFDID, id);
-                        vector.with_other(Some(index), entry.text(), |vector| run(vector))
-                    }
-                    // Without it, the other is enough.
-                    Err(_) => vector.without(index, |vector| run(vector)),
-                }
-            })
-        })
+        &self.strings
     }
 }
-
-/// An entry `LISTEN_PID=7`, made on the stack.
-struct Entry([u8; 64]);
 
 impl Entry {
-    fn new(name: &str, value: impl Display) -> Self {
-        let mut bytes = [0; 64];
-        // It has room for the longest number and a zero byte.
-        let _ = write!(bytes.as_mut_slice(), "{name}={value}");
-        Self(bytes)
-    }
-
-    fn text(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    fn write(&mut self, value: impl Display) -> Arg {
+        let text = mem::take(&mut self.text);
+        // There is room for the longest number and a zero byte.
+        let _ = write!(&mut *text, "{}={value}", self.name);
+        CStr::from_bytes_until_nul(text).unwrap_or_default()
     }
 }
 

@@ -4,9 +4,8 @@
 //! somebody else sends to the child before that (a key, say, where it shares our terminal) is noted by the child and sent
 //! again by us when it has become the command. So none is lost, and none stops or ends the child halfway.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 
-use nix::errno::Errno;
 use nix::unistd::{self, Pid};
 
 use crate::log::{self, Message};
@@ -17,18 +16,14 @@ use crate::signal::exit_status::ExitStatus;
 use crate::sys::arguments::Arg;
 use crate::sys::clone::{self, Memory};
 use crate::sys::dispositions::{self, Ignored};
-use crate::sys::exec::{self, Vector};
+use crate::sys::exec::Arguments;
 use crate::sys::signals::{self, Mask};
 use crate::sys::{keys, tty};
-use path_search::Search;
 use terminal::HandOver;
 
 pub(crate) mod path_search;
 pub(crate) mod shebang;
 pub(crate) mod terminal;
-
-/// What runs a script that names no interpreter.
-const SHELL: &CStr = c"/bin/sh";
 
 /// What has come of it.
 pub(crate) struct Spawned {
@@ -55,12 +50,9 @@ pub(crate) struct Whereabouts<'a> {
 pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Spawned> {
     let name = argv.first().copied().unwrap_or_default();
     // All that needs memory is made before the clone.
-    let named = environment.entries_that_name(unistd::getpid());
-    let mut environment_vector = environment.vector();
-    let vector = Vector::new(argv.iter().copied());
-    // `/bin/sh SCRIPT ARGS...`, with the script's path still to come.
-    let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(argv.iter().copied().skip(1)));
-    let mut search = Search::new(name, environment.get("PATH"));
+    let mut environment_of_command = environment.for_command(unistd::getpid());
+    let mut arguments = Arguments::new(argv.iter().copied());
+    let path = environment.get("PATH");
 
     let (ignored, mask) = if to.init.inherits_signal_settings() {
         (Ignored::IsHandedOn, to.mask)
@@ -96,15 +88,8 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_
             log::write_without_logger(Message::NotUnblocked(errno));
             return ExitStatus::FAILURE.code().into();
         }
-        let errno = named.with_own(&mut environment_vector, |environment| {
-            search.run(|path| match exec::exec(path, &vector, environment) {
-                // A script without `#!` (execvp(3)).
-                Errno::ENOEXEC => {
-                    shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment))
-                }
-                errno => errno,
-            })
-        });
+        let environment = environment_of_command.with_command(unistd::getpid());
+        let errno = path_search::try_each(name, path, |path| arguments.exec(path, environment));
         // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
         let _ = signals::block_all();
         log::write_not_executed(name, errno);

@@ -6,6 +6,7 @@
 //! shares our memory, since they allocate.
 
 use std::ffi::CStr;
+use std::io::Write;
 
 use nix::errno::Errno;
 
@@ -13,51 +14,37 @@ use nix::errno::Errno;
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const PATH_MAX: usize = 4096;
 
-/// The candidates for a command, one after the other. Makes them in memory that is allocated beforehand.
-pub(crate) struct Search<'a> {
-    name: &'a CStr,
-    path: &'a [u8],
-    candidate: Vec<u8>,
-}
-
-impl<'a> Search<'a> {
-    /// Prepares the search for `name` in `path`, the value of PATH if it is set.
-    pub(crate) fn new(name: &'a CStr, path: Option<&'a [u8]>) -> Self {
-        let path = path.unwrap_or(DEFAULT_PATH);
-        let longest = [path.len(), "/".len(), name.to_bytes_with_nul().len()].into_iter().sum();
-        Self { name, path, candidate: Vec::with_capacity(longest) }
+/// Calls `attempt` with each path of the command `name` in `path`, the value of PATH, until an error is final.
+/// Returns that error, EACCES if one of the files was not executable, or else the last error. Allocates
+/// nothing.
+pub(crate) fn try_each(name: &CStr, path: Option<&[u8]>, mut attempt: impl FnMut(&CStr) -> Errno) -> Errno {
+    if name.is_empty() {
+        return Errno::ENOENT;
     }
-
-    /// Calls `attempt` for each candidate until one fails for good. `attempt` returns only where it fails, and so does
-    /// this, with the reason that counts: EACCES where one candidate was there but could not be executed, else the last.
-    pub(crate) fn run(&mut self, mut attempt: impl FnMut(&CStr) -> Errno) -> Errno {
-        let name = self.name.to_bytes();
-        if name.is_empty() {
-            return Errno::ENOENT;
-        }
-        if name.contains(&b'/') {
-            return attempt(self.name);
-        }
-        let mut reason = Errno::ENOENT;
-        let mut denied = false;
-        for directory in self.path.split(|&byte| byte == b':').filter(|directory| directory.len() < PATH_MAX)
-        {
-            let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
-            self.candidate.clear();
-            for part in [directory, slash, self.name.to_bytes_with_nul()] {
-                self.candidate.extend_from_slice(part);
-            }
-            // There is no zero byte in it before its last.
-            let Ok(candidate) = CStr::from_bytes_with_nul(&self.candidate) else { continue };
-            reason = attempt(candidate);
-            match reason {
-                Errno::EACCES => denied = true,
-                Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR | Errno::ENODEV | Errno::ETIMEDOUT => {}
-                _ => return reason,
-            }
-        }
-        if denied { Errno::EACCES } else { reason }
+    if name.to_bytes().contains(&b'/') {
+        return attempt(name);
     }
+    let mut candidate = [0; PATH_MAX];
+    let mut is_denied = false;
+    let mut last = Errno::ENOENT;
+    let directories = path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':');
+    for directory in directories.filter(|directory| directory.len() < PATH_MAX) {
+        let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
+        let mut free = candidate.as_mut_slice();
+        let fits =
+            [directory, slash, name.to_bytes_with_nul()].iter().all(|part| free.write_all(part).is_ok());
+        last = match CStr::from_bytes_until_nul(&candidate) {
+            Ok(candidate) if fits => attempt(candidate),
+            // The kernel refuses longer paths.
+            Ok(_) | Err(_) => Errno::ENAMETOOLONG,
+        };
+        match last {
+            Errno::EACCES => is_denied = true,
+            Errno::ENOENT | Errno::ESTALE | Errno::ENOTDIR | Errno::ENODEV | Errno::ETIMEDOUT => {}
+            _ => return last,
+        }
+    }
+    if is_denied { Errno::EACCES } else { last }
 }
 
 #[cfg(test)]
@@ -67,7 +54,7 @@ mod tests {
     /// What is tried for a name in a PATH, where everything fails with `errno`, and the reason that counts.
     fn tried(name: &CStr, path: Option<&str>, errno: impl Fn(&str) -> Errno) -> (Vec<String>, Errno) {
         let mut candidates = Vec::new();
-        let reason = Search::new(name, path.map(str::as_bytes)).run(|candidate| {
+        let reason = try_each(name, path.map(str::as_bytes), |candidate| {
             let candidate = candidate.to_str().unwrap().to_owned();
             let reason = errno(&candidate);
             candidates.push(candidate);

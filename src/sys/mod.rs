@@ -16,7 +16,6 @@ pub(crate) mod dispositions;
 pub(crate) mod exec;
 pub(crate) mod fds;
 pub(crate) mod keys;
-mod memory;
 pub(crate) mod output;
 pub(crate) mod parent;
 pub(crate) mod procfs;
