@@ -8,7 +8,7 @@ use crate::options::{self, Invocation, Stream, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
 use crate::spawn::terminal::{self, HandOver};
-use crate::spawn::{self, Spawned, Whereabouts, shebang};
+use crate::spawn::{self, Whereabouts, shebang};
 use crate::supervisor::delivery::Delivery;
 use crate::supervisor::{self, panics};
 use crate::sys::arguments::Arg;
@@ -66,19 +66,18 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
         config.settings.keeps_terminal = terminal::keep();
     }
     let place = config.settings.isolation();
-    let (hand_over, mut earlier) = match place {
+    let (hand_over, earlier) = match place {
         Isolation::Session => terminal::give_up(),
         Isolation::Group => (HandOver::kept(init), Vec::new()),
-        Isolation::None => (HandOver::none(), Vec::new()),
+        Isolation::None => (HandOver::none(), terminal::take_keys()),
     };
     let to = Whereabouts { init, place, mask, hand_over: &hand_over };
-    let Ok(Spawned { command, mut keys }) = spawn::spawn(&argv, &environment, &to) else {
+    let Ok(command) = spawn::spawn(&argv, &environment, &to) else {
         return refuse(Message::NoFork);
     };
 
     // The command runs. From here to its end nothing may end this program: what fails is said at most.
     drop(hand_over);
-    earlier.append(&mut keys);
     let_go();
     let mut policy = Policy::new(config.settings, command);
     let mut delivery = Delivery::new(command, older_children);

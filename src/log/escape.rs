@@ -29,9 +29,9 @@ impl fmt::Display for Escaped<'_> {
         for chunk in self.0.utf8_chunks() {
             for letter in chunk.valid().chars() {
                 if is_harmless(letter) {
-                    out.write_char(letter)?
+                    out.write_char(letter)?;
                 } else {
-                    write!(out, "{}", letter.escape_default())?
+                    write!(out, "{}", letter.escape_default())?;
                 }
             }
             write!(out, "{}", chunk.invalid().escape_ascii())?;

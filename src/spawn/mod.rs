@@ -1,8 +1,7 @@
-//! How does the command's process come into being, from fork to exec?
+//! Starts the command, from the clone to its exec.
 //!
-//! We sleep until the child has called exec, so nothing is forwarded before there is someone to get it. A signal that
-//! somebody else sends to the child before that (a key, say, where it shares our terminal) is noted by the child and sent
-//! again by us when it has become the command. So none is lost, and none stops or ends the child halfway.
+//! The parent sleeps until the child has called exec, so that no signal is forwarded too early. The child records
+//! signals that it receives before, and the parent sends them again to the command.
 
 use std::ffi::c_int;
 
@@ -11,27 +10,19 @@ use nix::unistd::{self, Pid};
 use crate::log::{self, Message};
 use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
-use crate::policy::{Event, SignalSource};
+use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::arguments::Arg;
-use crate::sys::clone::{self, Memory};
-use crate::sys::dispositions::{self, Ignored};
+use crate::sys::clone;
+use crate::sys::dispositions;
 use crate::sys::exec::Arguments;
-use crate::sys::signals::{self, Mask};
-use crate::sys::{keys, tty};
+use crate::sys::signals::{self, Mask, Received};
+use crate::sys::tty;
 use terminal::HandOver;
 
 pub(crate) mod path_search;
 pub(crate) mod shebang;
 pub(crate) mod terminal;
-
-/// What has come of it.
-pub(crate) struct Spawned {
-    /// The command's process.
-    pub(crate) command: Pid,
-    /// The keys that came meanwhile from a terminal that we share with it.
-    pub(crate) keys: Vec<Event>,
-}
 
 /// Where the command's process is to be.
 pub(crate) struct Whereabouts<'a> {
@@ -43,30 +34,20 @@ pub(crate) struct Whereabouts<'a> {
     pub(crate) hand_over: &'a HandOver,
 }
 
-/// Starts the program `argv`, which isn't empty.
+/// Starts the program `argv`, which is not empty. Returns its PID.
 ///
 /// # Errors
 /// clone(2)'s.
-pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Spawned> {
+pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Pid> {
     let name = argv.first().copied().unwrap_or_default();
     // All that needs memory is made before the clone.
     let mut environment_of_command = environment.for_command(unistd::getpid());
     let mut arguments = Arguments::new(argv.iter().copied());
     let path = environment.get("PATH");
 
-    let (ignored, mask) = if to.init.inherits_signal_settings() {
-        (Ignored::IsHandedOn, to.mask)
-    } else {
-        (Ignored::IsReset, Mask::EMPTY)
-    };
-    let shares_our_group = to.place == Isolation::None;
-    if shares_our_group {
-        keys::start_noting();
-    }
-    let command = clone::until_exec(&mut |pid: Pid, memory: Memory| -> c_int {
-        if shares_our_group {
-            keys::child_is_there();
-        }
+    let inherits_signal_settings = to.init.inherits_signal_settings();
+    let mask = if inherits_signal_settings { to.mask } else { Mask::EMPTY };
+    let command = clone::until_exec(&mut |pid: Pid, shares_memory: bool| -> c_int {
         log::write_without_logger(Message::Spawned(pid));
         match to.place {
             Isolation::Session => {
@@ -79,10 +60,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_
             Isolation::Group => lead_a_group(to.hand_over),
             Isolation::None => {}
         }
-        match memory {
-            Memory::Shared => dispositions::note_until_exec(ignored),
-            Memory::Copied => dispositions::act_by_default(ignored),
-        }
+        dispositions::prepare_exec(shares_memory, inherits_signal_settings);
         if let Err(errno) = signals::block(mask) {
             // With every signal blocked, nobody could end the command.
             log::write_without_logger(Message::NotUnblocked(errno));
@@ -95,24 +73,16 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_
         log::write_not_executed(name, errno);
         to.init.exec_failure_status(errno).code().into()
     })?;
-    // It has worked before: what is refused once may be a fault.
-    if signals::block_all().is_err()
-        && let Err(errno) = signals::block_all()
-    {
-        log::write(Message::NotBlocked(errno));
-    }
-    for signum in dispositions::noted() {
+    for signum in dispositions::recorded() {
         // It fails only where the process has ended already, which makes no difference.
         let _ = signals::send_to_process(command, signum);
     }
-    let before = keys::from_before_the_child().map(|key| Event::Signal(key, SignalSource::Direct));
-    let shared = keys::shared_with_the_child().map(|key| Event::Signal(key, SignalSource::SharedGroup));
-    Ok(Spawned { command, keys: before.chain(shared).collect() })
+    Ok(command)
 }
 
 fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
     unistd::setsid()?;
-    keys::forget_copies();
+    remove_shared_keys();
     if let Err(errno) = tty::take(hand_over.fd()) {
         log::write_without_logger(Message::NotAttached(errno));
     }
@@ -124,9 +94,20 @@ fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
 fn lead_a_group(hand_over: &HandOver) {
     // It can't fail for a process that leads no session (setpgid(2)).
     let _ = unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
-    keys::forget_copies();
+    remove_shared_keys();
     // Every signal is blocked, so that a process in the background may do so (tcsetpgrp(3)).
     if let Err(errno) = tty::take_foreground(hand_over.fd()) {
         log::write_without_logger(Message::NotAttached(errno));
+    }
+}
+
+/// Removes pending signals of keys, in the child, after it has left our process group: we have received them, too.
+/// It is not in the foreground yet, so that there are no others. A signal that a process has sent is kept.
+fn remove_shared_keys() {
+    for key in Signum::KEYS {
+        if let Some(Received { sender: Some(_), .. }) = signals::take_pending(key) {
+            // Signalling ourselves cannot fail.
+            let _ = signals::send_to_process(unistd::getpid(), key);
+        }
     }
 }

@@ -105,6 +105,11 @@ pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
     (hand_over, earlier)
 }
 
+/// Fetches pending signals of keys, which the command, as it does not exist yet, has not received.
+pub(crate) fn take_keys() -> Vec<Event> {
+    Signum::KEYS.into_iter().filter_map(signals::take_pending).map(event).collect()
+}
+
 fn take_pending() -> impl Iterator<Item = Received> {
     HAND_OFF.into_iter().filter_map(signals::take_pending)
 }

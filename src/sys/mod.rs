@@ -15,7 +15,6 @@ pub(crate) mod clone;
 pub(crate) mod dispositions;
 pub(crate) mod exec;
 pub(crate) mod fds;
-pub(crate) mod keys;
 pub(crate) mod output;
 pub(crate) mod parent;
 pub(crate) mod procfs;

@@ -74,12 +74,6 @@ pub(crate) fn unblock_all() {
     let _ = block(Mask::EMPTY);
 }
 
-/// Lets these signals through.
-pub(super) fn unblock(signals: &[Signum]) {
-    // If it is refused, they stay pending, and are forwarded later.
-    let _ = change_mask(libc::SIG_UNBLOCK, set_of_all(signals));
-}
-
 /// A signal that was fetched, and where it came from (sigaction(2), `si_code`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
@@ -94,7 +88,7 @@ pub(crate) struct Received {
 }
 
 /// sigaction(2): sent by the kernel to whole process groups, among others.
-pub(super) const SI_KERNEL: c_int = 0x80;
+const SI_KERNEL: c_int = 0x80;
 
 /// The process that sent a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,17 +227,8 @@ pub(crate) fn take_any() -> Option<Received> {
     fetch(ALL, Some(Duration::ZERO))
 }
 
-/// Fetches one of these signals if one is pending.
-pub(super) fn take_pending_of(signals: &[Signum]) -> Option<Received> {
-    fetch(set_of_all(signals), Some(Duration::ZERO))
-}
-
 fn set_of(signum: Signum) -> KernelSet {
     1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
-}
-
-fn set_of_all(signals: &[Signum]) -> KernelSet {
-    signals.iter().fold(0, |set, &signum| set | set_of(signum))
 }
 
 /// Sends a signal to a process.
