@@ -1,5 +1,7 @@
 //! The life of the program, from its arguments to its exit status.
 
+use std::io;
+
 use crate::log::{self, Message};
 use crate::options::config::Config;
 use crate::options::environment::Environment;
@@ -125,8 +127,8 @@ fn asked(words: &[Arg], environment: &Environment) -> Asked {
         }
         Ok(Invocation::Print(text, stream)) => {
             match stream {
-                Stream::Stdout => sys::output::write_to_stdout(text.as_bytes()),
-                Stream::Stderr => sys::output::print_to_stderr(text.as_bytes()),
+                Stream::Stdout => sys::output::print(io::stdout(), text.as_bytes()),
+                Stream::Stderr => sys::output::print(io::stderr(), text.as_bytes()),
             }
             return Asked::Done(ExitStatus::SUCCESS);
         }

@@ -8,7 +8,8 @@
 //! two are nobody's message to the command. They are taken out here, where they arise, so that a later SIGHUP is always
 //! a real one.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::unistd::setsid;
 
@@ -46,8 +47,8 @@ impl HandOver {
     }
 
     /// The descriptor of what the command's process is to take as its controlling terminal, or to be in the foreground of.
-    pub(crate) fn fd(&self) -> RawFd {
-        self.other.as_ref().map_or(libc::STDIN_FILENO, AsRawFd::as_raw_fd)
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.other.as_ref().map_or(fds::STDIN, AsFd::as_fd)
     }
 
     /// Says which signals have come of it and are for nobody: in the child, before it says more, since that is where these
@@ -63,20 +64,20 @@ impl HandOver {
 /// Makes us the leader of our terminal's session if possible. Returns whether we are. Then the kernel sends
 /// no SIGHUP when the command exits.
 pub(crate) fn keep() -> bool {
-    let stdin_is_terminal = tty::is_terminal(libc::STDIN_FILENO);
+    let stdin_is_terminal = fds::STDIN.is_terminal();
     match (tty::we_lead_our_session(), tty::we_have_one()) {
         (true, true) => true,
         // The leader of our session has it.
         (false, true) => false,
-        (true, false) => stdin_is_terminal && tty::take(libc::STDIN_FILENO).is_ok(),
+        (true, false) => stdin_is_terminal && tty::take(fds::STDIN).is_ok(),
         // It fails for the leader of a process group (setsid(2)).
-        (false, false) => stdin_is_terminal && setsid().is_ok() && tty::take(libc::STDIN_FILENO).is_ok(),
+        (false, false) => stdin_is_terminal && setsid().is_ok() && tty::take(fds::STDIN).is_ok(),
     }
 }
 
 /// Our terminal, where stdin isn't one.
 fn behind_stdin() -> Option<OwnedFd> {
-    if tty::is_terminal(libc::STDIN_FILENO) { None } else { fds::open(c"/dev/tty").ok() }
+    if fds::STDIN.is_terminal() { None } else { fds::open(c"/dev/tty").ok() }
 }
 
 /// Gives our controlling terminal up. Returns also the real signals among those that it may send, which have come before or

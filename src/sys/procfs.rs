@@ -3,20 +3,14 @@
 use std::ffi::{CStr, c_int};
 use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::sys::stat::{Mode, lstat};
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::{Mode, lstat, stat};
 use nix::unistd::{Pid, getpid};
 
 use super::uninterrupted;
-
-/// Room for some sixty entries of /proc at a time.
-const BUFFER_BYTES: usize = 2048;
-/// getdents64(2): where an entry has its own length, and where its name begins.
-const LENGTH_AT: usize = 16;
-const NAME_AT: usize = 19;
 
 /// A path in /proc, on the stack.
 pub(crate) struct Path([u8; 64]);
@@ -39,7 +33,7 @@ impl Path {
 /// # Errors
 /// open(2), read(2): ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
 pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str(), 0)?;
+    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str())?;
     let count = fill(&mut file, buffer)?;
     buffer.get(..count).ok_or(Errno::EIO)
 }
@@ -53,11 +47,8 @@ pub(super) fn state_of(pid: Pid) -> Option<u8> {
     text.get(end.checked_add(2)?).copied()
 }
 
-fn open(path: &CStr, flags: c_int) -> nix::Result<File> {
-    // SAFETY: the path is a C string; without O_CREAT there is no further argument.
-    let fd = Errno::result(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | flags) })?;
-    // SAFETY: open(2) has just returned it; nothing else knows it.
-    Ok(unsafe { File::from_raw_fd(fd) })
+fn open(path: &CStr) -> nix::Result<File> {
+    fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
 }
 
 /// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
@@ -65,7 +56,7 @@ fn open(path: &CStr, flags: c_int) -> nix::Result<File> {
 /// # Errors
 /// As [`read_of`].
 pub(crate) fn read_line_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str(), 0)?;
+    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str())?;
     let count = uninterrupted(|| file.read(buffer).map_err(errno_of))?;
     buffer.get(..count).ok_or(Errno::EIO)
 }
@@ -88,21 +79,6 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     Ok(filled)
 }
 
-/// Reads all of a file, which may be long. `None` also if there is no memory for it.
-pub(crate) fn read_whole(path: &CStr) -> Option<Vec<u8>> {
-    let mut file = open(path, 0).ok()?;
-    let mut whole = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let count = fill(&mut file, &mut buffer).ok()?;
-        whole.try_reserve(count).ok()?;
-        whole.extend_from_slice(buffer.get(..count)?);
-        if count < buffer.len() {
-            return Some(whole);
-        }
-    }
-}
-
 /// The PIDs of our children, zombies included, from the list that the kernel keeps of them
 /// (proc_tid_children(5)). Some may be missing if children exit meanwhile.
 ///
@@ -123,7 +99,7 @@ pub(crate) fn children() -> nix::Result<Vec<Pid>> {
 /// # Errors
 /// As [`children`], and those of `run`.
 pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix::Result<()> {
-    let mut file = open(c"/proc/thread-self/children", 0)?;
+    let mut file = open(c"/proc/thread-self/children")?;
     let mut buffer = [0; 4096];
     // The beginning of a number whose rest is read next.
     let mut number: Option<i32> = None;
@@ -145,7 +121,7 @@ pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix
 
 /// Has a file this text in it, which is a short one? `None` where it can't be read.
 pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
-    let mut file = open(path.as_c_str(), 0).ok()?;
+    let mut file = open(path.as_c_str()).ok()?;
     let mut buffer = [0; 4096];
     // So much is kept of what was read before, since the text may begin there.
     let kept = text.len().saturating_sub(1);
@@ -193,20 +169,16 @@ pub(crate) struct FileId(libc::dev_t, libc::ino_t);
 
 /// The file that we were executed from.
 pub(crate) fn our_file() -> Option<FileId> {
-    stat(c"/proc/self/exe").map(|stat| FileId(stat.st_dev, stat.st_ino))
+    file_id(c"/proc/self/exe")
 }
 
-/// What this link in /proc leads to.
+/// The file that a link in /proc leads to.
 pub(crate) fn file_behind(path: &Path) -> Option<FileId> {
-    stat(path.as_c_str()).map(|stat| FileId(stat.st_dev, stat.st_ino))
+    file_id(path.as_c_str())
 }
 
-fn stat(path: &CStr) -> Option<libc::stat> {
-    let mut stat = MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: the path is a C string; writes a stat.
-    Errno::result(unsafe { libc::stat(path.as_ptr(), stat.as_mut_ptr()) }).ok()?;
-    // SAFETY: stat(2) has filled it in.
-    Some(unsafe { stat.assume_init() })
+fn file_id(path: &CStr) -> Option<FileId> {
+    stat(path).ok().map(|status| FileId(status.st_dev, status.st_ino))
 }
 
 /// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor
@@ -236,39 +208,23 @@ fn parse(number: &[u8]) -> Option<i32> {
     str::from_utf8(number).ok()?.parse().ok()
 }
 
-/// The entries of a directory whose names are numbers (getdents64(2)).
+/// The entries of a directory whose names are numbers.
 fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
-    let directory = open(path, libc::O_DIRECTORY)?;
-    let fd: c_int = directory.as_raw_fd();
-    let mut buffer = [0u8; BUFFER_BYTES];
+    let mut directory = Dir::open(path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut numbers = Vec::new();
-    loop {
-        let count = uninterrupted(|| {
-            // SAFETY: writes as many bytes into the buffer as it has room for.
-            Errno::result(unsafe {
-                libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES)
-            })
-        })?;
-        if count == 0 {
-            return Ok(numbers);
-        }
-        let mut entries = buffer.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default();
-        while let Some(length) =
-            entries.get(LENGTH_AT..).and_then(|rest| rest.first_chunk().copied()).map(u16::from_ne_bytes)
-        {
-            let name = entries.get(NAME_AT..).and_then(|rest| rest.split(|&byte| byte == 0).next());
-            if let Some(number) = name.and_then(parse) {
-                numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-                numbers.push(make(number));
-            }
-            // An entry without a length would be read for ever.
-            entries = entries.get(usize::from(length).max(NAME_AT)..).unwrap_or_default();
+    for entry in directory.iter() {
+        if let Some(number) = parse(entry?.file_name().to_bytes()) {
+            numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            numbers.push(make(number));
         }
     }
+    Ok(numbers)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsRawFd;
+
     use super::*;
 
     #[test]

@@ -337,7 +337,7 @@ pub(crate) fn hold_group(leader: Pid) -> bool {
     let pidfd = || {
         let Target::Pidfd(pidfd, _) = Target::open(leader).ok()? else { return None };
         // Not in the place of a standard descriptor that is closed.
-        let pidfd = fds::above_the_standard_ones(&pidfd).ok()?;
+        let pidfd = fds::above_standard(&pidfd).ok()?;
         send_to_group_of(&pidfd, 0).is_ok().then_some(pidfd)
     };
     GROUP.get_or_init(pidfd).is_some()
