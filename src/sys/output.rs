@@ -108,7 +108,7 @@ impl Way {
     fn write(&self, slices: &mut [IoSlice<'_>]) -> nix::Result<usize> {
         match self {
             Self::WithoutWaiting => write_without_waiting(slices),
-            Self::Reopened(_) | Self::AfterPoll => write_vector(self.fd(), slices),
+            Self::Reopened(_) | Self::AfterPoll => writev(self.fd(), slices),
             Self::Socket => send(slices),
         }
     }
@@ -154,17 +154,6 @@ fn write_without_waiting(slices: &[IoSlice<'_>]) -> nix::Result<usize> {
         libc::syscall(libc::SYS_pwritev2, fd, slices.as_ptr(), slices.len(), HERE, HERE, libc::RWF_NOWAIT)
     };
     Errno::result(result).map(|count| usize::try_from(count).unwrap_or(0))
-}
-
-fn write_vector(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> nix::Result<usize> {
-    match writev(fd, slices) {
-        // A sandbox may refuse writev(2).
-        Err(Errno::EPERM | Errno::ENOSYS | Errno::EACCES | Errno::EINVAL | Errno::ENOMEM | Errno::EINTR) => {
-            let Some(slice) = slices.iter().find(|slice| !slice.is_empty()) else { return Ok(0) };
-            nix::unistd::write(fd, slice)
-        }
-        result => result,
-    }
 }
 
 fn send(slices: &mut [IoSlice<'_>]) -> nix::Result<usize> {
