@@ -1,8 +1,7 @@
-//! What does it say while it runs, and how does that reach stderr?
+//! Every message of the running program, and its way to stderr.
 //!
-//! Every line there is stands in [`Message`], so that its wording, which people grep for, is in one place. A line is one
-//! write(2), and a write that fails changes nothing else: no panic, no loop, no other exit status. NoChild in
-//! the command's environment has a say in it: RUST_LOG is the command's.
+//! The texts are an interface: people search for them. A line is one write(2); if it fails, nothing else changes. No
+//! variable changes the output: RUST_LOG belongs to the command.
 
 use std::ffi::CStr;
 use std::fmt::{self, Write as _};
@@ -28,18 +27,18 @@ pub(crate) mod strerror;
 
 const PREFIX: &str = "[dumb-init] ";
 
-/// How much is said.
+/// The messages that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
-    /// Only why something could not be done.
+    /// Warnings and errors.
     Quiet,
-    /// Also what is done: `-v`, `DUMB_INIT_DEBUG=1`.
+    /// Also every step: `-v`, `DUMB_INIT_DEBUG=1`.
     Debug,
-    /// Also who has sent a signal, who has got it, and what is left at the end: `-vv`, `DUMB_INIT_DEBUG=2`.
+    /// Also the senders and receivers of signals, and the remaining processes: `-vv`, `DUMB_INIT_DEBUG=2`.
     Trace,
 }
 
-/// Something to say.
+/// A message of fixed length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     DebugMode,
@@ -79,7 +78,7 @@ pub(crate) enum Message {
     NoSubreaper(Errno),
     NoParentDeathSignal(Errno),
     NoProc,
-    /// The look for descendants failed.
+    /// Descendants could not be listed.
     NoLook(Errno),
     Hidden,
     Sender {
@@ -94,14 +93,14 @@ pub(crate) enum Message {
     Reaped(Pid),
 }
 
-/// What is to be said of a process.
+/// A message about a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessMessage {
-    /// It has had its time.
+    /// It is killed at the deadline.
     Killed,
-    /// It is sent this.
+    /// It receives this signal.
     Gets(Signum),
-    /// It is still there when we end.
+    /// It is running when we exit.
     LeftBehind,
 }
 
@@ -121,27 +120,7 @@ impl Message {
             | Self::Hidden
             | Self::Reaped(_) => Level::Warn,
             Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
-            Self::DebugMode
-            | Self::NotSetsidMode
-            | Self::NotDetached(_)
-            | Self::DetachedAsLeader
-            | Self::DetachedAsMember
-            | Self::Spawned(_)
-            | Self::NotAttached(_)
-            | Self::SetsidComplete
-            | Self::Received(_)
-            | Self::HandOffIgnored(_)
-            | Self::Translating { .. }
-            | Self::Forwarded(_)
-            | Self::NotForwarded
-            | Self::Suspending
-            | Self::ChildEnded { .. }
-            | Self::Goodbye(_)
-            | Self::NoSubreaper(_)
-            | Self::Holding(..)
-            | Self::Draining
-            | Self::Lingering
-            | Self::NoChdir(_) => Level::Debug,
+            _ => Level::Debug,
         }
     }
 }
@@ -247,7 +226,7 @@ impl fmt::Display for Numbered {
     }
 }
 
-/// Where env_logger writes: one record is one call, which becomes one write(2).
+/// The target of env_logger, which writes each record by one call.
 struct Stderr;
 
 impl io::Write for Stderr {
@@ -261,117 +240,93 @@ impl io::Write for Stderr {
     }
 }
 
-/// Sets up what is said. Called once, before anything is said. There is no logger where it has nothing to do but for a
-/// rare warning: to set one up takes a tenth of what a start takes.
+/// Whether messages go through env_logger.
+static HAS_LOGGER: AtomicBool = AtomicBool::new(false);
+
+/// Prepares the output of messages. For rare warnings no logger is set up, which takes a tenth of the start.
 pub(crate) fn init(verbosity: Verbosity) {
     let filter = match verbosity {
         Verbosity::Quiet => return ::log::set_max_level(LevelFilter::Warn),
         Verbosity::Debug => LevelFilter::Debug,
         Verbosity::Trace => LevelFilter::Trace,
     };
-    set_up(filter);
-}
-
-#[cold]
-fn set_up(filter: LevelFilter) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(filter).target(Target::Pipe(Box::new(Stderr)));
-    builder.format(|out, record| {
-        if record.target() == WARM_UP {
-            io::Write::write_all(out, &[0; Text::CAPACITY])?;
-            return Err(io::ErrorKind::Other.into());
-        }
-        io::Write::write_fmt(out, format_args!("{PREFIX}{}\n", record.args()))
-    });
-    // It fails only where a logger is set already.
-    let _ = builder.try_init();
-    WITHOUT_LOGGER.store(false, Ordering::Relaxed);
-    ::log::error!(target: WARM_UP, "");
+    builder.format(|out, record| io::Write::write_fmt(out, format_args!("{PREFIX}{}\n", record.args())));
+    HAS_LOGGER.store(builder.try_init().is_ok(), Ordering::Relaxed);
 }
 
-/// The target of a record that is never written. env_logger keeps the memory in which it makes a line for the next one,
-/// and never asks for more once the longest was made. This one is as long, so that no line that is said while the command
-/// runs needs memory, which there may not be (an allocation that fails would abort us).
-const WARM_UP: &str = "warm-up";
-
-/// Is there no logger, or is it out of use?
-static WITHOUT_LOGGER: AtomicBool = AtomicBool::new(true);
-
-/// Has everything said without the logger from here on: after a panic, which may have left its locks behind.
+/// Stops the use of the logger: a panic may have left it locked.
 pub(crate) fn do_without_logger() {
-    WITHOUT_LOGGER.store(true, Ordering::Relaxed);
+    HAS_LOGGER.store(false, Ordering::Relaxed);
 }
 
-/// Says it.
+/// Writes a message.
 pub(crate) fn write(message: Message) {
-    if WITHOUT_LOGGER.load(Ordering::Relaxed) {
-        return write_without_logger(message);
-    }
-    ::log::log!(message.level(), "{message}");
-}
-
-/// Says it without the logger, which locks and allocates: where there is none, and for the child before its exec, which
-/// shares our memory and could be killed in the middle.
-pub(crate) fn write_without_logger(line: Message) {
-    if line.level() <= ::log::max_level() {
-        write_line(line);
+    if HAS_LOGGER.load(Ordering::Relaxed) {
+        ::log::log!(message.level(), "{message}");
+    } else {
+        write_without_logger(message);
     }
 }
 
-#[cold]
-#[inline(never)]
-fn write_line(line: Message) {
-    write_to_stderr([Text::of(format_args!("{PREFIX}{line}\n")).bytes()]);
+/// Writes a message without allocating or locking, which the child must not do before its exec.
+pub(crate) fn write_without_logger(message: Message) {
+    if message.level() <= ::log::max_level() {
+        write_to_stderr([Text::new(format_args!("{PREFIX}{message}\n")).bytes()]);
+    }
 }
 
-/// Is it worth finding out what is said of processes only at the highest verbosity?
+/// Whether messages of the highest verbosity are written.
 pub(crate) fn traces() -> bool {
     ::log::max_level() >= LevelFilter::Trace
 }
 
-/// Says what happens to a process.
-pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, fate: ProcessMessage) {
-    let text = match fate {
+/// Writes a message about a process.
+pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, message: ProcessMessage) {
+    if message != ProcessMessage::Killed && !traces() {
+        return;
+    }
+    let text = match message {
         ProcessMessage::Killed => {
-            Text::of(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n"))
+            Text::new(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n"))
         }
-        ProcessMessage::Gets(_) | ProcessMessage::LeftBehind if !traces() => return,
         ProcessMessage::Gets(signum) => {
-            Text::of(format_args!("{PREFIX}{} goes to PID {pid} ({name}).\n", Name(signum)))
+            Text::new(format_args!("{PREFIX}{} goes to PID {pid} ({name}).\n", Name(signum)))
         }
-        ProcessMessage::LeftBehind => Text::of(format_args!("{PREFIX}Still running: PID {pid} ({name}).\n")),
+        ProcessMessage::LeftBehind => Text::new(format_args!("{PREFIX}Still running: PID {pid} ({name}).\n")),
     };
     write_to_stderr([text.bytes()]);
 }
 
-/// Says that the end of a rewrite, which can be of any length, changes nothing.
+/// Warns of a rewrite, of any length, whose end is ignored.
 pub(crate) fn write_ignored_text(rewrite: &[u8]) {
     let text =
         format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
     write_to_stderr([text.as_bytes()]);
 }
 
-/// Says that this program has panicked, and where.
+/// Reports a panic of this program.
 pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or_default();
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
-    let place = Text::of(format_args!("{PREFIX}A bug: panic at {file}:{line}: "));
+    let place = Text::new(format_args!("{PREFIX}A bug: panic at {file}:{line}: "));
     write_to_stderr([place.bytes(), message.as_bytes(), b". Going on.\n"]);
 }
 
-/// Says that a script's `#!` line names no program, and which line it has to have.
+/// Reports a script whose `#!` line names no program, and the correct line.
 pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";
     write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
 }
 
-/// Says, in the child, that the command can't be executed. Its name is bytes and may be of any length.
+/// Reports, in the child, that the command cannot be executed. Its name may be of any length.
 pub(crate) fn write_not_executed(command: &CStr, errno: Errno) {
-    let reason = Text::of(format_args!(": {}\n", Strerror(errno)));
+    let reason = Text::new(format_args!(": {}\n", Strerror(errno)));
     write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), reason.bytes()]);
 }
 
-/// A text on the stack.
+/// A line on the stack.
 struct Text {
     bytes: [u8; Self::CAPACITY],
     len: usize,
@@ -380,8 +335,8 @@ struct Text {
 impl Text {
     const CAPACITY: usize = 256;
 
-    /// What doesn't fit is left out; no line is that long.
-    fn of(text: fmt::Arguments<'_>) -> Self {
+    /// The end of a longer line is lost.
+    fn new(text: fmt::Arguments<'_>) -> Self {
         let mut written = Self { bytes: [0; Self::CAPACITY], len: 0 };
         let _ = written.write_fmt(text);
         written
