@@ -16,7 +16,7 @@ use crate::sys::arguments::Arg;
 use crate::sys::clone;
 use crate::sys::dispositions;
 use crate::sys::exec::Arguments;
-use crate::sys::signals::{self, Mask, Received};
+use crate::sys::signals::{self, Received, SignalMask};
 use crate::sys::tty;
 use terminal::HandOver;
 
@@ -29,7 +29,7 @@ pub(crate) struct Whereabouts<'a> {
     pub(crate) init: Personality,
     pub(crate) place: Isolation,
     /// What was blocked when we were started.
-    pub(crate) mask: Mask,
+    pub(crate) mask: SignalMask,
     /// The terminal that it takes over, if there is one.
     pub(crate) hand_over: &'a HandOver,
 }
@@ -46,7 +46,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_
     let path = environment.get("PATH");
 
     let inherits_signal_settings = to.init.inherits_signal_settings();
-    let mask = if inherits_signal_settings { to.mask } else { Mask::EMPTY };
+    let mask = if inherits_signal_settings { to.mask } else { SignalMask::EMPTY };
     let command = clone::until_exec(&mut |pid: Pid, shares_memory: bool| -> c_int {
         log::write_without_logger(Message::Spawned(pid));
         match to.place {
@@ -61,7 +61,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_
             Isolation::None => {}
         }
         dispositions::prepare_exec(shares_memory, inherits_signal_settings);
-        if let Err(errno) = signals::block(mask) {
+        if let Err(errno) = signals::set_mask(mask) {
             // With every signal blocked, nobody could end the command.
             log::write_without_logger(Message::NotUnblocked(errno));
             return ExitStatus::FAILURE.code().into();

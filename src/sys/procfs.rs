@@ -1,8 +1,8 @@
-//! Reads /proc. Only lists need heap memory.
+//! Reads /proc. Only lists need heap memory, which a shutdown may lack.
 
 use std::ffi::{CStr, c_int};
 use std::fs::File;
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Write};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -16,10 +16,10 @@ use super::uninterrupted;
 pub(crate) struct Path([u8; 64]);
 
 impl Path {
-    /// `/proc/PID/NAME`. `None` where the name is too long.
+    /// `/proc/PID/NAME`. `None` if the name is too long.
     pub(crate) fn of(pid: Pid, name: &str) -> Option<Self> {
         let mut path = Self([0; 64]);
-        write!(io::Cursor::new(path.0.as_mut_slice()), "/proc/{pid}/{name}\0").ok()?;
+        write!(path.0.as_mut_slice(), "/proc/{pid}/{name}\0").ok()?;
         Some(path)
     }
 
@@ -28,13 +28,13 @@ impl Path {
     }
 }
 
-/// Reads as much of `/proc/PID/NAME` as there is room for.
+/// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
 ///
 /// # Errors
 /// open(2), read(2): ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
 pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str())?;
-    let count = fill(&mut file, buffer)?;
+    let count = read(&mut file, buffer)?;
     buffer.get(..count).ok_or(Errno::EIO)
 }
 
@@ -51,27 +51,16 @@ fn open(path: &CStr) -> nix::Result<File> {
     fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
 }
 
-/// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
-///
-/// # Errors
-/// As [`read_of`].
-pub(crate) fn read_line_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str())?;
-    let count = uninterrupted(|| file.read(buffer).map_err(errno_of))?;
-    buffer.get(..count).ok_or(Errno::EIO)
+fn read(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
+    let errno = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+    uninterrupted(|| file.read(buffer).map_err(errno))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn errno_of(error: io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
-}
-
-/// Reads until the buffer is full, or the file is at its end.
+/// Reads until the buffer is full, or until the end of the file.
 fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     let mut filled: usize = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
-        // ESRCH: it has ended while it was read.
-        match uninterrupted(|| file.read(free).map_err(errno_of))? {
+        match read(file, free)? {
             0 => break,
             count => filled = filled.saturating_add(count),
         }
@@ -79,8 +68,8 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     Ok(filled)
 }
 
-/// The PIDs of our children, zombies included, from the list that the kernel keeps of them
-/// (proc_tid_children(5)). Some may be missing if children exit meanwhile.
+/// The PIDs of our children, zombies included, from the list that the kernel keeps (proc_tid_children(5)). Some may be
+/// missing if children exit meanwhile.
 ///
 /// # Errors
 /// ENOENT if the kernel has no such list (CONFIG_PROC_CHILDREN); open(2), read(2); ENOMEM.
@@ -94,7 +83,7 @@ pub(crate) fn children() -> nix::Result<Vec<Pid>> {
     Ok(children)
 }
 
-/// The same, one after the other and without heap memory.
+/// Calls `run` with each child, without heap memory.
 ///
 /// # Errors
 /// As [`children`], and those of `run`.
@@ -119,11 +108,11 @@ pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix
     }
 }
 
-/// Has a file this text in it, which is a short one? `None` where it can't be read.
+/// Whether a file contains a short text. `None` if it cannot be read.
 pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
     let mut file = open(path.as_c_str()).ok()?;
     let mut buffer = [0; 4096];
-    // So much is kept of what was read before, since the text may begin there.
+    // The end of the last part is kept, since the text may begin there.
     let kept = text.len().saturating_sub(1);
     loop {
         let count = fill(&mut file, buffer.get_mut(kept..)?).ok()?;
@@ -138,7 +127,7 @@ pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
     }
 }
 
-/// The text of a link, as far as there is room for it. The link is not followed.
+/// The text of a link, which is not followed, as far as it fits the buffer.
 ///
 /// # Errors
 /// readlink(2).
@@ -147,14 +136,13 @@ pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> nix::Result<
 }
 
 fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    // SAFETY: the path is a C string; writes as many bytes into the buffer as it has room for.
-    let length =
-        Errno::result(unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })?;
-    buffer.get(..usize::try_from(length).unwrap_or(0)).ok_or(Errno::EIO)
+    // SAFETY: the path is a C string; at most `buffer.len()` bytes are written to the buffer.
+    let length = unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    buffer.get(..usize::try_from(Errno::result(length)?).unwrap_or(0)).ok_or(Errno::EIO)
 }
 
-/// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says.
-/// The link is not followed. In gVisor, which does not say, both.
+/// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says. The link is not
+/// followed. In gVisor, which does not say, both.
 ///
 /// # Errors
 /// lstat(2).
@@ -163,7 +151,7 @@ pub(crate) fn access(link: &Path) -> nix::Result<(bool, bool)> {
     Ok((mode.contains(Mode::S_IRUSR), mode.contains(Mode::S_IWUSR)))
 }
 
-/// A file, whatever leads to it: its device and its number there.
+/// A file under any name: its device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId(libc::dev_t, libc::ino_t);
 
@@ -181,16 +169,15 @@ fn file_id(path: &CStr) -> Option<FileId> {
     stat(path).ok().map(|status| FileId(status.st_dev, status.st_ino))
 }
 
-/// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor
-/// is enough to list processes and to read them.
+/// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor is enough to
+/// list processes and to read them.
 ///
 /// # Errors
-/// ENOENT if there is no /proc, or that of another PID namespace, whose numbers mean other processes;
-/// open(2), getdents64(2), ENOMEM.
+/// ENOENT if there is no /proc, or that of another PID namespace, whose numbers mean other processes; open(2),
+/// getdents64(2), ENOMEM.
 pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
     let mut target = [0; 32];
-    let ours = read_link(c"/proc/self", &mut target)?;
-    if parse(ours) != Some(getpid().as_raw()) {
+    if parse(read_link(c"/proc/self", &mut target)?) != Some(getpid().as_raw()) {
         return Err(Errno::ENOENT);
     }
     numbers_in(c"/proc", Pid::from_raw)
@@ -224,23 +211,23 @@ fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsRawFd;
+    use std::process::Command;
 
     use super::*;
 
     #[test]
-    fn each_process_is_listed_once() {
-        let listed = pids().unwrap();
-        let once: std::collections::HashSet<&Pid> = listed.iter().collect();
-        assert_eq!(listed.len(), once.len());
-        assert!(once.contains(&Pid::from_raw(1)) && once.contains(&getpid()));
+    fn every_process_is_listed_once() {
+        let mut listed: Vec<i32> = pids().unwrap().into_iter().map(Pid::as_raw).collect();
+        assert!(listed.contains(&1) && listed.contains(&getpid().as_raw()));
+        listed.sort_unstable();
+        assert!(listed.windows(2).all(|pair| pair[0] != pair[1]));
     }
 
     #[test]
     fn our_children_are_listed() {
-        let mut children_of_ours: Vec<_> =
-            (0..2).map(|_| std::process::Command::new("sleep").arg("60").spawn().unwrap()).collect();
+        let mut sleeping = [0; 2].map(|_| Command::new("sleep").arg("60").spawn().unwrap());
         let listed = children().unwrap();
-        for child in &mut children_of_ours {
+        for child in &mut sleeping {
             assert!(listed.contains(&Pid::from_raw(child.id().cast_signed())));
             child.kill().unwrap();
             child.wait().unwrap();
@@ -248,19 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_searched_and_a_link_read() {
-        let mut buffer = [0; 8];
-        assert_eq!(read_of(getpid(), "comm", &mut buffer).unwrap().len(), 8);
+    fn text_is_found_across_the_whole_file() {
         let text = b"a text that only this file has in it, in this place";
         let ours = Path::of(getpid(), "exe").unwrap();
         assert_eq!(contains(&ours, text), Some(true));
         assert_eq!(contains(&ours, &text.map(|byte| byte ^ 0x5a)), Some(false));
         assert_eq!(contains(&Path::of(getpid(), "no such file").unwrap(), text), None);
-        assert_eq!(read_of(getpid(), "no such file", &mut buffer), Err(Errno::ENOENT));
     }
 
     #[test]
-    fn the_ends_of_a_pipe_are_told_apart() {
+    fn ends_of_a_pipe_differ_in_access() {
         let (reader, writer) = std::io::pipe().unwrap();
         let end = |fd: c_int| access(&Path::of(getpid(), &format!("fd/{fd}")).unwrap());
         assert_eq!(end(reader.as_raw_fd()), Ok((true, false)));

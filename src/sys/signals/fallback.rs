@@ -15,7 +15,7 @@ use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
 use nix::unistd;
 
 use super::super::{KernelSet, dispositions};
-use super::{ALL, Received};
+use super::{ALL, Received, set_of, time_spec};
 use crate::signal::Signum;
 
 /// A way of fetching signals that has failed for good.
@@ -93,7 +93,7 @@ pub(super) fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Receive
     }
     take_out(set).or_else(|| {
         let pause = timeout.map_or(PAUSE, |timeout| timeout.min(PAUSE));
-        let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::empty(), &pause.into());
+        let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::empty(), &time_spec(pause));
         take_out(set)
     })
 }
@@ -107,7 +107,7 @@ fn read_from_signalfd(set: KernelSet, timeout: Option<Duration>) -> nix::Result<
     let fd = i32::try_from(Errno::result(result)?).map_err(|_| Errno::EBADF)?;
     // SAFETY: the kernel has just created it; nothing else knows it.
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-    if ppoll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], timeout.map(Into::into), None)? == 0 {
+    if ppoll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], timeout.map(time_spec), None)? == 0 {
         return Ok(None);
     }
     let mut info = [0; size_of::<libc::signalfd_siginfo>()];
@@ -130,8 +130,7 @@ fn take_out(set: KernelSet) -> Option<Received> {
     if result != 0 {
         return (set == ALL).then(|| received(Signum::CHLD));
     }
-    // Signal n is bit n - 1.
-    let signum = Signum::all().zip(0..).find(|(_, bit)| pending & set & 1u64.wrapping_shl(*bit) != 0)?.0;
+    let signum = Signum::all().find(|&signum| pending & set & set_of(signum) != 0)?;
     dispositions::discard_pending(signum);
     Some(received(signum))
 }
