@@ -9,8 +9,7 @@ use crate::options::personality::{Isolation, Personality};
 use crate::options::{self, Invocation, Stream, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
-use crate::spawn::terminal::{self, HandOver};
-use crate::spawn::{self, Whereabouts, shebang};
+use crate::spawn::{self, Setting, shebang, terminal};
 use crate::supervisor::delivery::Delivery;
 use crate::supervisor::{self, panics};
 use crate::sys::arguments::Arg;
@@ -67,19 +66,15 @@ pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     if config.settings.may_outlive_command() && config.settings.isolation() == Isolation::Session {
         config.settings.keeps_terminal = terminal::keep();
     }
-    let place = config.settings.isolation();
-    let (hand_over, earlier) = match place {
-        Isolation::Session => terminal::give_up(),
-        Isolation::Group => (HandOver::kept(init), Vec::new()),
-        Isolation::None => (HandOver::none(), terminal::take_keys()),
-    };
-    let to = Whereabouts { init, place, mask, hand_over: &hand_over };
-    let Ok(command) = spawn::spawn(&argv, &environment, &to) else {
+    let isolation = config.settings.isolation();
+    let (hand_off, earlier) = terminal::hand_off(init, isolation);
+    let setting = Setting { init, isolation, mask, hand_off: &hand_off };
+    let Ok(command) = spawn::spawn(&argv, &environment, &setting) else {
         return refuse(Message::NoFork);
     };
 
     // The command runs. From here to its end nothing may end this program: what fails is said at most.
-    drop(hand_over);
+    drop(hand_off);
     let_go();
     let mut policy = Policy::new(config.settings, command);
     let mut delivery = Delivery::new(command, older_children);

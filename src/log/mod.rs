@@ -4,8 +4,8 @@
 //! variable changes the output: RUST_LOG belongs to the command.
 
 use std::ffi::CStr;
-use std::fmt::{self, Write as _};
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::log::escape::Escaped;
-use crate::log::strerror::Strerror;
+use crate::log::strerror::strerror;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::{Name, Signum};
 use crate::sys::output::write_to_stderr;
@@ -130,9 +130,7 @@ impl fmt::Display for Message {
         match *self {
             Self::DebugMode => out.write_str("Running in debug mode."),
             Self::NotSetsidMode => out.write_str("Not running in setsid mode."),
-            Self::NotDetached(errno) => {
-                write!(out, "Unable to detach from controlling tty ({}).", Numbered(errno))
-            }
+            Self::NotDetached(errno) => failure(out, "detach from controlling tty", errno, "."),
             Self::DetachedAsLeader => out.write_str(
                 "Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.",
             ),
@@ -140,9 +138,7 @@ impl fmt::Display for Message {
                 out.write_str("Detached from controlling tty, but was not session leader.")
             }
             Self::Spawned(pid) => write!(out, "Child spawned with PID {pid}."),
-            Self::NotAttached(errno) => {
-                write!(out, "Unable to attach to controlling tty ({}).", Numbered(errno))
-            }
+            Self::NotAttached(errno) => failure(out, "attach to controlling tty", errno, "."),
             Self::SetsidComplete => out.write_str("setsid complete."),
             Self::Received(signum) => write!(out, "Received signal {signum}."),
             Self::HandOffIgnored(signum) => write!(out, "Ignoring tty hand-off signal {signum}."),
@@ -158,46 +154,30 @@ impl fmt::Display for Message {
                 write!(out, "A child with PID {pid} was terminated by signal {signum}.")
             }
             Self::Goodbye(status) => write!(out, "Child exited with status {}. Goodbye.", status.code()),
-            Self::NoChdir(errno) => write!(out, "Unable to chdir(\"/\") ({})", Numbered(errno)),
+            Self::NoChdir(errno) => failure(out, "chdir(\"/\")", errno, ""),
             Self::NoFork => out.write_str("Unable to fork. Exiting."),
-            Self::NoSetsid(errno) => write!(out, "Unable to setsid ({}). Exiting.", Numbered(errno)),
-            Self::NotBlocked(errno) => write!(out, "Unable to block signals ({}).", Numbered(errno)),
-            Self::NotUnblocked(errno) => {
-                write!(out, "Unable to unblock signals ({}). Exiting.", Numbered(errno))
-            }
-            Self::NotFetched(errno) => {
-                write!(out, "Unable to wait for signals ({}). Exiting.", Numbered(errno))
-            }
+            Self::NoSetsid(errno) => failure(out, "setsid", errno, ". Exiting."),
+            Self::NotBlocked(errno) => failure(out, "block signals", errno, "."),
+            Self::NotUnblocked(errno) => failure(out, "unblock signals", errno, ". Exiting."),
+            Self::NotFetched(errno) => failure(out, "wait for signals", errno, ". Exiting."),
             Self::FetchedOtherwise(Failure::TimedWait(errno)) => {
-                write!(
-                    out,
-                    "Unable to wait by rt_sigtimedwait ({}), going on with signalfd.",
-                    Numbered(errno)
-                )
+                failure(out, "wait by rt_sigtimedwait", errno, ", going on with signalfd.")
             }
             Self::FetchedOtherwise(Failure::SignalFd(errno)) => {
-                write!(
-                    out,
-                    "Unable to wait by signalfd ({}), looking for signals every 100 ms.",
-                    Numbered(errno)
-                )
+                failure(out, "wait by signalfd", errno, ", looking for signals every 100 ms.")
             }
             Self::NotDelivered { signum, pid, errno } => {
-                write!(out, "Unable to forward signal {signum} to PID {pid} ({}).", Numbered(errno))
+                failure(out, format_args!("forward signal {signum} to PID {pid}"), errno, ".")
             }
-            Self::NoSubreaper(errno) => write!(out, "Unable to adopt orphans ({}).", Numbered(errno)),
+            Self::NoSubreaper(errno) => failure(out, "adopt orphans", errno, "."),
             Self::NoParentDeathSignal(errno) => {
-                write!(out, "Unable to ask for a signal at the parent's death ({}).", Numbered(errno))
+                failure(out, "ask for a signal at the parent's death", errno, ".")
             }
             Self::NoProc => {
                 out.write_str("Unable to find descendants: /proc does not show this PID namespace.")
             }
             Self::NoLook(errno) => {
-                write!(
-                    out,
-                    "Unable to look for descendants ({}); only the command's group is signalled.",
-                    Numbered(errno)
-                )
+                failure(out, "look for descendants", errno, "; only the command's group is signalled.")
             }
             Self::Hidden => {
                 out.write_str("Unable to find all descendants: /proc hides other users' processes (hidepid).")
@@ -217,19 +197,15 @@ impl fmt::Display for Message {
     }
 }
 
-/// `errno=25 Inappropriate ioctl for device`
-struct Numbered(Errno);
-
-impl fmt::Display for Numbered {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "errno={} {}", self.0 as i32, Strerror(self.0))
-    }
+/// `Unable to ACTION (errno=25 Inappropriate ioctl for device)`, and the end of the line.
+fn failure(out: &mut fmt::Formatter<'_>, action: impl fmt::Display, errno: Errno, end: &str) -> fmt::Result {
+    write!(out, "Unable to {action} (errno={} {}){end}", errno as i32, strerror(errno))
 }
 
 /// The target of env_logger, which writes each record by one call.
 struct Stderr;
 
-impl io::Write for Stderr {
+impl Write for Stderr {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         write_to_stderr([record]);
         Ok(record.len())
@@ -252,7 +228,7 @@ pub(crate) fn init(verbosity: Verbosity) {
     };
     let mut builder = env_logger::Builder::new();
     builder.filter_level(filter).target(Target::Pipe(Box::new(Stderr)));
-    builder.format(|out, record| io::Write::write_fmt(out, format_args!("{PREFIX}{}\n", record.args())));
+    builder.format(|out, record| writeln!(out, "{PREFIX}{}", record.args()));
     HAS_LOGGER.store(builder.try_init().is_ok(), Ordering::Relaxed);
 }
 
@@ -273,8 +249,18 @@ pub(crate) fn write(message: Message) {
 /// Writes a message without allocating or locking, which the child must not do before its exec.
 pub(crate) fn write_without_logger(message: Message) {
     if message.level() <= ::log::max_level() {
-        write_to_stderr([Text::new(format_args!("{PREFIX}{message}\n")).bytes()]);
+        write_line(format_args!("{message}"));
     }
+}
+
+/// Formats a line on the stack and writes it. The end of a text that is longer than any is lost.
+fn write_line(text: fmt::Arguments<'_>) {
+    let mut line = [0; 512];
+    let mut free = line.as_mut_slice();
+    let _ = write!(free, "{PREFIX}{text}");
+    let left = free.len();
+    let end = line.len().saturating_sub(left);
+    write_to_stderr([line.get(..end).unwrap_or_default(), b"\n"]);
 }
 
 /// Whether messages of the highest verbosity are written.
@@ -287,16 +273,15 @@ pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, message: ProcessM
     if message != ProcessMessage::Killed && !traces() {
         return;
     }
-    let text = match message {
+    match message {
         ProcessMessage::Killed => {
-            Text::new(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n"))
+            write_line(format_args!("Killing PID {pid} ({name}), which has not ended in time."));
         }
         ProcessMessage::Gets(signum) => {
-            Text::new(format_args!("{PREFIX}{} goes to PID {pid} ({name}).\n", Name(signum)))
+            write_line(format_args!("{} goes to PID {pid} ({name}).", Name(signum)));
         }
-        ProcessMessage::LeftBehind => Text::new(format_args!("{PREFIX}Still running: PID {pid} ({name}).\n")),
-    };
-    write_to_stderr([text.bytes()]);
+        ProcessMessage::LeftBehind => write_line(format_args!("Still running: PID {pid} ({name}).")),
+    }
 }
 
 /// Warns of a rewrite, of any length, whose end is ignored.
@@ -310,8 +295,7 @@ pub(crate) fn write_ignored_text(rewrite: &[u8]) {
 pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or_default();
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
-    let place = Text::new(format_args!("{PREFIX}A bug: panic at {file}:{line}: "));
-    write_to_stderr([place.bytes(), message.as_bytes(), b". Going on.\n"]);
+    write_line(format_args!("A bug: panic at {file}:{line}: {message}. Going on."));
 }
 
 /// Reports a script whose `#!` line names no program, and the correct line.
@@ -322,37 +306,5 @@ pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
 
 /// Reports, in the child, that the command cannot be executed. Its name may be of any length.
 pub(crate) fn write_not_executed(command: &CStr, errno: Errno) {
-    let reason = Text::new(format_args!(": {}\n", Strerror(errno)));
-    write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), reason.bytes()]);
-}
-
-/// A line on the stack.
-struct Text {
-    bytes: [u8; Self::CAPACITY],
-    len: usize,
-}
-
-impl Text {
-    const CAPACITY: usize = 256;
-
-    /// The end of a longer line is lost.
-    fn new(text: fmt::Arguments<'_>) -> Self {
-        let mut written = Self { bytes: [0; Self::CAPACITY], len: 0 };
-        let _ = written.write_fmt(text);
-        written
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        let end = self.len.saturating_add(part.len());
-        let free = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        free.copy_from_slice(part.as_bytes());
-        self.len = end;
-        Ok(())
-    }
+    write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), b": ", strerror(errno).as_bytes(), b"\n"]);
 }

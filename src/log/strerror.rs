@@ -1,19 +1,11 @@
 //! The texts of strerror(3), as glibc words them in the C locale whichever C library we are built on: the original
-//! prints them. They can be used by the child before its exec: nothing is allocated or locked.
-
-use std::fmt;
+//! prints them. The child can use them, since nothing is allocated or locked.
 
 use nix::errno::Errno;
 
-/// Displays the text of an errno.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Strerror(pub(crate) Errno);
-
-impl fmt::Display for Strerror {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exception = EXCEPTIONS.iter().find(|(errno, _)| *errno == self.0);
-        out.write_str(exception.map_or(self.0.desc(), |(_, text)| text))
-    }
+/// The text of an errno.
+pub(crate) fn strerror(errno: Errno) -> &'static str {
+    EXCEPTIONS.iter().find(|(other, _)| *other == errno).map_or(errno.desc(), |(_, text)| text)
 }
 
 /// The texts that are others in nix.
@@ -47,12 +39,12 @@ mod tests {
         let known = (1..134).map(Errno::from_raw).filter(|&errno| errno != Errno::UnknownErrno);
         for errno in known {
             let expected = std::io::Error::from(errno).to_string();
-            assert_eq!(format!("{} (os error {})", Strerror(errno), errno as i32), expected);
+            assert_eq!(format!("{} (os error {})", strerror(errno), errno as i32), expected);
         }
     }
 
     #[test]
     fn the_text_of_musl_for_enotty_is_not_used() {
-        assert_eq!(Strerror(Errno::ENOTTY).to_string(), "Inappropriate ioctl for device");
+        assert_eq!(strerror(Errno::ENOTTY), "Inappropriate ioctl for device");
     }
 }

@@ -1,7 +1,6 @@
-//! What stands in the environment, and what does the command find there?
+//! Our environment, and the command's.
 //!
-//! The command gets every entry as it came, byte for byte, but for those that name the process that
-//! was started: that is us, and the command would take them for another's.
+//! The command gets every entry byte for byte, but for those that name our process and mean the command's.
 
 use std::ffi::CStr;
 use std::fmt::Display;
@@ -22,32 +21,28 @@ impl Environment {
         Self(entries)
     }
 
-    /// The value of a variable, the first one where it stands there twice (getenv(3)).
+    /// The value of a variable, the first one if there are two (getenv(3)).
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.iter().find_map(|entry| value_of(entry, name))
     }
 
-    /// The entries of all variables whose names begin so, and nothing else.
+    /// The entries of the variables whose names begin with `prefix`.
     pub(crate) fn beginning_with(&self, prefix: &str) -> Self {
         Self(self.0.iter().filter(|entry| entry.to_bytes().starts_with(prefix.as_bytes())).copied().collect())
     }
 
-    /// Prepares the environment of the command: entries that name the process `init` are to name the command's.
+    /// Prepares the environment of the command, in which entries that name the process `init` name the command's.
     pub(crate) fn for_command(&self, init: Pid) -> CommandEnvironment {
         let names_init =
             |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));
-        let mut entries = Vec::new();
-        let mut add = |name, is_included: &dyn Fn(&[u8]) -> bool| {
-            let found = self.find(name).filter(|&(_, value)| is_included(value));
-            // Leaked, since it is part of the command's environment.
-            entries.extend(found.map(|(index, _)| Entry { index, name, text: Box::leak(Box::new([0; 64])) }));
-            found.is_some()
+        let naming_init = |name| {
+            self.find(name).filter(|(_, value)| names_init(value)).map(|(index, _)| Entry::new(name, index))
         };
-        add(WATCHDOG_PID, &names_init);
-        // The last one, since it may be removed.
-        if add(LISTEN_PID, &names_init) {
-            add(LISTEN_PIDFDID, &|_| true);
-        }
+        let listen_pid = naming_init(LISTEN_PID);
+        // Without LISTEN_PID it has no meaning. It is the last one, since it may be removed.
+        let pidfd_id = listen_pid.as_ref().and_then(|_| self.find(LISTEN_PIDFDID));
+        let pidfd_id = pidfd_id.map(|(index, _)| Entry::new(LISTEN_PIDFDID, index));
+        let entries = [naming_init(WATCHDOG_PID), listen_pid, pidfd_id].into_iter().flatten().collect();
         CommandEnvironment { strings: Strings::new(self.0.iter().copied()), entries }
     }
 
@@ -72,9 +67,9 @@ pub(crate) struct CommandEnvironment {
 
 /// An entry that names a process.
 struct Entry {
-    index: usize,
     name: &'static str,
-    /// Room for name and value, until they are written.
+    index: usize,
+    /// Room for name and value. It is leaked, since the environment has it until the exec.
     text: &'static mut [u8],
 }
 
@@ -96,6 +91,10 @@ impl CommandEnvironment {
 }
 
 impl Entry {
+    fn new(name: &'static str, index: usize) -> Self {
+        Self { name, index, text: Box::leak(Box::new([0; 64])) }
+    }
+
     fn write(&mut self, value: impl Display) -> Arg {
         let text = mem::take(&mut self.text);
         // There is room for the longest number and a zero byte.

@@ -1,6 +1,6 @@
 //! Sets the dispositions of signals (sigaction(2)).
 
-use std::ffi::{c_int, c_ulong};
+use std::ffi::c_int;
 use std::mem::size_of;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,38 +16,24 @@ pub(crate) fn expect_children() {
     set(Signum::CHLD, SigHandler::SigDfl);
 }
 
-/// Sets the disposition of a standard signal. KILL and STOP are refused and have the default anyway.
-fn set(signum: Signum, handler: SigHandler) {
-    if let Ok(signal) = Signal::try_from(signum.raw()) {
-        // SAFETY: the only handler is `record`, which is async-signal-safe.
-        let _ = unsafe { signal::signal(signal, handler) };
-    }
+/// Sets the disposition of a standard signal, and returns whether it was ignored. KILL and STOP are refused and have
+/// the default anyway.
+fn set(signum: Signum, handler: SigHandler) -> bool {
+    let Ok(signal) = Signal::try_from(signum.raw()) else { return false };
+    // SAFETY: the only handler is `record`, which is async-signal-safe.
+    unsafe { signal::signal(signal, handler) }.is_ok_and(|before| matches!(before, SigHandler::SigIgn))
 }
 
 /// Discards a pending signal by ignoring it for a moment (sigaction(2)).
 pub(super) fn discard_pending(signum: Signum) {
     // The default of SIGCHLD discards it, too, and, unlike SIG_IGN, keeps zombies for wait(2).
-    if signum != Signum::CHLD {
-        set_without_handler(signum, libc::SIG_IGN);
-    }
-    set_without_handler(signum, libc::SIG_DFL);
-}
-
-/// The system call itself, since the C libraries refuse signals 32 to 34.
-fn set_without_handler(signum: Signum, disposition: libc::sighandler_t) {
-    /// The kernel's `struct sigaction`.
-    #[repr(C)]
-    struct Action {
-        handler: libc::sighandler_t,
-        flags: c_ulong,
-        restorer: usize,
-        mask: KernelSet,
-    }
-    let action = Action { handler: disposition, flags: 0, restorer: 0, mask: 0 };
-    let none = ptr::null_mut::<Action>();
-    // SAFETY: reads `action`, whose layout is the kernel's, and writes nothing.
-    unsafe {
-        libc::syscall(libc::SYS_rt_sigaction, signum.raw(), &raw const action, none, size_of::<KernelSet>());
+    let ignoring = (signum != Signum::CHLD).then_some(libc::SIG_IGN);
+    for disposition in ignoring.into_iter().chain([libc::SIG_DFL]) {
+        // The kernel's `struct sigaction`: flags and mask are zero. The C libraries refuse signals 32 to 34.
+        let action = [disposition, 0, 0, 0, 0, 0];
+        let (action, none, size) = (action.as_ptr(), ptr::null_mut::<usize>(), size_of::<KernelSet>());
+        // SAFETY: reads `action`, which is longer than the kernel's structure, and writes nothing.
+        unsafe { libc::syscall(libc::SYS_rt_sigaction, signum.raw(), action, none, size) };
     }
 }
 
@@ -70,17 +56,11 @@ fn bit(number: c_int) -> u32 {
 /// we were started to ignore, as nohup(1) needs it. Ignored real-time signals always stay ignored.
 pub(crate) fn prepare_exec(shares_memory: bool, keeps_ignored: bool) {
     let handler = if shares_memory { SigHandler::Handler(record) } else { SigHandler::SigDfl };
-    for signum in Signum::standard().filter(|&signum| !(keeps_ignored && is_ignored(signum))) {
-        set(signum, handler);
+    for signum in Signum::standard() {
+        if set(signum, handler) && keeps_ignored {
+            set(signum, SigHandler::SigIgn);
+        }
     }
-}
-
-fn is_ignored(signum: Signum) -> bool {
-    let mut action = std::mem::MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: changes nothing, and writes the current action.
-    unsafe { libc::sigaction(signum.raw(), ptr::null(), action.as_mut_ptr()) };
-    // SAFETY: zeros are a valid action, and the C library has filled it in.
-    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 /// The signals that the child has recorded.
