@@ -1,7 +1,7 @@
 //! Every message of the running program, and its way to stderr.
 //!
-//! The texts are an interface: people search for them. A line is one write(2); if it fails, nothing else changes. No
-//! variable changes the output: RUST_LOG belongs to the command.
+//! The texts are an interface: people search for them. A line is one write(2); if it fails, nothing else
+//! changes. No variable changes the output: RUST_LOG belongs to the command.
 
 use std::ffi::CStr;
 use std::fmt;

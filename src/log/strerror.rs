@@ -1,5 +1,5 @@
-//! The texts of strerror(3), as glibc words them in the C locale whichever C library we are built on: the original
-//! prints them. The child can use them, since nothing is allocated or locked.
+//! The texts of strerror(3), as glibc words them in the C locale whichever C library we are built on: the
+//! original prints them. The child can use them, since nothing is allocated or locked.
 
 use nix::errno::Errno;
 

@@ -31,7 +31,8 @@ impl Environment {
         Self(self.0.iter().filter(|entry| entry.to_bytes().starts_with(prefix.as_bytes())).copied().collect())
     }
 
-    /// Prepares the environment of the command, in which entries that name the process `init` name the command's.
+    /// Prepares the environment of the command, in which entries that name the process `init` name the
+    /// command's.
     pub(crate) fn for_command(&self, init: Pid) -> CommandEnvironment {
         let names_init =
             |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));

@@ -1,7 +1,7 @@
 //! Starts the command, from the clone to its exec.
 //!
-//! The parent sleeps until the child has called exec, so that no signal is forwarded too early. The child records the
-//! signals that it receives before, and the parent sends them to the command.
+//! The parent sleeps until the child has called exec, so that no signal is forwarded too early. The child
+//! records the signals that it receives before, and the parent sends them to the command.
 
 use std::ffi::c_int;
 
@@ -98,8 +98,8 @@ fn lead_group(hand_off: &HandOff) {
     }
 }
 
-/// Removes pending signals of keys after the child has left our group: we have received them, too. It is not in the
-/// foreground yet, so that there are no others. A signal that a process has sent is kept.
+/// Removes pending signals of keys after the child has left our group: we have received them, too. It is
+/// not in the foreground yet, so that there are no others. A signal that a process has sent is kept.
 fn remove_shared_keys() {
     for key in Signum::KEYS {
         if let Some(Received { sender: Some(_), .. }) = signals::take_pending(key) {

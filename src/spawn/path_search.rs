@@ -1,7 +1,7 @@
 //! Finds the command in PATH by the rules of glibc's execvp(3), whichever C library we are built on.
 //!
-//! A name with a slash is a path. Any other is tried in each directory of PATH; an empty one is the current directory.
-//! musl's execvp(3) differs, and both allocate, which the child must not do.
+//! A name with a slash is a path. Any other is tried in each directory of PATH; an empty one is the current
+//! directory. musl's execvp(3) differs, and both allocate, which the child must not do.
 
 use std::ffi::CStr;
 use std::io::Write;
@@ -12,9 +12,9 @@ use nix::errno::Errno;
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 const PATH_MAX: usize = 4096;
 
-/// Calls `attempt` with each path of the command `name` in `path`, the value of PATH, until an error is final.
-/// Returns that error, EACCES if one of the files was not executable, or else the last error. Allocates
-/// nothing.
+/// Calls `attempt` with each path of the command `name` in `path`, the value of PATH, until an error is
+/// final. Returns that error, EACCES if one of the files was not executable, or else the last error.
+/// Allocates nothing.
 pub(crate) fn try_each(name: &CStr, path: Option<&[u8]>, mut attempt: impl FnMut(&CStr) -> Errno) -> Errno {
     if name.is_empty() {
         return Errno::ENOENT;

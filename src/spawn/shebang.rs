@@ -1,5 +1,5 @@
-//! Refuses a script whose `#!` line names this program and no command. The kernel passes the script's path as the last
-//! argument, so that the script would be its own command, and start inits until fork(2) fails.
+//! Refuses a script whose `#!` line names this program and no command. The kernel passes the script's path
+//! as the last argument, so that the script would be its own command, and start inits until fork(2) fails.
 
 use std::fs::File;
 use std::io::Read;

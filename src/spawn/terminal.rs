@@ -1,8 +1,8 @@
 //! Hands the controlling terminal over to the command.
 //!
-//! In group mode the command leads a session, which needs a terminal of its own. So we give ours up, and the child takes
-//! it. If we lead our session, the kernel then sends SIGHUP and SIGCONT to the foreground group, usually ours. They are
-//! fetched at once, so that a later SIGHUP is genuine.
+//! In group mode the command leads a session, which needs a terminal of its own. So we give ours up, and
+//! the child takes it. If we lead our session, the kernel then sends SIGHUP and SIGCONT to the foreground
+//! group, usually ours. They are fetched at once, so that a later SIGHUP is genuine.
 //!
 //! As another init we keep the terminal, and the command's process group becomes its foreground group.
 
@@ -35,8 +35,8 @@ impl HandOff {
         self.other.as_ref().map_or(fds::STDIN, AsFd::as_fd)
     }
 
-    /// Logs the kernel's signals, in the child before its other messages. That is their usual place with the original, whose
-    /// two processes race.
+    /// Logs the kernel's signals, in the child before its other messages. That is their usual place with
+    /// the original, whose two processes race.
     pub(crate) fn log_ignored(&self) {
         for &signum in &self.ignored {
             log::write_without_logger(Message::Received(signum));
@@ -60,8 +60,8 @@ pub(crate) fn hand_off(init: Personality, isolation: Isolation) -> (HandOff, Vec
     }
 }
 
-/// Makes us the leader of our terminal's session if possible. Returns whether we are. Then the kernel sends no SIGHUP when
-/// the command exits.
+/// Makes us the leader of our terminal's session if possible. Returns whether we are. Then the kernel sends
+/// no SIGHUP when the command exits.
 pub(crate) fn keep() -> bool {
     let take = || fds::STDIN.is_terminal() && tty::take(fds::STDIN).is_ok();
     match (tty::we_lead_our_session(), tty::we_have_one()) {

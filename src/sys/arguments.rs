@@ -13,8 +13,8 @@ pub(crate) type Arg = &'static CStr;
 /// Borrows `count` strings, or fewer if a null pointer comes first.
 ///
 /// # Safety
-/// `strings` points to at least `count` pointers, or ends with a null pointer before that. Each is null or points to a
-/// C string. None is freed or written to while the process lives.
+/// `strings` points to at least `count` pointers, or ends with a null pointer before that. Each is null or
+/// points to a C string. None is freed or written to while the process lives.
 pub(crate) unsafe fn collect(strings: *const *const c_char, count: usize) -> Vec<Arg> {
     let mut args = Vec::new();
     for index in 0..count {
@@ -42,7 +42,8 @@ pub(crate) fn environment() -> Vec<Arg> {
     unsafe { collect(strings, usize::MAX) }
 }
 
-/// The path that was passed to exec: the program's, or that of a script whose `#!` line names it (getauxval(3)).
+/// The path that was passed to exec: the program's, or that of a script whose `#!` line names it
+/// (getauxval(3)).
 pub(crate) fn executed_as() -> Option<Arg> {
     // SAFETY: reads the auxiliary vector, which the kernel has put behind the environment.
     let address = unsafe { libc::getauxval(libc::AT_EXECFN) };

@@ -20,7 +20,8 @@ pub(crate) fn may_trace_everybody() -> bool {
 
 /// capget(2).
 fn has(capability: u32) -> bool {
-    /// `_LINUX_CAPABILITY_VERSION_3`: two times an effective, a permitted and an inheritable set of 32 capabilities.
+    /// `_LINUX_CAPABILITY_VERSION_3`: two times an effective, a permitted and an inheritable set of 32
+    /// capabilities.
     const VERSION: u32 = 0x2008_0522;
     // 0 is the calling process.
     let mut header = [VERSION, 0];

@@ -1,10 +1,10 @@
 //! Creates a child, and waits until it has called exec.
 //!
-//! The clone behaves like vfork(2): the child runs on our memory, and we sleep in the kernel until it has called
-//! exec or has exited. So no signal is forwarded to a child that is not the command yet.
+//! The clone behaves like vfork(2): the child runs on our memory, and we sleep in the kernel until it has
+//! called exec or has exited. So no signal is forwarded to a child that is not the command yet.
 //!
-//! If the kernel refuses that (a seccomp filter on clone's flags; an own time namespace, before Linux 6.1), the
-//! child gets a copy of our memory, as with fork(2), and its exec closes a pipe that we read.
+//! If the kernel refuses that (a seccomp filter on clone's flags; an own time namespace, before Linux 6.1),
+//! the child gets a copy of our memory, as with fork(2), and its exec closes a pipe that we read.
 
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
@@ -13,8 +13,8 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::unistd::{self, Pid, getpid};
 
-/// So much that the C libraries map it for itself, and unmap it when it is dropped. The kernel puts a frame of
-/// up to 11 kB on it for a signal handler (Intel AMX).
+/// So much that the C libraries map it for itself, and unmap it when it is dropped. The kernel puts a frame
+/// of up to 11 kB on it for a signal handler (Intel AMX).
 const STACK_BYTES: usize = 256 * 1024;
 /// The ABIs' alignment of a stack.
 const ALIGN: usize = 16;
@@ -34,8 +34,8 @@ extern "C" fn enter(task: *mut c_void) -> c_int {
     (task.run)(pid, task.shares_memory)
 }
 
-/// Calls `run` in a new child with the child's PID and whether it shares our memory. The result is the child's
-/// exit status if it returns. Returns the PID when the child has called exec or has exited.
+/// Calls `run` in a new child with the child's PID and whether it shares our memory. The result is the
+/// child's exit status if it returns. Returns the PID when the child has called exec or has exited.
 ///
 /// `run` must neither take a lock nor allocate: it may run on our memory and be killed at any moment.
 ///
@@ -44,7 +44,8 @@ extern "C" fn enter(task: *mut c_void) -> c_int {
 pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result<Pid> {
     match clone(run, true) {
         Err(Errno::EINVAL | Errno::EPERM | Errno::ENOSYS) => {
-            // Exec and exit close the child's end. Without a pipe (at a limit of descriptors) nothing is waited for.
+            // Exec and exit close the child's end. Without a pipe (at a limit of descriptors) nothing is
+            // waited for.
             let pipe = unistd::pipe2(OFlag::O_CLOEXEC).ok();
             let pid = clone(run, false)?;
             if let Some((reader, writer)) = pipe {
@@ -69,8 +70,8 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
     // CLONE_PARENT_SETTID writes the PID before the child runs, as our PID namespace numbers it.
     let sharing = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID;
     let flags = if shares_memory { sharing | libc::SIGCHLD } else { libc::SIGCHLD };
-    // SAFETY: CLONE_VFORK keeps us here until the child no longer uses the task and the stack; without it, the
-    // child has copies of both. Without CLONE_FILES, CLONE_FS and CLONE_SIGHAND it shares nothing else.
+    // SAFETY: CLONE_VFORK keeps us here until the child no longer uses the task and the stack; without it,
+    // the child has copies of both. Without CLONE_FILES, CLONE_FS and CLONE_SIGHAND it shares nothing else.
     let result = unsafe { libc::clone(enter, top, flags, task.cast::<c_void>(), pid) };
     Errno::result(result).map(Pid::from_raw)
 }

@@ -10,14 +10,14 @@ use nix::sys::signal::{self, SigHandler, Signal};
 use super::KernelSet;
 use crate::signal::Signum;
 
-/// Sets SIGCHLD to its default. If it was ignored, the kernel would reap the command, and its status would be lost
-/// (wait(2), notes).
+/// Sets SIGCHLD to its default. If it was ignored, the kernel would reap the command, and its status would
+/// be lost (wait(2), notes).
 pub(crate) fn expect_children() {
     set(Signum::CHLD, SigHandler::SigDfl);
 }
 
-/// Sets the disposition of a standard signal, and returns whether it was ignored. KILL and STOP are refused and have
-/// the default anyway.
+/// Sets the disposition of a standard signal, and returns whether it was ignored. KILL and STOP are refused
+/// and have the default anyway.
 fn set(signum: Signum, handler: SigHandler) -> bool {
     let Ok(signal) = Signal::try_from(signum.raw()) else { return false };
     // SAFETY: the only handler is `record`, which is async-signal-safe.
@@ -49,11 +49,11 @@ fn bit(number: c_int) -> u32 {
 }
 
 /// Prepares the child for its exec, which makes default dispositions of handlers (execve(2)). Until then,
-/// signals 1 to 31 are recorded for the parent, which shares its memory. By default some of them would stop the
-/// child, while the parent sleeps until the exec.
+/// signals 1 to 31 are recorded for the parent, which shares its memory. By default some of them would stop
+/// the child, while the parent sleeps until the exec.
 ///
-/// A child with its own memory cannot record and acts by default. With `keeps_ignored` the command ignores what
-/// we were started to ignore, as nohup(1) needs it. Ignored real-time signals always stay ignored.
+/// A child with its own memory cannot record and acts by default. With `keeps_ignored` the command ignores
+/// what we were started to ignore, as nohup(1) needs it. Ignored real-time signals always stay ignored.
 pub(crate) fn prepare_exec(shares_memory: bool, keeps_ignored: bool) {
     let handler = if shares_memory { SigHandler::Handler(record) } else { SigHandler::SigDfl };
     for signum in Signum::standard() {

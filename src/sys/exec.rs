@@ -62,7 +62,8 @@ impl Arguments {
 
 /// `argv` is the end of the pointers of a `Strings`.
 fn exec(path: &CStr, argv: &[*const c_char], environment: &Strings) -> Errno {
-    // SAFETY: all pointers lead to C strings that are borrowed for the call; both arrays end with a null pointer.
+    // SAFETY: all pointers lead to C strings that are borrowed for the call; both arrays end with a null
+    // pointer.
     unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), environment.0.as_ptr()) };
     Errno::last()
 }

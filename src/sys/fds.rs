@@ -38,8 +38,8 @@ pub(super) fn above_standard(fd: &OwnedFd) -> nix::Result<OwnedFd> {
     fd.try_clone().map_err(|error| error.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw))
 }
 
-/// Closes all descriptors but the standard ones, so that a reader sees the end of a pipe when the command closes
-/// it. No other part of the program may own a descriptor at that time.
+/// Closes all descriptors but the standard ones, so that a reader sees the end of a pipe when the command
+/// closes it. No other part of the program may own a descriptor at that time.
 pub(crate) fn close_others() {
     // SAFETY: close_range(2) touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST_OTHER, libc::c_uint::MAX, 0) };
@@ -48,7 +48,8 @@ pub(crate) fn close_others() {
     }
 }
 
-/// Before Linux 5.9, or if a seccomp filter refuses close_range(2). Without /proc, all up to the limit are closed.
+/// Before Linux 5.9, or if a seccomp filter refuses close_range(2). Without /proc, all up to the limit are
+/// closed.
 #[cold]
 fn close_one_by_one() {
     let fds: Vec<RawFd> = if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {

@@ -1,7 +1,7 @@
 //! System calls: the only folder with unsafe code.
 //!
-//! The layers above see types (`Signum`, `Pid`, `ExitStatus`) and named outcomes. EINTR is rare, since every signal is
-//! blocked: only a stop with its SIGCONT, or a tracer, interrupts a call.
+//! The layers above see types (`Signum`, `Pid`, `ExitStatus`) and named outcomes. EINTR is rare, since
+//! every signal is blocked: only a stop with its SIGCONT, or a tracer, interrupts a call.
 
 #![allow(unsafe_code)] // No other layer needs it.
 

@@ -1,7 +1,7 @@
 //! Writes to stdout and stderr.
 //!
-//! A line to stderr neither waits long for a reader nor leaves a signal behind. It allocates and locks nothing, since
-//! the child writes lines before its exec.
+//! A line to stderr neither waits long for a reader nor leaves a signal behind. It allocates and locks
+//! nothing, since the child writes lines before its exec.
 
 use std::io::{IoSlice, IsTerminal, Write};
 use std::mem::MaybeUninit;
@@ -20,8 +20,8 @@ use super::fds;
 use super::signals::{self, Sender};
 use crate::signal::Signum;
 
-/// Writes to stderr by one call, so that lines of several processes do not mix. A line that cannot be written is lost,
-/// since an init must neither exit nor wait for ever for lack of a reader.
+/// Writes to stderr by one call, so that lines of several processes do not mix. A line that cannot be
+/// written is lost, since an init must neither exit nor wait for ever for lack of a reader.
 pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
     let mut slices = parts.map(IoSlice::new);
     let mut left = slices.as_mut_slice();
@@ -70,25 +70,25 @@ pub(crate) fn print(mut to: impl Write, text: &[u8]) {
     let _ = to.write_all(text).and_then(|()| to.flush());
 }
 
-/// Removes the signal that the kernel sent for a failed write: it would be forwarded and logged, again without end. It is
-/// pending for the thread, so that it is not confused with one for the process.
+/// Removes the signal that the kernel sent for a failed write: it would be forwarded and logged, again
+/// without end. It is pending for the thread, so that it is not confused with one for the process.
 fn take_own_signal(signum: Signum) {
     if let Some(taken) = signals::take_pending(signum)
         && !taken.sender.as_ref().is_some_and(Sender::is_us)
     {
-        // The failure caused no signal (a datagram socket), and a process sent this one. Signalling ourselves cannot
-        // fail.
+        // The failure caused no signal (a datagram socket), and a process sent this one. Signalling
+        // ourselves cannot fail.
         let _ = signals::send_to_process(getpid(), signum);
     }
 }
 
 /// Ways of writing to stderr, each for the files and kernels that refuse the one before it.
 enum Way {
-    /// pwritev2(2) with `RWF_NOWAIT`: files, and pipes and sockets from Linux 6.4 on. It never blocks, also if another process
-    /// fills the pipe just before.
+    /// pwritev2(2) with `RWF_NOWAIT`: files, and pipes and sockets from Linux 6.4 on. It never blocks, also
+    /// if another process fills the pipe just before.
     WithoutWaiting,
-    /// Through a non-blocking open file of our own: terminals, FIFOs, and pipes before that. Other processes share stderr
-    /// itself.
+    /// Through a non-blocking open file of our own: terminals, FIFOs, and pipes before that. Other
+    /// processes share stderr itself.
     Reopened(OwnedFd),
     /// sendmsg(2) with MSG_DONTWAIT.
     Socket,
@@ -149,7 +149,8 @@ fn write_without_waiting(slices: &[IoSlice<'_>]) -> nix::Result<usize> {
     const HERE: libc::c_long = -1;
     let fd = libc::STDERR_FILENO;
     // The system call itself, since musl's function is a recent one.
-    // SAFETY: `slices` are that many iovecs (IoSlice promises their layout) over memory that is borrowed here.
+    // SAFETY: `slices` are that many iovecs (IoSlice promises their layout) over memory that is borrowed
+    // here.
     let result = unsafe {
         libc::syscall(libc::SYS_pwritev2, fd, slices.as_ptr(), slices.len(), HERE, HERE, libc::RWF_NOWAIT)
     };
@@ -171,8 +172,8 @@ fn send(slices: &mut [IoSlice<'_>]) -> nix::Result<usize> {
 /// The time for a reader to make room for a line.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The number of times that stderr may be ready without taking a byte before each further write waits: a terminal with
-/// room for one byte takes no newline.
+/// The number of times that stderr may be ready without taking a byte before each further write waits: a
+/// terminal with room for one byte takes no newline.
 const FALSE_ALARMS: u32 = 8;
 /// In milliseconds.
 const PAUSE: u16 = 10;
@@ -180,8 +181,8 @@ const PAUSE: u16 = 10;
 /// Whether the last line was lost: the next one does not wait for the same reader.
 static WAITED_IN_VAIN: AtomicBool = AtomicBool::new(false);
 
-/// Waits for room for a line, for a second at most. A terminal held by Ctrl-S, or a full pipe that is not read, must not
-/// delay signals.
+/// Waits for room for a line, for a second at most. A terminal held by Ctrl-S, or a full pipe that is not
+/// read, must not delay signals.
 #[derive(Default)]
 struct Patience {
     end: Option<Instant>,

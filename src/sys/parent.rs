@@ -24,8 +24,8 @@ pub(crate) fn adopt_orphans() -> nix::Result<()> {
     prctl::set_child_subreaper(true)
 }
 
-/// Has the kernel send us a signal when our parent exits, which was `parent` at our start. If it has exited since then, we
-/// send the signal ourselves. An exit before our exec cannot be seen.
+/// Has the kernel send us a signal when our parent exits, which was `parent` at our start. If it has exited
+/// since then, we send the signal ourselves. An exit before our exec cannot be seen.
 ///
 /// # Errors
 /// The errno of a sandbox that refuses it.

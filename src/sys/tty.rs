@@ -16,8 +16,8 @@ mod raw {
     nix::ioctl_read_bad!(size, libc::TIOCGWINSZ, libc::winsize);
 }
 
-/// Gives up the controlling terminal. If a session leader does so, another session can take the terminal, and its
-/// foreground process group receives SIGHUP and SIGCONT.
+/// Gives up the controlling terminal. If a session leader does so, another session can take the terminal,
+/// and its foreground process group receives SIGHUP and SIGCONT.
 ///
 /// # Errors
 /// ENOTTY if `fd` is not the controlling terminal, EBADF.
@@ -54,8 +54,8 @@ pub(crate) fn we_have_one() -> bool {
     fds::open(c"/dev/tty").is_ok() || tcgetsid(fds::STDIN).is_ok_and(|session| getsid(None) == Ok(session))
 }
 
-/// Whether our process group is in the foreground of our controlling terminal, so that it receives the signals of
-/// keys. `None` if that is unknown.
+/// Whether our process group is in the foreground of our controlling terminal, so that it receives the
+/// signals of keys. `None` if that is unknown.
 pub(crate) fn is_our_group_in_foreground() -> Option<bool> {
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let terminal = match fcntl::open(c"/dev/tty", flags, Mode::empty()) {

@@ -1,17 +1,17 @@
 //! Fetches signals if rt_sigtimedwait(2) begins to fail while the command runs.
 //!
-//! signalfd(2) is the first fallback. If it fails, too, pending signals are looked for ten times a second, and removed by
-//! ignoring them for a moment (sigaction(2)). If they cannot be seen, a SIGCHLD is assumed each time, so that the
-//! command's exit is noticed.
+//! signalfd(2) is the first fallback. If it fails, too, pending signals are looked for ten times a second,
+//! and removed by ignoring them for a moment (sigaction(2)). If they cannot be seen, a SIGCHLD is assumed
+//! each time, so that the command's exit is noticed.
 
 use std::mem::size_of;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::time::{ClockId, ClockNanosleepFlags, clock_gettime, clock_nanosleep};
+use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use nix::unistd;
 
 use super::super::{KernelSet, dispositions};
@@ -35,8 +35,10 @@ static IS_NEW: AtomicBool = AtomicBool::new(false);
 /// The time between two looks for pending signals.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// More failures within a second mean that waiting fails for good. A stop or a tracer interrupts it less often.
+/// More failures in a row that come at once mean that waiting fails for good. A stop or a tracer interrupts a
+/// wait less often.
 const MOST_FAILURES: u32 = 100;
+const AT_ONCE: Duration = Duration::from_millis(10);
 
 /// Whether rt_sigtimedwait(2) is no longer used.
 pub(super) fn is_in_use() -> bool {
@@ -55,41 +57,35 @@ pub(crate) fn take_failure() -> Option<Failure> {
     })
 }
 
-/// Records that rt_sigtimedwait(2) returned without a signal before its timeout.
+/// Records that rt_sigtimedwait(2) failed since `start`.
 #[cold]
-pub(super) fn note_failure(errno: Errno) {
-    note(&TIMED_WAIT, errno);
+pub(super) fn note_failure(errno: Errno, start: Instant) {
+    note(&TIMED_WAIT, errno, start);
 }
 
-fn note(failure: &AtomicI32, errno: Errno) {
-    if !is_transient(errno) {
+fn note(failure: &AtomicI32, errno: Errno, start: Instant) {
+    static IN_A_ROW: AtomicU32 = AtomicU32::new(0);
+    if start.elapsed() > AT_ONCE {
+        IN_A_ROW.store(0, Ordering::Relaxed);
+    }
+    let is_transient = matches!(errno, Errno::EAGAIN | Errno::EINTR);
+    if !is_transient || IN_A_ROW.fetch_add(1, Ordering::Relaxed) >= MOST_FAILURES {
+        IN_A_ROW.store(0, Ordering::Relaxed);
         failure.store(errno as i32, Ordering::Relaxed);
         IS_NEW.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether to repeat a wait that failed.
-fn is_transient(errno: Errno) -> bool {
-    static FAILURES: AtomicU32 = AtomicU32::new(0);
-    static SECOND: AtomicI64 = AtomicI64::new(0);
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(0, |now| now.tv_sec());
-    if SECOND.swap(now, Ordering::Relaxed) != now {
-        FAILURES.store(0, Ordering::Relaxed);
-    }
-    matches!(errno, Errno::EAGAIN | Errno::EINTR) && FAILURES.fetch_add(1, Ordering::Relaxed) < MOST_FAILURES
-}
-
-/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if the caller should try again.
+/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if the caller
+/// should try again.
 #[cold]
 pub(super) fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     if SIGNAL_FD.load(Ordering::Relaxed) == 0 {
-        return match read_from_signalfd(set, timeout) {
-            Ok(received) => received,
-            Err(errno) => {
-                note(&SIGNAL_FD, errno);
-                None
-            }
-        };
+        let start = Instant::now();
+        return read_from_signalfd(set, timeout).unwrap_or_else(|errno| {
+            note(&SIGNAL_FD, errno, start);
+            None
+        });
     }
     take_out(set).or_else(|| {
         let pause = timeout.map_or(PAUSE, |timeout| timeout.min(PAUSE));

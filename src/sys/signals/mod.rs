@@ -1,9 +1,9 @@
 //! Blocks, fetches and sends signals.
 //!
-//! Every signal is blocked from the first moment and fetched by rt_sigtimedwait(2), which names the sender. The kernel
-//! queues blocked signals whatever their disposition, also as PID 1 (`sig_ignored()`), so that no handler is needed. The
-//! system calls are made directly: the C libraries' sets lack the signals that they use themselves (32 and 33 with glibc,
-//! 32 to 34 with musl, which is SIGRTMIN).
+//! Every signal is blocked from the first moment and fetched by rt_sigtimedwait(2), which names the sender.
+//! The kernel queues blocked signals whatever their disposition, also as PID 1 (`sig_ignored()`), so that
+//! no handler is needed. The system calls are made directly: the C libraries' sets lack the signals that
+//! they use themselves (32 and 33 with glibc, 32 to 34 with musl, which is SIGRTMIN).
 
 use std::ffi::{c_int, c_uint};
 use std::mem::{MaybeUninit, size_of};
@@ -71,7 +71,8 @@ pub(crate) struct Received {
     pub(crate) sender: Option<Sender>,
     /// The child that a SIGCHLD of the kernel is about.
     pub(crate) child: Option<Pid>,
-    /// Whether its code is that of a terminal's key. A signal for a file (fcntl(2), `F_SETSIG`) has another code.
+    /// Whether its code is that of a terminal's key. A signal for a file (fcntl(2), `F_SETSIG`) has another
+    /// code.
     pub(crate) may_be_key: bool,
 }
 
@@ -125,8 +126,8 @@ fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received
     let timeout = timeout.as_ref().map_or(ptr::null(), |timeout| ptr::from_ref(timeout.as_ref()));
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let (info_pointer, size) = (info.as_mut_ptr(), size_of::<KernelSet>());
-    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a timespec that
-    // outlives the call.
+    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to
+    // a timespec that outlives the call.
     let number =
         unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info_pointer, timeout, size) };
     let number = Errno::result(number)?;
@@ -146,8 +147,8 @@ fn time_spec(duration: Duration) -> TimeSpec {
     TimeSpec::from_duration(duration.min(Duration::from_secs(u32::MAX.into())))
 }
 
-/// Waits for one of `set`, for ever if there is no timeout. `None` if the timeout has expired, or if the caller should try
-/// again.
+/// Waits for one of `set`, for ever if there is no timeout. `None` if the timeout has expired, or if the
+/// caller should try again.
 fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     if fallback::is_in_use() {
         return fallback::fetch(set, timeout);
@@ -156,13 +157,13 @@ fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     match timed_wait(set, timeout) {
         Ok(received) => return Some(received),
         Err(Errno::EAGAIN) if timeout.is_some_and(|timeout| start.elapsed() >= timeout) => {}
-        Err(errno) => fallback::note_failure(errno),
+        Err(errno) => fallback::note_failure(errno, start),
     }
     None
 }
 
-/// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the caller should try again;
-/// [`take_failure`] may have a reason.
+/// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the caller
+/// should try again; [`take_failure`] may have a reason.
 pub(crate) fn wait() -> Option<Received> {
     fetch(ALL, None)
 }
@@ -210,8 +211,8 @@ pub(crate) fn try_process(pid: Pid) -> nix::Result<()> {
 /// Sends a signal to every member of a process group that we may signal.
 ///
 /// # Errors
-/// kill(2): ESRCH if it has no member, EPERM if we may not signal a single one. Success means that one member received the
-/// signal.
+/// kill(2): ESRCH if it has no member, EPERM if we may not signal a single one. Success means that one
+/// member received the signal.
 pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
     send(leader.as_raw().wrapping_neg(), signum)
 }
@@ -285,14 +286,16 @@ pub(crate) fn pidfd_id(pid: Pid) -> nix::Result<u64> {
     fstat(pidfd).map(|status| status.st_ino)
 }
 
-/// The pidfd of the command's process, by which the group that it leads stays that group when it has been reaped.
+/// The pidfd of the command's process, by which the group that it leads stays that group when it has been
+/// reaped.
 static GROUP: OnceLock<Option<OwnedFd>> = OnceLock::new();
 
 /// pidfd_send_signal(2): to the group that the process leads.
 const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
 
-/// Holds the group that the command leads, which has not been reaped, for the rest of our life. False where the kernel has
-/// nothing like that (before 6.9), a sandbox refuses it, or we may not signal it: it isn't tried again.
+/// Holds the group that the command leads, which has not been reaped, for the rest of our life. False where
+/// the kernel has nothing like that (before 6.9), a sandbox refuses it, or we may not signal it: it isn't
+/// tried again.
 pub(crate) fn hold_group(leader: Pid) -> bool {
     let pidfd = || {
         let Target::Pidfd(pidfd, _) = Target::open(leader).ok()? else { return None };
@@ -303,8 +306,8 @@ pub(crate) fn hold_group(leader: Pid) -> bool {
     GROUP.get_or_init(pidfd).is_some()
 }
 
-/// Sends a signal to every member of the group of the command, which has ended, as [`send_to_group`] does. It has not been
-/// reaped, or its group is held.
+/// Sends a signal to every member of the group of the command, which has ended, as [`send_to_group`] does.
+/// It has not been reaped, or its group is held.
 ///
 /// # Errors
 /// As [`send_to_group`].
