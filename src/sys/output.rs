@@ -38,26 +38,21 @@ pub(crate) fn write_to_stderr<const N: usize>(parts: [&[u8]; N]) {
             Ok(count) => IoSlice::advance_slices(&mut left, count),
             // It would have to wait for the disk.
             Err(Errno::EAGAIN) if matches!(way, Way::WithoutWaiting) && is_on_disk() => way = Way::AfterPoll,
-            Err(Errno::EAGAIN | Errno::EINTR) => {
-                if !patience.waits_for_room(way.fd()) {
-                    return;
-                }
-                if patience.has_false_alarms() {
-                    way = way.next().unwrap_or(way);
-                }
-            }
             Err(Errno::EPIPE) => return take_own_signal(Signum::PIPE),
             Err(Errno::EFBIG) => return take_own_signal(Signum::XFSZ),
-            // Not supported by the file or the kernel, or refused by a sandbox.
-            Err(
-                Errno::EOPNOTSUPP
-                | Errno::ENOSYS
-                | Errno::EINVAL
-                | Errno::EPERM
-                | Errno::EACCES
-                | Errno::ENOMEM,
-            ) if let Some(next) = way.next() => way = next,
-            Err(_) => return,
+            Err(errno) => {
+                let lacks_room = matches!(errno, Errno::EAGAIN | Errno::EINTR);
+                if lacks_room && !patience.waits_for_room(way.fd()) {
+                    return;
+                }
+                if !lacks_room || patience.has_false_alarms() {
+                    way = match way.next() {
+                        Some(next) => next,
+                        None if lacks_room => way,
+                        None => return,
+                    };
+                }
+            }
         }
     }
     WAITED_IN_VAIN.store(false, Ordering::Relaxed);
