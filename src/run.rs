@@ -1,6 +1,8 @@
 //! The program from its arguments to its exit status: block signals, read the options, start the command,
 //! supervise it.
 
+use std::io;
+
 use crate::log::{self, Message};
 use crate::options::config::Config;
 use crate::options::environment::Environment;
@@ -8,8 +10,7 @@ use crate::options::personality::{Isolation, Personality};
 use crate::options::{self, Invocation, Stream, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
-use crate::spawn::terminal::{self, HandOver};
-use crate::spawn::{self, Spawned, Whereabouts, shebang};
+use crate::spawn::{self, Setting, shebang, terminal};
 use crate::supervisor::delivery::Delivery;
 use crate::supervisor::{self, last_resort};
 use crate::sys::arguments::Arg;
@@ -67,19 +68,14 @@ pub(crate) fn run(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
         config.settings.keeps_terminal = terminal::keep();
     }
     let isolation = config.settings.isolation();
-    let (hand_over, mut earlier) = match isolation {
-        Isolation::Session => terminal::give_up(),
-        Isolation::Group => (HandOver::kept(init), Vec::new()),
-        Isolation::None => (HandOver::none(), Vec::new()),
-    };
-    let to = Whereabouts { init, place: isolation, mask, hand_over: &hand_over };
-    let Ok(Spawned { command, mut keys }) = spawn::spawn(&argv, &environment, &to) else {
+    let (hand_off, earlier) = terminal::hand_off(init, isolation);
+    let setting = Setting { init, isolation, mask, hand_off: &hand_off };
+    let Ok(command) = spawn::spawn(&argv, &environment, &setting) else {
         return refuse(Message::NoFork);
     };
 
     // The point of no return: from here on, nothing may end the program before the command exits.
-    drop(hand_over);
-    earlier.append(&mut keys);
+    drop(hand_off);
     release_inherited();
     let mut policy = Policy::new(config.settings, command);
     let mut delivery = Delivery::new(command, older_children);
@@ -127,8 +123,8 @@ fn asked(words: &[Arg], environment: &Environment) -> Asked {
         }
         Ok(Invocation::Print(text, stream)) => {
             match stream {
-                Stream::Stdout => sys::output::write_to_stdout(text.as_bytes()),
-                Stream::Stderr => sys::output::print_to_stderr(text.as_bytes()),
+                Stream::Stdout => sys::output::print(io::stdout(), text.as_bytes()),
+                Stream::Stderr => sys::output::print(io::stderr(), text.as_bytes()),
             }
             return Asked::Done(ExitStatus::SUCCESS);
         }

@@ -5,15 +5,15 @@
 //! is sent anything.
 
 use std::env;
-use std::ffi::CString;
-use std::io::{self, IsTerminal, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::time::Instant;
 
 use nix::unistd::{Pid, getpid};
 
 use crate::options::Question;
 use crate::signal::exit_status::ExitStatus;
-use crate::sys::{output, procfs, tty};
+use crate::sys::{output, tty};
 use advice::advice;
 use evidence::Evidence;
 use forecast::Scenario;
@@ -78,7 +78,9 @@ pub(crate) fn explain(question: &Question) -> ExitStatus {
 
 /// Reads a file in /proc with few system calls: std begins with 32 bytes.
 fn read(path: &str) -> Option<Vec<u8>> {
-    procfs::read_whole(&CString::new(path).ok()?)
+    let mut bytes = Vec::with_capacity(4096);
+    File::open(path).ok()?.read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn tell(report: &Report) -> io::Result<()> {
@@ -88,7 +90,7 @@ fn tell(report: &Report) -> io::Result<()> {
         // https://no-color.org
         let is_plain = is_set("NO_COLOR") || env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let palette = if is_plain { Palette::Plain } else { Palette::Colours };
-        let table = report.table(tty::width(libc::STDOUT_FILENO).unwrap_or(USUAL_WIDTH), palette);
+        let table = report.table(tty::width().unwrap_or(USUAL_WIDTH), palette);
         write!(stdout, "{}\n{table}\n{}", report.rules, report.conclusion)?;
     } else {
         stdout.write_all(report.lines().as_bytes())?;

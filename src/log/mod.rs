@@ -1,12 +1,11 @@
-//! What does it say while it runs, and how does that reach stderr?
+//! Every message of the running program, and its way to stderr.
 //!
-//! Every line there is stands in [`Message`], so that its wording, which people grep for, is in one place. A line is one
-//! write(2), and a write that fails changes nothing else: no panic, no loop, no other exit status. NoChild in
-//! the command's environment has a say in it: RUST_LOG is the command's.
+//! The texts are an interface: people search for them. A line is one write(2); if it fails, nothing else
+//! changes. No variable changes the output: RUST_LOG belongs to the command.
 
 use std::ffi::CStr;
-use std::fmt::{self, Write as _};
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::panic::PanicHookInfo;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::log::escape::Escaped;
-use crate::log::strerror::Strerror;
+use crate::log::strerror::strerror;
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::{Name, Signum};
 use crate::sys::output::write_to_stderr;
@@ -28,18 +27,18 @@ pub(crate) mod strerror;
 
 const PREFIX: &str = "[dumb-init] ";
 
-/// How much is said.
+/// The messages that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
-    /// Only why something could not be done.
+    /// Warnings and errors.
     Quiet,
-    /// Also what is done: `-v`, `DUMB_INIT_DEBUG=1`.
+    /// Also every step: `-v`, `DUMB_INIT_DEBUG=1`.
     Debug,
-    /// Also who has sent a signal, who has got it, and what is left at the end: `-vv`, `DUMB_INIT_DEBUG=2`.
+    /// Also the senders and receivers of signals, and the remaining processes: `-vv`, `DUMB_INIT_DEBUG=2`.
     Trace,
 }
 
-/// Something to say.
+/// A message of fixed length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Message {
     DebugMode,
@@ -79,7 +78,7 @@ pub(crate) enum Message {
     NoSubreaper(Errno),
     NoParentDeathSignal(Errno),
     NoProc,
-    /// The look for descendants failed.
+    /// Descendants could not be listed.
     NoLook(Errno),
     Hidden,
     Sender {
@@ -94,14 +93,14 @@ pub(crate) enum Message {
     Reaped(Pid),
 }
 
-/// What is to be said of a process.
+/// A message about a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessMessage {
-    /// It has had its time.
+    /// It is killed at the deadline.
     Killed,
-    /// It is sent this.
+    /// It receives this signal.
     Gets(Signum),
-    /// It is still there when we end.
+    /// It is running when we exit.
     LeftBehind,
 }
 
@@ -121,27 +120,7 @@ impl Message {
             | Self::Hidden
             | Self::Reaped(_) => Level::Warn,
             Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
-            Self::DebugMode
-            | Self::NotSetsidMode
-            | Self::NotDetached(_)
-            | Self::DetachedAsLeader
-            | Self::DetachedAsMember
-            | Self::Spawned(_)
-            | Self::NotAttached(_)
-            | Self::SetsidComplete
-            | Self::Received(_)
-            | Self::HandOffIgnored(_)
-            | Self::Translating { .. }
-            | Self::Forwarded(_)
-            | Self::NotForwarded
-            | Self::Suspending
-            | Self::ChildEnded { .. }
-            | Self::Goodbye(_)
-            | Self::NoSubreaper(_)
-            | Self::Holding(..)
-            | Self::Draining
-            | Self::Lingering
-            | Self::NoChdir(_) => Level::Debug,
+            _ => Level::Debug,
         }
     }
 }
@@ -151,9 +130,7 @@ impl fmt::Display for Message {
         match *self {
             Self::DebugMode => out.write_str("Running in debug mode."),
             Self::NotSetsidMode => out.write_str("Not running in setsid mode."),
-            Self::NotDetached(errno) => {
-                write!(out, "Unable to detach from controlling tty ({}).", Numbered(errno))
-            }
+            Self::NotDetached(errno) => failure(out, "detach from controlling tty", errno, "."),
             Self::DetachedAsLeader => out.write_str(
                 "Detached from controlling tty, ignoring the first SIGHUP and SIGCONT we receive.",
             ),
@@ -161,9 +138,7 @@ impl fmt::Display for Message {
                 out.write_str("Detached from controlling tty, but was not session leader.")
             }
             Self::Spawned(pid) => write!(out, "Child spawned with PID {pid}."),
-            Self::NotAttached(errno) => {
-                write!(out, "Unable to attach to controlling tty ({}).", Numbered(errno))
-            }
+            Self::NotAttached(errno) => failure(out, "attach to controlling tty", errno, "."),
             Self::SetsidComplete => out.write_str("setsid complete."),
             Self::Received(signum) => write!(out, "Received signal {signum}."),
             Self::HandOffIgnored(signum) => write!(out, "Ignoring tty hand-off signal {signum}."),
@@ -179,46 +154,30 @@ impl fmt::Display for Message {
                 write!(out, "A child with PID {pid} was terminated by signal {signum}.")
             }
             Self::Goodbye(status) => write!(out, "Child exited with status {}. Goodbye.", status.code()),
-            Self::NoChdir(errno) => write!(out, "Unable to chdir(\"/\") ({})", Numbered(errno)),
+            Self::NoChdir(errno) => failure(out, "chdir(\"/\")", errno, ""),
             Self::NoFork => out.write_str("Unable to fork. Exiting."),
-            Self::NoSetsid(errno) => write!(out, "Unable to setsid ({}). Exiting.", Numbered(errno)),
-            Self::NotBlocked(errno) => write!(out, "Unable to block signals ({}).", Numbered(errno)),
-            Self::NotUnblocked(errno) => {
-                write!(out, "Unable to unblock signals ({}). Exiting.", Numbered(errno))
-            }
-            Self::NotFetched(errno) => {
-                write!(out, "Unable to wait for signals ({}). Exiting.", Numbered(errno))
-            }
+            Self::NoSetsid(errno) => failure(out, "setsid", errno, ". Exiting."),
+            Self::NotBlocked(errno) => failure(out, "block signals", errno, "."),
+            Self::NotUnblocked(errno) => failure(out, "unblock signals", errno, ". Exiting."),
+            Self::NotFetched(errno) => failure(out, "wait for signals", errno, ". Exiting."),
             Self::FetchedOtherwise(Failure::TimedWait(errno)) => {
-                write!(
-                    out,
-                    "Unable to wait by rt_sigtimedwait ({}), going on with signalfd.",
-                    Numbered(errno)
-                )
+                failure(out, "wait by rt_sigtimedwait", errno, ", going on with signalfd.")
             }
             Self::FetchedOtherwise(Failure::SignalFd(errno)) => {
-                write!(
-                    out,
-                    "Unable to wait by signalfd ({}), looking for signals every 100 ms.",
-                    Numbered(errno)
-                )
+                failure(out, "wait by signalfd", errno, ", looking for signals every 100 ms.")
             }
             Self::NotDelivered { signum, pid, errno } => {
-                write!(out, "Unable to forward signal {signum} to PID {pid} ({}).", Numbered(errno))
+                failure(out, format_args!("forward signal {signum} to PID {pid}"), errno, ".")
             }
-            Self::NoSubreaper(errno) => write!(out, "Unable to adopt orphans ({}).", Numbered(errno)),
+            Self::NoSubreaper(errno) => failure(out, "adopt orphans", errno, "."),
             Self::NoParentDeathSignal(errno) => {
-                write!(out, "Unable to ask for a signal at the parent's death ({}).", Numbered(errno))
+                failure(out, "ask for a signal at the parent's death", errno, ".")
             }
             Self::NoProc => {
                 out.write_str("Unable to find descendants: /proc does not show this PID namespace.")
             }
             Self::NoLook(errno) => {
-                write!(
-                    out,
-                    "Unable to look for descendants ({}); only the command's group is signalled.",
-                    Numbered(errno)
-                )
+                failure(out, "look for descendants", errno, "; only the command's group is signalled.")
             }
             Self::Hidden => {
                 out.write_str("Unable to find all descendants: /proc hides other users' processes (hidepid).")
@@ -238,19 +197,15 @@ impl fmt::Display for Message {
     }
 }
 
-/// `errno=25 Inappropriate ioctl for device`
-struct Numbered(Errno);
-
-impl fmt::Display for Numbered {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "errno={} {}", self.0 as i32, Strerror(self.0))
-    }
+/// `Unable to ACTION (errno=25 Inappropriate ioctl for device)`, and the end of the line.
+fn failure(out: &mut fmt::Formatter<'_>, action: impl fmt::Display, errno: Errno, end: &str) -> fmt::Result {
+    write!(out, "Unable to {action} (errno={} {}){end}", errno as i32, strerror(errno))
 }
 
-/// Where env_logger writes: one record is one call, which becomes one write(2).
+/// The target of env_logger, which writes each record by one call.
 struct Stderr;
 
-impl io::Write for Stderr {
+impl Write for Stderr {
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
         write_to_stderr([record]);
         Ok(record.len())
@@ -261,138 +216,90 @@ impl io::Write for Stderr {
     }
 }
 
-/// Sets up what is said. Called once, before anything is said. There is no logger where it has nothing to do but for a
-/// rare warning: to set one up takes a tenth of what a start takes.
+/// Whether messages go through env_logger.
+static HAS_LOGGER: AtomicBool = AtomicBool::new(false);
+
+/// Prepares the output of messages. For rare warnings no logger is set up, which takes a tenth of the start.
 pub(crate) fn init(verbosity: Verbosity) {
     let filter = match verbosity {
         Verbosity::Quiet => return ::log::set_max_level(LevelFilter::Warn),
         Verbosity::Debug => LevelFilter::Debug,
         Verbosity::Trace => LevelFilter::Trace,
     };
-    set_up(filter);
-}
-
-#[cold]
-fn set_up(filter: LevelFilter) {
     let mut builder = env_logger::Builder::new();
     builder.filter_level(filter).target(Target::Pipe(Box::new(Stderr)));
-    builder.format(|out, record| {
-        if record.target() == WARM_UP {
-            io::Write::write_all(out, &[0; Text::CAPACITY])?;
-            return Err(io::ErrorKind::Other.into());
-        }
-        io::Write::write_fmt(out, format_args!("{PREFIX}{}\n", record.args()))
-    });
-    // It fails only where a logger is set already.
-    let _ = builder.try_init();
-    WITHOUT_LOGGER.store(false, Ordering::Relaxed);
-    ::log::error!(target: WARM_UP, "");
+    builder.format(|out, record| writeln!(out, "{PREFIX}{}", record.args()));
+    HAS_LOGGER.store(builder.try_init().is_ok(), Ordering::Relaxed);
 }
 
-/// The target of a record that is never written. env_logger keeps the memory in which it makes a line for the next one,
-/// and never asks for more once the longest was made. This one is as long, so that no line that is said while the command
-/// runs needs memory, which there may not be (an allocation that fails would abort us).
-const WARM_UP: &str = "warm-up";
-
-/// Is there no logger, or is it out of use?
-static WITHOUT_LOGGER: AtomicBool = AtomicBool::new(true);
-
-/// Says it.
+/// Writes a message.
 pub(crate) fn write(message: Message) {
-    if WITHOUT_LOGGER.load(Ordering::Relaxed) {
-        return write_without_logger(message);
-    }
-    ::log::log!(message.level(), "{message}");
-}
-
-/// Says it without the logger, which locks and allocates: where there is none, and for the child before its exec, which
-/// shares our memory and could be killed in the middle.
-pub(crate) fn write_without_logger(line: Message) {
-    if line.level() <= ::log::max_level() {
-        write_line(line);
+    if HAS_LOGGER.load(Ordering::Relaxed) {
+        ::log::log!(message.level(), "{message}");
+    } else {
+        write_without_logger(message);
     }
 }
 
-#[cold]
-#[inline(never)]
-fn write_line(line: Message) {
-    write_to_stderr([Text::of(format_args!("{PREFIX}{line}\n")).bytes()]);
+/// Writes a message without allocating or locking, which the child must not do before its exec.
+pub(crate) fn write_without_logger(message: Message) {
+    if message.level() <= ::log::max_level() {
+        write_line(format_args!("{message}"));
+    }
 }
 
-/// Is it worth finding out what is said of processes only at the highest verbosity?
+/// Formats a line on the stack and writes it. The end of a text that is longer than any is lost.
+fn write_line(text: fmt::Arguments<'_>) {
+    let mut line = [0; 512];
+    let mut free = line.as_mut_slice();
+    let _ = write!(free, "{PREFIX}{text}");
+    let left = free.len();
+    let end = line.len().saturating_sub(left);
+    write_to_stderr([line.get(..end).unwrap_or_default(), b"\n"]);
+}
+
+/// Whether messages of the highest verbosity are written.
 pub(crate) fn traces() -> bool {
     ::log::max_level() >= LevelFilter::Trace
 }
 
-/// Says what happens to a process.
-pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, fate: ProcessMessage) {
-    let text = match fate {
+/// Writes a message about a process.
+pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, message: ProcessMessage) {
+    if message != ProcessMessage::Killed && !traces() {
+        return;
+    }
+    match message {
         ProcessMessage::Killed => {
-            Text::of(format_args!("{PREFIX}Killing PID {pid} ({name}), which has not ended in time.\n"))
+            write_line(format_args!("Killing PID {pid} ({name}), which has not ended in time."));
         }
-        ProcessMessage::Gets(_) | ProcessMessage::LeftBehind if !traces() => return,
         ProcessMessage::Gets(signum) => {
-            Text::of(format_args!("{PREFIX}{} goes to PID {pid} ({name}).\n", Name(signum)))
+            write_line(format_args!("{} goes to PID {pid} ({name}).", Name(signum)));
         }
-        ProcessMessage::LeftBehind => Text::of(format_args!("{PREFIX}Still running: PID {pid} ({name}).\n")),
-    };
-    write_to_stderr([text.bytes()]);
+        ProcessMessage::LeftBehind => write_line(format_args!("Still running: PID {pid} ({name}).")),
+    }
 }
 
-/// Says that the end of a rewrite, which can be of any length, changes nothing.
+/// Warns of a rewrite, of any length, whose end is ignored.
 pub(crate) fn write_ignored_text(rewrite: &[u8]) {
     let text =
         format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
     write_to_stderr([text.as_bytes()]);
 }
 
-/// Says that this program has panicked, and where.
+/// Reports a panic of this program.
 pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or_default();
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
-    let place = Text::of(format_args!("{PREFIX}A bug: panic at {file}:{line}: "));
-    write_to_stderr([place.bytes(), message.as_bytes(), b". Going on.\n"]);
+    write_line(format_args!("A bug: panic at {file}:{line}: {message}. Going on."));
 }
 
-/// Says that a script's `#!` line names no program, and which line it has to have.
+/// Reports a script whose `#!` line names no program, and the correct line.
 pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";
     write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
 }
 
-/// Says, in the child, that the command can't be executed. Its name is bytes and may be of any length.
+/// Reports, in the child, that the command cannot be executed. Its name may be of any length.
 pub(crate) fn write_not_executed(command: &CStr, errno: Errno) {
-    let reason = Text::of(format_args!(": {}\n", Strerror(errno)));
-    write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), reason.bytes()]);
-}
-
-/// A text on the stack.
-struct Text {
-    bytes: [u8; Self::CAPACITY],
-    len: usize,
-}
-
-impl Text {
-    const CAPACITY: usize = 256;
-
-    /// What doesn't fit is left out; no line is that long.
-    fn of(text: fmt::Arguments<'_>) -> Self {
-        let mut written = Self { bytes: [0; Self::CAPACITY], len: 0 };
-        let _ = written.write_fmt(text);
-        written
-    }
-
-    fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-}
-
-impl fmt::Write for Text {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        let end = self.len.saturating_add(part.len());
-        let free = self.bytes.get_mut(self.len..end).ok_or(fmt::Error)?;
-        free.copy_from_slice(part.as_bytes());
-        self.len = end;
-        Ok(())
-    }
+    write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), b": ", strerror(errno).as_bytes(), b"\n"]);
 }

@@ -1,16 +1,16 @@
-//! What stands in the environment, and what does the command find there?
+//! Our environment, and the command's.
 //!
-//! The command gets every entry as it came, byte for byte, but for those that name the process that
-//! was started: that is us, and the command would take them for another's.
+//! The command gets every entry byte for byte, but for those that name our process and mean the command's.
 
 use std::ffi::CStr;
 use std::fmt::Display;
 use std::io::Write;
+use std::mem;
 
-use nix::unistd::{Pid, getpid};
+use nix::unistd::Pid;
 
 use crate::sys::arguments::Arg;
-use crate::sys::exec::Vector;
+use crate::sys::exec::Strings;
 use crate::sys::signals;
 
 /// The environment that we were started with.
@@ -21,90 +21,86 @@ impl Environment {
         Self(entries)
     }
 
-    /// The value of a variable, the first one where it stands there twice (getenv(3)).
+    /// The value of a variable, the first one if there are two (getenv(3)).
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         self.0.iter().find_map(|entry| value_of(entry, name))
     }
 
-    /// The entries of all variables whose names begin so, and nothing else.
+    /// The entries of the variables whose names begin with `prefix`.
     pub(crate) fn beginning_with(&self, prefix: &str) -> Self {
         Self(self.0.iter().filter(|entry| entry.to_bytes().starts_with(prefix.as_bytes())).copied().collect())
     }
 
-    /// Finds the entries that name the process `own`.
-    pub(crate) fn entries_that_name(&self, own: Pid) -> Named {
-        let is_own =
-            |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(own.as_raw()));
-        let naming = |name| self.find(name).filter(|&(_, value)| is_own(value)).map(|(index, _)| index);
-        let listen_pid = naming(LISTEN_PID);
-        // Without the other it is nobody's.
-        let listen_pidfd_id = listen_pid.and_then(|_| self.find(LISTEN_PIDFDID)).map(|(index, _)| index);
-        Named { listen_pid, listen_pidfd_id, watchdog_pid: naming(WATCHDOG_PID) }
+    /// Prepares the environment of the command, in which entries that name the process `init` name the
+    /// command's.
+    pub(crate) fn for_command(&self, init: Pid) -> CommandEnvironment {
+        let names_init =
+            |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));
+        let naming_init = |name| {
+            self.find(name).filter(|(_, value)| names_init(value)).map(|(index, _)| Entry::new(name, index))
+        };
+        let listen_pid = naming_init(LISTEN_PID);
+        // Without LISTEN_PID it has no meaning. It is the last one, since it may be removed.
+        let pidfd_id = listen_pid.as_ref().and_then(|_| self.find(LISTEN_PIDFDID));
+        let pidfd_id = pidfd_id.map(|(index, _)| Entry::new(LISTEN_PIDFDID, index));
+        let entries = [naming_init(WATCHDOG_PID), listen_pid, pidfd_id].into_iter().flatten().collect();
+        CommandEnvironment { strings: Strings::new(self.0.iter().copied()), entries }
     }
 
-    /// Where a variable stands, the first one if it stands there twice, and its value.
+    /// The index and value of a variable, the first one if there are two.
     fn find(&self, name: &str) -> Option<(usize, &[u8])> {
         self.0.iter().enumerate().find_map(|(index, entry)| Some((index, value_of(entry, name)?)))
     }
-
-    /// All of it, as exec wants it.
-    pub(crate) fn vector(&self) -> Vector<'_> {
-        Vector::new(self.0.iter().copied())
-    }
 }
 
-/// sd_listen_fds(3): the sockets that are passed on are for this process.
+/// sd_listen_fds(3): the process for which the sockets are.
 const LISTEN_PID: &str = "LISTEN_PID";
-/// The same, by the number of its pidfd, which is never another's (systemd 259).
+/// The same by the inode of its pidfd (systemd 259).
 const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
-/// sd_watchdog_enabled(3): this process has to send keep-alives.
+/// sd_watchdog_enabled(3): the process that sends keep-alives.
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// The entries that name us, by their places in the environment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Named {
-    listen_pid: Option<usize>,
-    listen_pidfd_id: Option<usize>,
-    watchdog_pid: Option<usize>,
+/// The environment of the command.
+pub(crate) struct CommandEnvironment {
+    strings: Strings,
+    entries: Vec<Entry>,
 }
 
-impl Named {
-    /// Calls `run` with the environment in which they name the calling process. Allocates nothing.
-    pub(crate) fn with_own<R>(self, vector: &mut Vector<'_>, run: impl FnOnce(&Vector<'_>) -> R) -> R {
-        if self == Self::default() {
-            return run(vector);
+/// An entry that names a process.
+struct Entry {
+    name: &'static str,
+    index: usize,
+    /// Room for name and value. It is leaked, since the environment has it until the exec.
+    text: &'static mut [u8],
+}
+
+impl CommandEnvironment {
+    /// Has the entries name the process `command`. Allocates nothing.
+    pub(crate) fn with_command(&mut self, command: Pid) -> &Strings {
+        for entry in &mut self.entries {
+            if entry.name != LISTEN_PIDFDID {
+                self.strings.replace(entry.index, entry.write(command));
+            } else if let Ok(id) = signals::pidfd_id(command) {
+                self.strings.replace(entry.index, entry.write(id));
+            } else {
+                // LISTEN_PID suffices.
+                self.strings.remove(entry.index);
+            }
         }
-        let own = getpid();
-        let [listen_pid, watchdog_pid] = [LISTEN_PID, WATCHDOG_PID].map(|name| Entry::new(name, own));
-        vector.with_other(self.listen_pid, listen_pid.text(), |vector| {
-            vector.with_other(self.watchdog_pid, watchdog_pid.text(), |vector| {
-                let Some(index) = self.listen_pidfd_id else { return run(vector) };
-                match signals::pidfd_id(own) {
-                    Ok(id) => {
-                        let entry = Entry::new(LISTEN_PIDFDID, id);
-                        vector.with_other(Some(index), entry.text(), |vector| run(vector))
-                    }
-                    // Without it, the other is enough.
-                    Err(_) => vector.without(index, |vector| run(vector)),
-                }
-            })
-        })
+        &self.strings
     }
 }
-
-/// An entry `LISTEN_PID=7`, made on the stack.
-struct Entry([u8; 64]);
 
 impl Entry {
-    fn new(name: &str, value: impl Display) -> Self {
-        let mut bytes = [0; 64];
-        // It has room for the longest number and a zero byte.
-        let _ = write!(bytes.as_mut_slice(), "{name}={value}");
-        Self(bytes)
+    fn new(name: &'static str, index: usize) -> Self {
+        Self { name, index, text: Box::leak(Box::new([0; 64])) }
     }
 
-    fn text(&self) -> &CStr {
-        CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
+    fn write(&mut self, value: impl Display) -> Arg {
+        let text = mem::take(&mut self.text);
+        // There is room for the longest number and a zero byte.
+        let _ = write!(&mut *text, "{}={value}", self.name);
+        CStr::from_bytes_until_nul(text).unwrap_or_default()
     }
 }
 

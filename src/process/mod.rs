@@ -129,7 +129,7 @@ impl Process {
     pub(crate) fn read(pid: Pid) -> Result<Self, Unseen> {
         let mut buffer = [0; 1024];
         // The text cannot be parsed if the process exited while it was read.
-        Self::parse(pid, procfs::read_line_of(pid, "stat", &mut buffer)?).ok_or(Unseen::Gone)
+        Self::parse(pid, procfs::read_of(pid, "stat", &mut buffer)?).ok_or(Unseen::Gone)
     }
 
     /// Reads a child of ours that we have not reaped. A child that /proc does not show is hidden.

@@ -71,6 +71,11 @@ impl Signum {
         self.0.get()
     }
 
+    /// Every signal.
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        (1..=Self::LAST).filter_map(Self::new)
+    }
+
     /// The standard signals, 1 to 31.
     pub(crate) fn standard() -> impl Iterator<Item = Self> {
         (1..=Self::LAST_STANDARD).filter_map(Self::new)

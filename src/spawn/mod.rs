@@ -1,147 +1,110 @@
-//! How does the command's process come into being, from fork to exec?
+//! Starts the command, from the clone to its exec.
 //!
-//! We sleep until the child has called exec, so nothing is forwarded before there is someone to get it. A signal that
-//! somebody else sends to the child before that (a key, say, where it shares our terminal) is noted by the child and sent
-//! again by us when it has become the command. So none is lost, and none stops or ends the child halfway.
+//! The parent sleeps until the child has called exec, so that no signal is forwarded too early. The child
+//! records the signals that it receives before, and the parent sends them to the command.
 
-use std::ffi::{CStr, c_int};
+use std::ffi::c_int;
 
-use nix::errno::Errno;
 use nix::unistd::{self, Pid};
 
 use crate::log::{self, Message};
 use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
-use crate::policy::{Event, SignalSource};
+use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::arguments::Arg;
-use crate::sys::clone::{self, Memory};
-use crate::sys::dispositions::{self, Ignored};
-use crate::sys::exec::{self, Vector};
-use crate::sys::signals::{self, Mask};
-use crate::sys::{keys, tty};
-use path_search::Search;
-use terminal::HandOver;
+use crate::sys::exec::Arguments;
+use crate::sys::signals::{self, Received, SignalMask};
+use crate::sys::{clone, dispositions, tty};
+use terminal::HandOff;
 
 pub(crate) mod path_search;
 pub(crate) mod shebang;
 pub(crate) mod terminal;
 
-/// What runs a script that names no interpreter.
-const SHELL: &CStr = c"/bin/sh";
-
-/// What has come of it.
-pub(crate) struct Spawned {
-    /// The command's process.
-    pub(crate) command: Pid,
-    /// The keys that came meanwhile from a terminal that we share with it.
-    pub(crate) keys: Vec<Event>,
-}
-
-/// Where the command's process is to be.
-pub(crate) struct Whereabouts<'a> {
+/// The surroundings of the command.
+pub(crate) struct Setting<'a> {
     pub(crate) init: Personality,
-    pub(crate) place: Isolation,
-    /// What was blocked when we were started.
-    pub(crate) mask: Mask,
-    /// The terminal that it takes over, if there is one.
-    pub(crate) hand_over: &'a HandOver,
+    pub(crate) isolation: Isolation,
+    /// The signals that were blocked when we were started.
+    pub(crate) mask: SignalMask,
+    pub(crate) hand_off: &'a HandOff,
 }
 
-/// Starts the program `argv`, which isn't empty.
+/// Starts the program `argv`, which is not empty. Returns its PID.
 ///
 /// # Errors
 /// clone(2)'s.
-pub(crate) fn spawn(argv: &[Arg], environment: &Environment, to: &Whereabouts<'_>) -> nix::Result<Spawned> {
+pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'_>) -> nix::Result<Pid> {
     let name = argv.first().copied().unwrap_or_default();
-    // All that needs memory is made before the clone.
-    let named = environment.entries_that_name(unistd::getpid());
-    let mut environment_vector = environment.vector();
-    let vector = Vector::new(argv.iter().copied());
-    // `/bin/sh SCRIPT ARGS...`, with the script's path still to come.
-    let mut shell_argv = Vector::new([SHELL, c""].into_iter().chain(argv.iter().copied().skip(1)));
-    let mut search = Search::new(name, environment.get("PATH"));
+    // The child must not allocate.
+    let mut arguments = Arguments::new(argv.iter().copied());
+    let path = environment.get("PATH");
+    let mut environment = environment.for_command(unistd::getpid());
 
-    let (ignored, mask) = if to.init.inherits_signal_settings() {
-        (Ignored::IsHandedOn, to.mask)
-    } else {
-        (Ignored::IsReset, Mask::EMPTY)
-    };
-    let shares_our_group = to.place == Isolation::None;
-    if shares_our_group {
-        keys::start_noting();
-    }
-    let command = clone::until_exec(&mut |pid: Pid, memory: Memory| -> c_int {
-        if shares_our_group {
-            keys::child_is_there();
-        }
+    let inherits_signals = setting.init.inherits_signal_settings();
+    let mask = if inherits_signals { setting.mask } else { SignalMask::EMPTY };
+    let command = clone::until_exec(&mut |pid: Pid, shares_memory: bool| -> c_int {
         log::write_without_logger(Message::Spawned(pid));
-        match to.place {
+        match setting.isolation {
             Isolation::Session => {
-                to.hand_over.say_ignored();
-                if let Err(errno) = lead_a_session(to.hand_over) {
+                setting.hand_off.log_ignored();
+                if let Err(errno) = lead_session(setting.hand_off) {
                     log::write_without_logger(Message::NoSetsid(errno));
                     return ExitStatus::FAILURE.code().into();
                 }
             }
-            Isolation::Group => lead_a_group(to.hand_over),
+            Isolation::Group => lead_group(setting.hand_off),
             Isolation::None => {}
         }
-        match memory {
-            Memory::Shared => dispositions::note_until_exec(ignored),
-            Memory::Copied => dispositions::act_by_default(ignored),
-        }
-        if let Err(errno) = signals::block(mask) {
-            // With every signal blocked, nobody could end the command.
+        dispositions::prepare_exec(shares_memory, inherits_signals);
+        if let Err(errno) = signals::set_mask(mask) {
+            // With every signal blocked, only SIGKILL could end the command.
             log::write_without_logger(Message::NotUnblocked(errno));
             return ExitStatus::FAILURE.code().into();
         }
-        let errno = named.with_own(&mut environment_vector, |environment| {
-            search.run(|path| match exec::exec(path, &vector, environment) {
-                // A script without `#!` (execvp(3)).
-                Errno::ENOEXEC => {
-                    shell_argv.with_other(Some(1), path, |argv| exec::exec(SHELL, argv, environment))
-                }
-                errno => errno,
-            })
-        });
-        // A broken stderr must not end this process by SIGPIPE, which isn't what happened.
+        let environment = environment.with_command(unistd::getpid());
+        let errno = path_search::try_each(name, path, |path| arguments.exec(path, environment));
+        // The SIGPIPE of a broken stderr must not replace the exit status.
         let _ = signals::block_all();
         log::write_not_executed(name, errno);
-        to.init.exec_failure_status(errno).code().into()
+        setting.init.exec_failure_status(errno).code().into()
     })?;
-    // It has worked before: what is refused once may be a fault.
-    if signals::block_all().is_err()
-        && let Err(errno) = signals::block_all()
-    {
-        log::write(Message::NotBlocked(errno));
-    }
-    for signum in dispositions::noted() {
-        // It fails only where the process has ended already, which makes no difference.
+    for signum in dispositions::recorded() {
+        // ESRCH if the process has exited already.
         let _ = signals::send_to_process(command, signum);
     }
-    let before = keys::from_before_the_child().map(|key| Event::Signal(key, SignalSource::Direct));
-    let shared = keys::shared_with_the_child().map(|key| Event::Signal(key, SignalSource::SharedGroup));
-    Ok(Spawned { command, keys: before.chain(shared).collect() })
+    Ok(command)
 }
 
-fn lead_a_session(hand_over: &HandOver) -> nix::Result<()> {
+fn lead_session(hand_off: &HandOff) -> nix::Result<()> {
     unistd::setsid()?;
-    keys::forget_copies();
-    if let Err(errno) = tty::take(hand_over.fd()) {
+    remove_shared_keys();
+    if let Err(errno) = tty::take(hand_off.fd()) {
         log::write_without_logger(Message::NotAttached(errno));
     }
     log::write_without_logger(Message::SetsidComplete);
     Ok(())
 }
 
-/// The command, not we, is in the terminal's foreground from here on, so that keys reach it alone.
-fn lead_a_group(hand_over: &HandOver) {
-    // It can't fail for a process that leads no session (setpgid(2)).
+/// Makes the child a group leader in the terminal's foreground, so that only the command receives keys.
+fn lead_group(hand_off: &HandOff) {
+    // It cannot fail for a process that leads no session (setpgid(2)).
     let _ = unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0));
-    keys::forget_copies();
-    // Every signal is blocked, so that a process in the background may do so (tcsetpgrp(3)).
-    if let Err(errno) = tty::take_foreground(hand_over.fd()) {
+    remove_shared_keys();
+    // Allowed from the background because every signal is blocked (tcsetpgrp(3)).
+    if let Err(errno) = tty::take_foreground(hand_off.fd()) {
         log::write_without_logger(Message::NotAttached(errno));
+    }
+}
+
+/// Removes pending signals of keys after the child has left our group: we have received them, too. It is
+/// not in the foreground yet, so that there are no others. A signal that a process has sent is kept.
+fn remove_shared_keys() {
+    for key in Signum::KEYS {
+        if let Some(Received { sender: Some(_), .. }) = signals::take_pending(key) {
+            // Signalling ourselves cannot fail.
+            let _ = signals::send_to_process(unistd::getpid(), key);
+        }
     }
 }

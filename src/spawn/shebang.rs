@@ -1,8 +1,5 @@
-//! Refuses a script whose `#!` line names this program and no command: it would start inits until fork(2)
-//! fails.
-//!
-//! The kernel passes the script's path as the last argument, which would be the command. Running it would
-//! start this program again. No system call is made unless the arguments look like that.
+//! Refuses a script whose `#!` line names this program and no command. The kernel passes the script's path
+//! as the last argument, so that the script would be its own command, and start inits until fork(2) fails.
 
 use std::fs::File;
 use std::io::Read;
@@ -48,8 +45,7 @@ pub(crate) fn right_line(init: Personality, words: &[Arg], command: &[Arg], pare
 fn with_program(init: Personality, before: &[Arg]) -> Vec<u8> {
     let [program, option] =
         [0, 1].map(|index| before.get(index).map_or(b"".as_slice(), |word| word.to_bytes()));
-    // The kernel passes the rest of the line as one argument, which `-S` splits. The other inits have no such
-    // option.
+    // The kernel passes the rest of the line as one argument, which our `-S` splits.
     let options = match option {
         b"" | b"--" => Vec::new(),
         _ if init != Personality::DumbInit => Vec::new(),
@@ -86,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_line_of_env_names_the_words_that_came() {
+    fn env_line_is_recognised_by_its_words() {
         for (line, words, is_so) in [
             ("#!/usr/bin/env dumb-init\nexec app\n", &["dumb-init"][..], true),
             ("#! /bin/env   dumb-init  \n", &["dumb-init"], true),
@@ -105,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_right_line_keeps_options() {
+    fn corrected_line_keeps_the_options() {
         for (before, right) in [
             (&[c"/usr/bin/dumb-init"][..], "#!/usr/bin/dumb-init /bin/sh"),
             (&[c"/usr/bin/dumb-init", c"--"], "#!/usr/bin/dumb-init /bin/sh"),

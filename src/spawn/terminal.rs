@@ -1,58 +1,43 @@
-//! Hands the controlling terminal to the command, and removes the signals of the hand-over.
+//! Hands the controlling terminal over to the command.
 //!
-//! As another init (`Personality`) we keep it, and the command's process group becomes its foreground group. Otherwise:
+//! In group mode the command leads a session, which needs a terminal of its own. So we give ours up, and
+//! the child takes it. If we lead our session, the kernel then sends SIGHUP and SIGCONT to the foreground
+//! group, usually ours. They are fetched at once, so that a later SIGHUP is genuine.
 //!
-//! In group mode the command leads a session of its own, and a session has a controlling terminal of its own or none.
-//! So we give ours up before the command's process is made, and that process takes it. When a session leader gives its
-//! terminal up, the kernel sends SIGHUP and SIGCONT to the foreground group, to which the leader usually belongs: these
-//! two are nobody's message to the command. They are taken out here, where they arise, so that a later SIGHUP is always
-//! a real one.
+//! As another init we keep the terminal, and the command's process group becomes its foreground group.
 
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::unistd::setsid;
 
 use crate::log::{self, Message};
-use crate::options::personality::Personality;
+use crate::options::personality::{Isolation, Personality};
 use crate::policy::{Event, SignalSource};
 use crate::signal::Signum;
 use crate::sys::signals::{self, Received, Sender};
 use crate::sys::{fds, tty};
 
-/// What the kernel sends for a terminal that is given up (`tty_ioctl(4)`).
+/// Signals of the kernel for a terminal that is given up (`tty_ioctl(4)`).
 const HAND_OFF: [Signum; 2] = [Signum::HUP, Signum::CONT];
 
-/// A terminal on its way from us to the command's process.
-#[derive(Default)]
-pub(crate) struct HandOver {
-    /// The terminal, where stdin isn't it.
+/// The terminal on its way to the command.
+pub(crate) struct HandOff {
+    /// The terminal if it is not stdin.
     other: Option<OwnedFd>,
-    /// What the kernel has sent because we gave it up.
+    /// The kernel's signals for it.
     ignored: Vec<Signum>,
 }
 
-impl HandOver {
-    /// The terminal that our session keeps, while its foreground changes. A redirected stdin hides it.
-    pub(crate) fn kept(init: Personality) -> Self {
-        Self {
-            other: if init.takes_terminal_behind_stdin() { behind_stdin() } else { None },
-            ..Self::default()
-        }
+impl HandOff {
+    /// The descriptor of the terminal.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.other.as_ref().map_or(fds::STDIN, AsFd::as_fd)
     }
 
-    /// NoChild: the command shares what we have.
-    pub(crate) fn none() -> Self {
-        Self::default()
-    }
-
-    /// The descriptor of what the command's process is to take as its controlling terminal, or to be in the foreground of.
-    pub(crate) fn fd(&self) -> RawFd {
-        self.other.as_ref().map_or(libc::STDIN_FILENO, AsRawFd::as_raw_fd)
-    }
-
-    /// Says which signals have come of it and are for nobody: in the child, before it says more, since that is where these
-    /// lines mostly stand with the original, whose two processes race.
-    pub(crate) fn say_ignored(&self) {
+    /// Logs the kernel's signals, in the child before its other messages. That is their usual place with
+    /// the original, whose two processes race.
+    pub(crate) fn log_ignored(&self) {
         for &signum in &self.ignored {
             log::write_without_logger(Message::Received(signum));
             log::write_without_logger(Message::HandOffIgnored(signum));
@@ -60,53 +45,65 @@ impl HandOver {
     }
 }
 
+/// Prepares the hand-off. Returns also the genuine signals that came before it and are to be forwarded.
+pub(crate) fn hand_off(init: Personality, isolation: Isolation) -> (HandOff, Vec<Event>) {
+    match isolation {
+        Isolation::Session => give_up(),
+        Isolation::Group => {
+            let other = if init.takes_terminal_behind_stdin() { behind_stdin() } else { None };
+            (HandOff { other, ignored: Vec::new() }, Vec::new())
+        }
+        // The terminal is shared. The command, which does not exist yet, has not received the keys of before.
+        Isolation::None => {
+            (HandOff { other: None, ignored: Vec::new() }, take_pending(&Signum::KEYS).map(event).collect())
+        }
+    }
+}
+
 /// Makes us the leader of our terminal's session if possible. Returns whether we are. Then the kernel sends
 /// no SIGHUP when the command exits.
 pub(crate) fn keep() -> bool {
-    let stdin_is_terminal = tty::is_terminal(libc::STDIN_FILENO);
+    let take = || fds::STDIN.is_terminal() && tty::take(fds::STDIN).is_ok();
     match (tty::we_lead_our_session(), tty::we_have_one()) {
         (true, true) => true,
         // The leader of our session has it.
         (false, true) => false,
-        (true, false) => stdin_is_terminal && tty::take(libc::STDIN_FILENO).is_ok(),
-        // It fails for the leader of a process group (setsid(2)).
-        (false, false) => stdin_is_terminal && setsid().is_ok() && tty::take(libc::STDIN_FILENO).is_ok(),
+        (true, false) => take(),
+        // setsid(2) fails for the leader of a process group.
+        (false, false) => fds::STDIN.is_terminal() && setsid().is_ok() && take(),
     }
 }
 
-/// Our terminal, where stdin isn't one.
+/// Opens our terminal if stdin is something else.
 fn behind_stdin() -> Option<OwnedFd> {
-    if tty::is_terminal(libc::STDIN_FILENO) { None } else { fds::open(c"/dev/tty").ok() }
+    if fds::STDIN.is_terminal() { None } else { fds::open(c"/dev/tty").ok() }
 }
 
-/// Gives our controlling terminal up. Returns also the real signals among those that it may send, which have come before or
-/// meanwhile.
-pub(crate) fn give_up() -> (HandOver, Vec<Event>) {
-    let leader = tty::we_lead_our_session();
-    // A redirected stdin hides the terminal, which nobody but a session's leader can hand on.
-    let mut hand_over = HandOver { other: if leader { behind_stdin() } else { None }, ..HandOver::default() };
-
-    // One that waits already is real, and would swallow the kernel's: standard signals don't queue.
-    let mut earlier: Vec<Event> = if leader { take_pending().map(event).collect() } else { Vec::new() };
-    let given_up = tty::give_up(hand_over.fd());
-    // At once: a real one that comes before they are taken out would be one with the kernel's.
-    if leader {
-        // The kernel sends these two in our name; one of somebody else's may have come in the same moment.
-        let is_the_kernels = |received: &Received| received.sender.as_ref().is_some_and(Sender::is_us);
-        let (ignored, real): (Vec<Received>, Vec<Received>) = take_pending().partition(is_the_kernels);
-        hand_over.ignored = ignored.iter().map(|received| received.signum).collect();
-        earlier.extend(real.into_iter().map(event));
+fn give_up() -> (HandOff, Vec<Event>) {
+    let leads = tty::we_lead_our_session();
+    // Only a session's leader can hand on a terminal behind a redirected stdin.
+    let mut hand_off = HandOff { other: if leads { behind_stdin() } else { None }, ignored: Vec::new() };
+    // A SIGHUP pending now is genuine. It is fetched first, because standard signals coalesce.
+    let mut earlier: Vec<Event> =
+        if leads { take_pending(&HAND_OFF).map(event).collect() } else { Vec::new() };
+    let result = tty::give_up(hand_off.fd());
+    if leads {
+        // The kernel sends its two in our name; one of another process may have come in the same moment.
+        let is_ours = |received: &Received| received.sender.as_ref().is_some_and(Sender::is_us);
+        let (ours, genuine): (Vec<Received>, Vec<Received>) = take_pending(&HAND_OFF).partition(is_ours);
+        hand_off.ignored = ours.iter().map(|received| received.signum).collect();
+        earlier.extend(genuine.into_iter().map(event));
     }
-    log::write(match given_up {
+    log::write(match result {
         Err(errno) => Message::NotDetached(errno),
-        Ok(()) if leader => Message::DetachedAsLeader,
+        Ok(()) if leads => Message::DetachedAsLeader,
         Ok(()) => Message::DetachedAsMember,
     });
-    (hand_over, earlier)
+    (hand_off, earlier)
 }
 
-fn take_pending() -> impl Iterator<Item = Received> {
-    HAND_OFF.into_iter().filter_map(signals::take_pending)
+fn take_pending(signals: &[Signum]) -> impl Iterator<Item = Received> {
+    signals.iter().copied().filter_map(signals::take_pending)
 }
 
 fn event(received: Received) -> Event {

@@ -1,7 +1,4 @@
-//! What did exec hand over to us?
-//!
-//! The words of the command line and of the environment, as the bytes that they are: they are borrowed from where the
-//! kernel put them, and the command gets them unchanged.
+//! Borrows the arguments and the environment from the memory in which the kernel passes them, byte for byte.
 
 use std::ffi::{CStr, c_char};
 
@@ -13,25 +10,25 @@ unsafe extern "C" {
 /// A C string that lives as long as the process.
 pub(crate) type Arg = &'static CStr;
 
-/// Borrows `count` strings, or fewer where a null pointer comes first.
+/// Borrows `count` strings, or fewer if a null pointer comes first.
 ///
 /// # Safety
-/// `strings` points to at least `count` pointers, or ends with a null pointer before that. Each is null or points to a
-/// C string. None is freed or written to while the process lives.
+/// `strings` points to at least `count` pointers, or ends with a null pointer before that. Each is null or
+/// points to a C string. None is freed or written to while the process lives.
 pub(crate) unsafe fn collect(strings: *const *const c_char, count: usize) -> Vec<Arg> {
-    let mut words = Vec::new();
+    let mut args = Vec::new();
     for index in 0..count {
         // SAFETY: index < count, and no null pointer has been seen so far.
         let place = unsafe { strings.add(index) };
-        // SAFETY: `place` is inside of the vector, as just said.
+        // SAFETY: `place` is inside of the array for the same reason.
         let string = unsafe { *place };
         if string.is_null() {
             break;
         }
-        // SAFETY: not null, so it is a C string that outlives us, by this function's contract.
-        words.push(unsafe { CStr::from_ptr(string) });
+        // SAFETY: not null, so it is a C string that is never freed.
+        args.push(unsafe { CStr::from_ptr(string) });
     }
-    words
+    args
 }
 
 /// The environment, including entries that are no `NAME=VALUE`.
@@ -41,14 +38,14 @@ pub(crate) fn environment() -> Vec<Arg> {
     if strings.is_null() {
         return Vec::new();
     }
-    // SAFETY: a vector that ends with a null pointer; this program never calls setenv(3) or putenv(3).
+    // SAFETY: an array that ends with a null pointer; this program never calls setenv(3) or putenv(3).
     unsafe { collect(strings, usize::MAX) }
 }
 
-/// The path that was passed to exec: the program's, or that of the script whose `#!` line names it
+/// The path that was passed to exec: the program's, or that of a script whose `#!` line names it
 /// (getauxval(3)).
 pub(crate) fn executed_as() -> Option<Arg> {
-    // SAFETY: reads the auxiliary vector, which the kernel has placed behind the environment.
+    // SAFETY: reads the auxiliary vector, which the kernel has put behind the environment.
     let address = unsafe { libc::getauxval(libc::AT_EXECFN) };
     let string = std::ptr::with_exposed_provenance::<c_char>(usize::try_from(address).ok()?);
     // SAFETY: a C string of the kernel's, which is neither freed nor changed.

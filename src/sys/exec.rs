@@ -1,67 +1,70 @@
-//! How does a process become the command?
+//! Replaces a process by the command (execve(2)).
 
 use std::ffi::{CStr, c_char};
-use std::marker::PhantomData;
 use std::ptr;
 
 use nix::errno::Errno;
 
-/// A vector of C strings as exec wants it. Made before the clone, since the child must not allocate.
-pub(crate) struct Vector<'a> {
-    pointers: Vec<*const c_char>,
-    strings: PhantomData<&'a CStr>,
-}
+use super::arguments::Arg;
 
-impl<'a> Vector<'a> {
-    pub(crate) fn new(strings: impl IntoIterator<Item = &'a CStr>) -> Self {
-        let mut pointers: Vec<_> = strings.into_iter().map(CStr::as_ptr).collect();
-        pointers.push(ptr::null());
-        Self { pointers, strings: PhantomData }
+/// Runs a script that names no interpreter.
+const SHELL: &CStr = c"/bin/sh";
+
+/// An array of C strings that ends with a null pointer. Made before the clone, since the child must not
+/// allocate.
+pub(crate) struct Strings(Vec<*const c_char>);
+
+impl Strings {
+    pub(crate) fn new(strings: impl Iterator<Item = Arg>) -> Self {
+        Self(strings.map(CStr::as_ptr).chain([ptr::null()]).collect())
     }
 
-    /// Calls `run` with this vector, in which the string at `index`, if any is named, is another one for that time.
-    pub(crate) fn with_other<R>(
-        &mut self,
-        index: Option<usize>,
-        other: &CStr,
-        run: impl FnOnce(&mut Self) -> R,
-    ) -> R {
-        let before = index.and_then(|index| self.replace(index, other.as_ptr()));
-        let result = run(self);
-        index.zip(before).map(|(index, before)| self.replace(index, before));
-        result
-    }
-
-    /// Calls `run` with this vector, in which the string at `index` is left out for that time.
-    pub(crate) fn without<R>(&mut self, index: usize, run: impl FnOnce(&mut Self) -> R) -> R {
-        // The null at the end moves one place forward.
-        let rest = self.pointers.len().min(index);
-        let (_, end) = self.pointers.split_at_mut(rest);
-        let left_out = end.first().copied();
-        end.rotate_left(usize::from(end.len() > 1));
-        if let [.., last] = end {
-            *last = ptr::null();
+    /// Replaces the string at `index`, which is not the null pointer's.
+    pub(crate) fn replace(&mut self, index: usize, string: Arg) {
+        if let Some(place) = self.0.get_mut(index).filter(|place| !place.is_null()) {
+            *place = string.as_ptr();
         }
-        let result = run(self);
-        let (_, end) = self.pointers.split_at_mut(rest);
-        if let [.., last] = end {
-            *last = left_out.unwrap_or(ptr::null());
-        }
-        end.rotate_right(usize::from(end.len() > 1));
-        result
     }
 
-    fn replace(&mut self, index: usize, pointer: *const c_char) -> Option<*const c_char> {
-        // The null that ends the vector stays.
-        let (_null, strings) = self.pointers.split_last_mut()?;
-        strings.get_mut(index).map(|place| std::mem::replace(place, pointer))
+    /// Removes the string at `index`, which is not the null pointer's. Allocates nothing.
+    pub(crate) fn remove(&mut self, index: usize) {
+        if self.0.get(index).is_some_and(|string| !string.is_null()) {
+            self.0.remove(index);
+        }
     }
 }
 
-/// execve(2). Returns only where it failed.
-pub(crate) fn exec(path: &CStr, argv: &Vector<'_>, environment: &Vector<'_>) -> Errno {
-    // SAFETY: all three point to C strings that are borrowed for the call; both vectors end with a null pointer.
-    unsafe { libc::execve(path.as_ptr(), argv.pointers.as_ptr(), environment.pointers.as_ptr()) };
+/// The command's arguments, behind the shell's path in case that the command is a script.
+pub(crate) struct Arguments(Strings);
+
+impl Arguments {
+    pub(crate) fn new(argv: impl Iterator<Item = Arg>) -> Self {
+        Self(Strings::new([SHELL].into_iter().chain(argv)))
+    }
+
+    /// execve(2), by the shell for a script without `#!`, as execvp(3) does. Returns the error. Allocates
+    /// nothing.
+    pub(crate) fn exec(&mut self, path: &CStr, environment: &Strings) -> Errno {
+        let [_shell, argv @ ..] = self.0.0.as_slice() else { return Errno::EINVAL };
+        let errno = exec(path, argv, environment);
+        let [_shell, name, _rest @ ..] = self.0.0.as_mut_slice() else { return errno };
+        if errno != Errno::ENOEXEC {
+            return errno;
+        }
+        let before = std::mem::replace(name, path.as_ptr());
+        let errno = exec(SHELL, &self.0.0, environment);
+        if let Some(name) = self.0.0.get_mut(1) {
+            *name = before;
+        }
+        errno
+    }
+}
+
+/// `argv` is the end of the pointers of a `Strings`.
+fn exec(path: &CStr, argv: &[*const c_char], environment: &Strings) -> Errno {
+    // SAFETY: all pointers lead to C strings that are borrowed for the call; both arrays end with a null
+    // pointer.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), environment.0.as_ptr()) };
     Errno::last()
 }
 
@@ -70,19 +73,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_string_is_left_out_and_comes_back() {
-        let mut vector = Vector::new([c"a", c"b", c"c"]);
-        let all = vector.pointers.clone();
-        let null = ptr::null();
-        for (index, rest) in [
-            (0, [all[1], all[2], null, null]),
-            (1, [all[0], all[2], null, null]),
-            (2, [all[0], all[1], null, null]),
-            (3, [all[0], all[1], all[2], null]),
-            (4, [all[0], all[1], all[2], null]),
-        ] {
-            vector.without(index, |vector| assert_eq!(vector.pointers, rest, "{index}"));
-            assert_eq!(vector.pointers, all, "{index}");
+    fn a_string_is_removed_and_the_null_pointer_stays() {
+        for (index, expected) in [(0, "bc"), (1, "ac"), (2, "ab"), (3, "abc"), (4, "abc")] {
+            let mut strings = Strings::new([c"a", c"b", c"c"].into_iter());
+            strings.replace(3, c"x");
+            strings.remove(index);
+            let [pointers @ .., null] = strings.0.as_slice() else { panic!("an empty array") };
+            assert!(null.is_null());
+            // SAFETY: they come from the literals.
+            let text = pointers.iter().map(|&string| unsafe { CStr::from_ptr(string) }.to_str().unwrap());
+            assert_eq!(text.collect::<String>(), expected, "{index}");
         }
     }
 }

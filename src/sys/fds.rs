@@ -1,43 +1,45 @@
 //! Opens and closes descriptors.
 
 use std::ffi::CStr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::{self, SysconfVar};
 
-/// The lowest descriptor that is none of the standard three.
+/// Standard input. Calls return EBADF if it is closed.
+// SAFETY: no part of the program owns the descriptor.
+pub(crate) const STDIN: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(libc::STDIN_FILENO) };
+/// Standard output, likewise.
+// SAFETY: as above.
+pub(crate) const STDOUT: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(libc::STDOUT_FILENO) };
+/// Standard error, likewise.
+// SAFETY: as above.
+pub(crate) const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(libc::STDERR_FILENO) };
+
+/// The lowest descriptor after the standard ones.
 const FIRST_OTHER: RawFd = 3;
 
-/// Opens a file for reading and writing, without taking the place of a closed standard descriptor.
+/// Opens a file for reading and writing. The descriptor is none of the standard ones, which may be closed.
 ///
 /// # Errors
 /// open(2), fcntl(2).
 pub(crate) fn open(path: &CStr) -> nix::Result<OwnedFd> {
-    let flags = libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: `path` is a C string; without O_CREAT there is no further argument.
-    let low = own(unsafe { libc::open(path.as_ptr(), flags) })?;
-    above_the_standard_ones(&low)
+    above_standard(&fcntl::open(path, OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty())?)
 }
 
-/// The same open file by a descriptor that is none of the standard three.
+/// Duplicates a descriptor to one that is none of the standard ones.
 ///
 /// # Errors
 /// fcntl(2): EMFILE.
-pub(super) fn above_the_standard_ones(fd: &OwnedFd) -> nix::Result<OwnedFd> {
-    // SAFETY: F_DUPFD_CLOEXEC takes a number and touches no memory.
-    own(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST_OTHER) })
+pub(super) fn above_standard(fd: &OwnedFd) -> nix::Result<OwnedFd> {
+    // Its lowest result is 3.
+    fd.try_clone().map_err(|error| error.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw))
 }
 
-/// The descriptor that a system call has just returned.
-pub(super) fn own(result: RawFd) -> nix::Result<OwnedFd> {
-    // SAFETY: the caller passes what a system call has just returned as a new descriptor; nothing else knows it.
-    Errno::result(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Closes everything but the standard three, so that whoever waits for the end of a pipe that the command was given
-/// sees it when the command closes it.
-///
-/// No other part of the program may hold a descriptor at that time.
+/// Closes all descriptors but the standard ones, so that a reader sees the end of a pipe when the command
+/// closes it. No other part of the program may own a descriptor at that time.
 pub(crate) fn close_others() {
     // SAFETY: close_range(2) touches no memory.
     let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST_OTHER, libc::c_uint::MAX, 0) };
@@ -46,38 +48,32 @@ pub(crate) fn close_others() {
     }
 }
 
-/// Before Linux 5.9, or where a seccomp filter refuses it: what /proc lists, else everything up to the limit.
+/// Before Linux 5.9, or if a seccomp filter refuses close_range(2). Without /proc, all up to the limit are
+/// closed.
 #[cold]
-#[inline(never)]
 fn close_one_by_one() {
-    if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
-        let listed: Vec<RawFd> =
-            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-        listed.into_iter().for_each(close_other);
+    let fds: Vec<RawFd> = if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
+        entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     } else {
-        // SAFETY: sysconf(3) touches no memory of ours.
-        let limit = unsafe { libc::sysconf(libc::_SC_OPEN_MAX) };
-        (FIRST_OTHER..RawFd::try_from(limit).unwrap_or(RawFd::MAX).min(1 << 20)).for_each(close_other);
+        let limit = unistd::sysconf(SysconfVar::OPEN_MAX).ok().flatten();
+        let limit = limit.and_then(|limit| RawFd::try_from(limit).ok()).unwrap_or(RawFd::MAX);
+        (0..limit.min(1 << 20)).collect()
+    };
+    for fd in fds.into_iter().filter(|&fd| fd >= FIRST_OTHER) {
+        // EBADF if it is closed already, as the one of the directory.
+        let _ = unistd::close(fd);
     }
 }
 
 /// Replaces a standard descriptor by /dev/null, so that the reader of its pipe sees end of file. Closes it if
 /// there is no /dev/null.
-pub(crate) fn replace_by_null(descriptor: RawFd) {
+pub(crate) fn replace_by_null(standard: RawFd) {
     let is_replaced = open(c"/dev/null").is_ok_and(|null| {
-        // SAFETY: both are numbers of open descriptors of ours; nothing holds the replaced one as its own.
-        unsafe { libc::dup2(null.as_raw_fd(), descriptor) >= 0 }
+        // SAFETY: no part of the program owns a standard descriptor.
+        unsafe { libc::dup2(null.as_raw_fd(), standard) >= 0 }
     });
     if !is_replaced {
-        // SAFETY: no OwnedFd holds it; a later write fails, which changes nothing.
-        unsafe { libc::close(descriptor) };
-    }
-}
-
-fn close_other(fd: RawFd) {
-    if fd >= FIRST_OTHER {
-        // EBADF where it is closed already, as that of the directory that listed it is by now.
-        // SAFETY: `close_others` promises that no part of the program holds it.
-        unsafe { libc::close(fd) };
+        // A later write fails and changes nothing.
+        let _ = unistd::close(standard);
     }
 }

@@ -1,4 +1,4 @@
-//! What are we to those above and below us (prctl(2))?
+//! Our relations to parent and descendants (prctl(2)).
 
 use std::ffi::CStr;
 
@@ -16,22 +16,21 @@ pub(crate) fn take_name(own: &str) {
     let _ = CStr::from_bytes_until_nul(&name).map(prctl::set_name);
 }
 
-/// Makes orphaned descendants our children, as they are PID 1's.
+/// Adopts orphaned descendants, as PID 1 does.
 ///
 /// # Errors
-/// Where a sandbox refuses it, its errno.
+/// The errno of a sandbox that refuses it.
 pub(crate) fn adopt_orphans() -> nix::Result<()> {
     prctl::set_child_subreaper(true)
 }
 
-/// Has the kernel send us a signal when our parent ends, which was `parent` at our start. Where that has ended since then, we
-/// send it ourselves. (One that ended before we were executed can't be told from one that is there: whoever adopted us is
-/// our parent then.)
+/// Has the kernel send us a signal when our parent exits, which was `parent` at our start. If it has exited
+/// since then, we send the signal ourselves. An exit before our exec cannot be seen.
 ///
 /// # Errors
-/// Where a sandbox refuses it, its errno.
+/// The errno of a sandbox that refuses it.
 pub(crate) fn signal_at_the_end_of(parent: Pid, signum: Signum) -> nix::Result<()> {
-    // SAFETY: takes a number; touches no memory. nix has no number above 31 to give it.
+    // SAFETY: takes a number and touches no memory. nix has no signals above 31.
     Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signum.raw()) })?;
     if getppid() == parent { Ok(()) } else { signals::send_to_process(getpid(), signum) }
 }

@@ -1,31 +1,25 @@
-//! Reads /proc. Only lists need heap memory.
+//! Reads /proc. Only lists need heap memory, which a shutdown may lack.
 
 use std::ffi::{CStr, c_int};
 use std::fs::File;
-use std::io::{self, Read, Write as _};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::io::{self, Read, Write};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::sys::stat::{Mode, lstat};
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::{Mode, lstat, stat};
 use nix::unistd::{Pid, getpid};
 
 use super::uninterrupted;
-
-/// Room for some sixty entries of /proc at a time.
-const BUFFER_BYTES: usize = 2048;
-/// getdents64(2): where an entry has its own length, and where its name begins.
-const LENGTH_AT: usize = 16;
-const NAME_AT: usize = 19;
 
 /// A path in /proc, on the stack.
 pub(crate) struct Path([u8; 64]);
 
 impl Path {
-    /// `/proc/PID/NAME`. `None` where the name is too long.
+    /// `/proc/PID/NAME`. `None` if the name is too long.
     pub(crate) fn of(pid: Pid, name: &str) -> Option<Self> {
         let mut path = Self([0; 64]);
-        write!(io::Cursor::new(path.0.as_mut_slice()), "/proc/{pid}/{name}\0").ok()?;
+        write!(path.0.as_mut_slice(), "/proc/{pid}/{name}\0").ok()?;
         Some(path)
     }
 
@@ -34,13 +28,13 @@ impl Path {
     }
 }
 
-/// Reads as much of `/proc/PID/NAME` as there is room for.
+/// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
 ///
 /// # Errors
 /// open(2), read(2): ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
 pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str(), 0)?;
-    let count = fill(&mut file, buffer)?;
+    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str())?;
+    let count = read(&mut file, buffer)?;
     buffer.get(..count).ok_or(Errno::EIO)
 }
 
@@ -53,34 +47,20 @@ pub(super) fn state_of(pid: Pid) -> Option<u8> {
     text.get(end.checked_add(2)?).copied()
 }
 
-fn open(path: &CStr, flags: c_int) -> nix::Result<File> {
-    // SAFETY: the path is a C string; without O_CREAT there is no further argument.
-    let fd = Errno::result(unsafe { libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC | flags) })?;
-    // SAFETY: open(2) has just returned it; nothing else knows it.
-    Ok(unsafe { File::from_raw_fd(fd) })
+fn open(path: &CStr) -> nix::Result<File> {
+    fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
 }
 
-/// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
-///
-/// # Errors
-/// As [`read_of`].
-pub(crate) fn read_line_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str(), 0)?;
-    let count = uninterrupted(|| file.read(buffer).map_err(errno_of))?;
-    buffer.get(..count).ok_or(Errno::EIO)
+fn read(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
+    let errno = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+    uninterrupted(|| file.read(buffer).map_err(errno))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn errno_of(error: io::Error) -> Errno {
-    error.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
-}
-
-/// Reads until the buffer is full, or the file is at its end.
+/// Reads until the buffer is full, or until the end of the file.
 fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     let mut filled: usize = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
-        // ESRCH: it has ended while it was read.
-        match uninterrupted(|| file.read(free).map_err(errno_of))? {
+        match read(file, free)? {
             0 => break,
             count => filled = filled.saturating_add(count),
         }
@@ -88,23 +68,8 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     Ok(filled)
 }
 
-/// Reads all of a file, which may be long. `None` also if there is no memory for it.
-pub(crate) fn read_whole(path: &CStr) -> Option<Vec<u8>> {
-    let mut file = open(path, 0).ok()?;
-    let mut whole = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let count = fill(&mut file, &mut buffer).ok()?;
-        whole.try_reserve(count).ok()?;
-        whole.extend_from_slice(buffer.get(..count)?);
-        if count < buffer.len() {
-            return Some(whole);
-        }
-    }
-}
-
-/// The PIDs of our children, zombies included, from the list that the kernel keeps of them
-/// (proc_tid_children(5)). Some may be missing if children exit meanwhile.
+/// The PIDs of our children, zombies included, from the list that the kernel keeps (proc_tid_children(5)).
+/// Some may be missing if children exit meanwhile.
 ///
 /// # Errors
 /// ENOENT if the kernel has no such list (CONFIG_PROC_CHILDREN); open(2), read(2); ENOMEM.
@@ -118,12 +83,12 @@ pub(crate) fn children() -> nix::Result<Vec<Pid>> {
     Ok(children)
 }
 
-/// The same, one after the other and without heap memory.
+/// Calls `run` with each child, without heap memory.
 ///
 /// # Errors
 /// As [`children`], and those of `run`.
 pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix::Result<()> {
-    let mut file = open(c"/proc/thread-self/children", 0)?;
+    let mut file = open(c"/proc/thread-self/children")?;
     let mut buffer = [0; 4096];
     // The beginning of a number whose rest is read next.
     let mut number: Option<i32> = None;
@@ -143,11 +108,11 @@ pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix
     }
 }
 
-/// Has a file this text in it, which is a short one? `None` where it can't be read.
+/// Whether a file contains a short text. `None` if it cannot be read.
 pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
-    let mut file = open(path.as_c_str(), 0).ok()?;
+    let mut file = open(path.as_c_str()).ok()?;
     let mut buffer = [0; 4096];
-    // So much is kept of what was read before, since the text may begin there.
+    // The end of the last part is kept, since the text may begin there.
     let kept = text.len().saturating_sub(1);
     loop {
         let count = fill(&mut file, buffer.get_mut(kept..)?).ok()?;
@@ -162,7 +127,7 @@ pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
     }
 }
 
-/// The text of a link, as far as there is room for it. The link is not followed.
+/// The text of a link, which is not followed, as far as it fits the buffer.
 ///
 /// # Errors
 /// readlink(2).
@@ -171,10 +136,9 @@ pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> nix::Result<
 }
 
 fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    // SAFETY: the path is a C string; writes as many bytes into the buffer as it has room for.
-    let length =
-        Errno::result(unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) })?;
-    buffer.get(..usize::try_from(length).unwrap_or(0)).ok_or(Errno::EIO)
+    // SAFETY: the path is a C string; at most `buffer.len()` bytes are written to the buffer.
+    let length = unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    buffer.get(..usize::try_from(Errno::result(length)?).unwrap_or(0)).ok_or(Errno::EIO)
 }
 
 /// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says.
@@ -187,26 +151,22 @@ pub(crate) fn access(link: &Path) -> nix::Result<(bool, bool)> {
     Ok((mode.contains(Mode::S_IRUSR), mode.contains(Mode::S_IWUSR)))
 }
 
-/// A file, whatever leads to it: its device and its number there.
+/// A file under any name: its device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileId(libc::dev_t, libc::ino_t);
 
 /// The file that we were executed from.
 pub(crate) fn our_file() -> Option<FileId> {
-    stat(c"/proc/self/exe").map(|stat| FileId(stat.st_dev, stat.st_ino))
+    file_id(c"/proc/self/exe")
 }
 
-/// What this link in /proc leads to.
+/// The file that a link in /proc leads to.
 pub(crate) fn file_behind(path: &Path) -> Option<FileId> {
-    stat(path.as_c_str()).map(|stat| FileId(stat.st_dev, stat.st_ino))
+    file_id(path.as_c_str())
 }
 
-fn stat(path: &CStr) -> Option<libc::stat> {
-    let mut stat = MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: the path is a C string; writes a stat.
-    Errno::result(unsafe { libc::stat(path.as_ptr(), stat.as_mut_ptr()) }).ok()?;
-    // SAFETY: stat(2) has filled it in.
-    Some(unsafe { stat.assume_init() })
+fn file_id(path: &CStr) -> Option<FileId> {
+    stat(path).ok().map(|status| FileId(status.st_dev, status.st_ino))
 }
 
 /// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor
@@ -217,8 +177,7 @@ fn stat(path: &CStr) -> Option<libc::stat> {
 /// open(2), getdents64(2), ENOMEM.
 pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
     let mut target = [0; 32];
-    let ours = read_link(c"/proc/self", &mut target)?;
-    if parse(ours) != Some(getpid().as_raw()) {
+    if parse(read_link(c"/proc/self", &mut target)?) != Some(getpid().as_raw()) {
         return Err(Errno::ENOENT);
     }
     numbers_in(c"/proc", Pid::from_raw)
@@ -236,35 +195,17 @@ fn parse(number: &[u8]) -> Option<i32> {
     str::from_utf8(number).ok()?.parse().ok()
 }
 
-/// The entries of a directory whose names are numbers (getdents64(2)).
+/// The entries of a directory whose names are numbers.
 fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
-    let directory = open(path, libc::O_DIRECTORY)?;
-    let fd: c_int = directory.as_raw_fd();
-    let mut buffer = [0u8; BUFFER_BYTES];
+    let mut directory = Dir::open(path, OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
     let mut numbers = Vec::new();
-    loop {
-        let count = uninterrupted(|| {
-            // SAFETY: writes as many bytes into the buffer as it has room for.
-            Errno::result(unsafe {
-                libc::syscall(libc::SYS_getdents64, fd, buffer.as_mut_ptr(), BUFFER_BYTES)
-            })
-        })?;
-        if count == 0 {
-            return Ok(numbers);
-        }
-        let mut entries = buffer.get(..usize::try_from(count).unwrap_or(0)).unwrap_or_default();
-        while let Some(length) =
-            entries.get(LENGTH_AT..).and_then(|rest| rest.first_chunk().copied()).map(u16::from_ne_bytes)
-        {
-            let name = entries.get(NAME_AT..).and_then(|rest| rest.split(|&byte| byte == 0).next());
-            if let Some(number) = name.and_then(parse) {
-                numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
-                numbers.push(make(number));
-            }
-            // An entry without a length would be read for ever.
-            entries = entries.get(usize::from(length).max(NAME_AT)..).unwrap_or_default();
+    for entry in directory.iter() {
+        if let Some(number) = parse(entry?.file_name().to_bytes()) {
+            numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
+            numbers.push(make(number));
         }
     }
+    Ok(numbers)
 }
 
 #[cfg(test)]
@@ -272,42 +213,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_process_is_listed_once() {
-        let listed = pids().unwrap();
-        let once: std::collections::HashSet<&Pid> = listed.iter().collect();
-        assert_eq!(listed.len(), once.len());
-        assert!(once.contains(&Pid::from_raw(1)) && once.contains(&getpid()));
-    }
-
-    #[test]
-    fn our_children_are_listed() {
-        let mut children_of_ours: Vec<_> =
-            (0..2).map(|_| std::process::Command::new("sleep").arg("60").spawn().unwrap()).collect();
-        let listed = children().unwrap();
-        for child in &mut children_of_ours {
-            assert!(listed.contains(&Pid::from_raw(child.id().cast_signed())));
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    #[test]
-    fn a_file_is_searched_and_a_link_read() {
-        let mut buffer = [0; 8];
-        assert_eq!(read_of(getpid(), "comm", &mut buffer).unwrap().len(), 8);
+    fn text_is_found_across_the_whole_file() {
         let text = b"a text that only this file has in it, in this place";
         let ours = Path::of(getpid(), "exe").unwrap();
         assert_eq!(contains(&ours, text), Some(true));
         assert_eq!(contains(&ours, &text.map(|byte| byte ^ 0x5a)), Some(false));
         assert_eq!(contains(&Path::of(getpid(), "no such file").unwrap(), text), None);
-        assert_eq!(read_of(getpid(), "no such file", &mut buffer), Err(Errno::ENOENT));
-    }
-
-    #[test]
-    fn the_ends_of_a_pipe_are_told_apart() {
-        let (reader, writer) = std::io::pipe().unwrap();
-        let end = |fd: c_int| access(&Path::of(getpid(), &format!("fd/{fd}")).unwrap());
-        assert_eq!(end(reader.as_raw_fd()), Ok((true, false)));
-        assert_eq!(end(writer.as_raw_fd()), Ok((false, true)));
     }
 }

@@ -1,9 +1,9 @@
-//! How are signals blocked, awaited and sent?
+//! Blocks, fetches and sends signals.
 //!
-//! Every signal is blocked from the first moment on and fetched by rt_sigtimedwait(2), which also tells who sent it.
-//! Blocked signals are queued whatever their disposition, SIG_IGN and PID 1's immunity included (`sig_ignored()` in the
-//! kernel), so no handler is needed. The system calls are made directly: the C libraries' sets leave out the signals
-//! that they use themselves (32 and 33 with glibc, 32 to 34 with musl), and SIGRTMIN is among those.
+//! Every signal is blocked from the first moment and fetched by rt_sigtimedwait(2), which names the sender.
+//! The kernel queues blocked signals whatever their disposition, also as PID 1 (`sig_ignored()`), so that
+//! no handler is needed. The system calls are made directly: the C libraries' sets lack the signals that
+//! they use themselves (32 and 33 with glibc, 32 to 34 with musl, which is SIGRTMIN).
 
 use std::ffi::{c_int, c_uint};
 use std::mem::{MaybeUninit, size_of};
@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::sys::stat::fstat;
+use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, getpid};
 
 use super::KernelSet;
@@ -26,79 +27,61 @@ pub(crate) use fallback::{Failure, take_failure};
 const ALL: KernelSet = KernelSet::MAX;
 const NONE: KernelSet = 0;
 
-/// Which signals are blocked.
+/// The signals that are blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mask(KernelSet);
+pub(crate) struct SignalMask(KernelSet);
 
-impl Mask {
-    /// None.
-    pub(crate) const EMPTY: Self = Self(0);
+impl SignalMask {
+    pub(crate) const EMPTY: Self = Self(NONE);
 }
 
-/// rt_sigprocmask(2). The arguments are valid, so only a sandbox refuses it.
-fn change_mask(how: c_int, mask: KernelSet) -> nix::Result<Mask> {
-    let mut before = Mask::EMPTY;
-    // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            how,
-            &raw const mask,
-            &raw mut before.0,
-            size_of::<KernelSet>(),
-        )
-    };
-    Errno::result(result).map(|_| before)
-}
-
-/// Blocks all 64 signals (KILL and STOP can't be), and returns what was blocked before.
+/// Blocks all 64 signals but KILL and STOP, and returns the mask from before.
 ///
 /// # Errors
-/// That of a sandbox that refuses it.
-pub(crate) fn block_all() -> nix::Result<Mask> {
-    change_mask(libc::SIG_SETMASK, ALL)
+/// The errno of a sandbox that refuses rt_sigprocmask(2).
+pub(crate) fn block_all() -> nix::Result<SignalMask> {
+    set_mask(SignalMask(ALL))
 }
 
-/// Blocks these alone.
+/// Sets the signal mask, and returns the mask from before.
 ///
 /// # Errors
 /// As [`block_all`].
-pub(crate) fn block(Mask(mask): Mask) -> nix::Result<()> {
-    change_mask(libc::SIG_SETMASK, mask).map(drop)
+pub(crate) fn set_mask(SignalMask(mask): SignalMask) -> nix::Result<SignalMask> {
+    let (how, mut before) = (libc::SIG_SETMASK, NONE);
+    // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
+    let result = unsafe {
+        libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before, size_of::<KernelSet>())
+    };
+    Errno::result(result).map(|_| SignalMask(before))
 }
 
 /// Empties the signal mask.
 pub(crate) fn unblock_all() {
     // With signals blocked, printing still works.
-    let _ = block(Mask::EMPTY);
+    let _ = set_mask(SignalMask::EMPTY);
 }
 
-/// Lets these signals through.
-pub(super) fn unblock(signals: &[Signum]) {
-    // If it is refused, they stay pending, and are forwarded later.
-    let _ = change_mask(libc::SIG_UNBLOCK, set_of_all(signals));
-}
-
-/// A signal that was fetched, and where it came from (sigaction(2), `si_code`).
+/// A signal that was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) signum: Signum,
-    /// `None` where the kernel sent it of its own accord: a key on the terminal, a child's death.
+    /// `None` if the kernel sent it of its own accord: for a key of the terminal, or a child's exit.
     pub(crate) sender: Option<Sender>,
-    /// The child of which the kernel tells by it.
+    /// The child that a SIGCHLD of the kernel is about.
     pub(crate) child: Option<Pid>,
     /// Whether its code is that of a terminal's key. A signal for a file (fcntl(2), `F_SETSIG`) has another
     /// code.
     pub(crate) may_be_key: bool,
 }
 
-/// sigaction(2): sent by the kernel to whole process groups, among others.
-pub(super) const SI_KERNEL: c_int = 0x80;
+/// sigaction(2): sent by the kernel, among others to whole process groups.
+const SI_KERNEL: c_int = 0x80;
 
 /// The process that sent a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sender {
-    /// 0 where it is in a namespace that we don't see into.
+    /// 0 if it is in a PID namespace that we cannot see.
     pub(crate) pid: Pid,
     pub(crate) uid: u32,
     code: c_int,
@@ -107,8 +90,7 @@ pub(crate) struct Sender {
 impl Received {
     fn new(signum: Signum, code: c_int, pid: libc::pid_t, uid: libc::uid_t) -> Self {
         let pid = Pid::from_raw(pid);
-        // Codes up to 0 come from system calls. Positive codes come from the kernel, and no other process can
-        // forge them.
+        // Codes up to 0 come from system calls. No process can forge the positive codes of the kernel.
         let is_sent = code <= 0;
         let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
         let sender = is_sent.then_some(Sender { pid, uid, code });
@@ -117,16 +99,16 @@ impl Received {
 }
 
 impl Sender {
-    /// Is it this process, be it through a system call that signals its own group?
+    /// Whether we sent it, also to our group.
     pub(crate) fn is_us(&self) -> bool {
         matches!(self.code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE) && self.pid == getpid()
     }
 }
 
-/// Whether blocked signals can be fetched at all.
+/// Checks that blocked signals can be fetched.
 ///
 /// # Errors
-/// That of a sandbox that refuses rt_sigtimedwait(2).
+/// The errno of a sandbox that refuses rt_sigtimedwait(2).
 pub(crate) fn can_be_fetched() -> nix::Result<()> {
     match timed_wait(NONE, Some(Duration::ZERO)) {
         Ok(_) | Err(Errno::EAGAIN) => Ok(()),
@@ -139,56 +121,44 @@ pub(crate) fn can_be_fetched() -> nix::Result<()> {
 /// # Errors
 /// EAGAIN if none has come, EINTR if we were stopped or traced meanwhile, any other if a sandbox refuses it.
 fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received> {
-    let timeout = timeout.map(timespec);
-    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    let timeout = timeout.map(time_spec);
+    let timeout = timeout.as_ref().map_or(ptr::null(), |timeout| ptr::from_ref(timeout.as_ref()));
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to a
-    // timespec that outlives the call.
-    let number = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigtimedwait,
-            &raw const set,
-            info.as_mut_ptr(),
-            timeout,
-            size_of::<KernelSet>(),
-        )
-    };
+    let (info_pointer, size) = (info.as_mut_ptr(), size_of::<KernelSet>());
+    // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to
+    // a timespec that outlives the call.
+    let number =
+        unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, info_pointer, timeout, size) };
     let number = Errno::result(number)?;
-    // The kernel fetches no signal that doesn't exist.
+    // The kernel fetches no signal that does not exist.
     let signum = i32::try_from(number).ok().and_then(Signum::new).ok_or(Errno::EAGAIN)?;
     // SAFETY: zeros are a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
-    // SAFETY: all of it is initialised, whatever the kernel has filled in; where it isn't the sender or the child (with timers
-    // and asynchronous I/O, which nobody sets up here, and with faults), nobody looks at it.
+    // SAFETY: all of it is initialised. `Received` has it only if it is a sender's or a child's.
     let pid = unsafe { info.si_pid() };
     // SAFETY: as above.
     let uid = unsafe { info.si_uid() };
     Ok(Received::new(signum, info.si_code, pid, uid))
 }
 
-fn timespec(duration: Duration) -> libc::timespec {
-    libc::timespec {
-        // No machine runs longer than this.
-        tv_sec: duration.as_secs().min(u32::MAX.into()).cast_signed(),
-        tv_nsec: duration.subsec_nanos().into(),
-    }
+fn time_spec(duration: Duration) -> TimeSpec {
+    // No machine runs longer than that.
+    TimeSpec::from_duration(duration.min(Duration::from_secs(u32::MAX.into())))
 }
 
-/// Waits for one of `set`, for ever if there is no timeout. `None` if none has come, or if the caller should
-/// try again.
+/// Waits for one of `set`, for ever if there is no timeout. `None` if the timeout has expired, or if the
+/// caller should try again.
 fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     if fallback::is_in_use() {
         return fallback::fetch(set, timeout);
     }
+    let start = Instant::now();
     match timed_wait(set, timeout) {
-        Ok(received) => Some(received),
-        // NoChild is pending.
-        Err(Errno::EAGAIN) if timeout == Some(Duration::ZERO) => None,
-        Err(errno) => {
-            fallback::note_failure(errno);
-            None
-        }
+        Ok(received) => return Some(received),
+        Err(Errno::EAGAIN) if timeout.is_some_and(|timeout| start.elapsed() >= timeout) => {}
+        Err(errno) => fallback::note_failure(errno, start),
     }
+    None
 }
 
 /// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the caller
@@ -197,20 +167,9 @@ pub(crate) fn wait() -> Option<Received> {
     fetch(ALL, None)
 }
 
-/// The same, but only for so long. `None` also if none has come.
-pub(crate) fn wait_for(duration: Duration) -> Option<Received> {
-    if fallback::is_in_use() {
-        return fallback::fetch(ALL, Some(duration));
-    }
-    let start = Instant::now();
-    match timed_wait(ALL, Some(duration)) {
-        Ok(received) => Some(received),
-        Err(Errno::EAGAIN) if start.elapsed() >= duration => None,
-        Err(errno) => {
-            fallback::note_failure(errno);
-            None
-        }
-    }
+/// The same with a timeout. `None` also if it has expired.
+pub(crate) fn wait_for(timeout: Duration) -> Option<Received> {
+    fetch(ALL, Some(timeout))
 }
 
 /// Fetches this signal if it is pending.
@@ -223,28 +182,19 @@ pub(crate) fn take_any() -> Option<Received> {
     fetch(ALL, Some(Duration::ZERO))
 }
 
-/// Fetches one of these signals if one is pending.
-pub(super) fn take_pending_of(signals: &[Signum]) -> Option<Received> {
-    fetch(set_of_all(signals), Some(Duration::ZERO))
-}
-
 fn set_of(signum: Signum) -> KernelSet {
     1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
-}
-
-fn set_of_all(signals: &[Signum]) -> KernelSet {
-    signals.iter().fold(0, |set, &signum| set | set_of(signum))
 }
 
 /// Sends a signal to a process.
 ///
 /// # Errors
-/// kill(2): ESRCH where there is no such process, EPERM where we may not signal it.
+/// kill(2): ESRCH if there is no such process, EPERM if we may not signal it.
 pub(crate) fn send_to_process(pid: Pid, signum: Signum) -> nix::Result<()> {
     send(pid.as_raw(), signum)
 }
 
-/// Could we send this process a signal?
+/// Checks that we may signal a process.
 ///
 /// # Errors
 /// As [`send_to_process`].
@@ -255,14 +205,14 @@ pub(crate) fn try_process(pid: Pid) -> nix::Result<()> {
 /// Sends a signal to every member of a process group that we may signal.
 ///
 /// # Errors
-/// kill(2): ESRCH where it has no member, EPERM where we may not signal a single one. Success says that one member was
-/// signalled, not that all were.
+/// kill(2): ESRCH if it has no member, EPERM if we may not signal a single one. Success means that one
+/// member received the signal.
 pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
     send(leader.as_raw().wrapping_neg(), signum)
 }
 
 fn send(target: i32, signum: Signum) -> nix::Result<()> {
-    // SAFETY: kill(2) touches no memory of ours. nix has no number above 31 to give it.
+    // SAFETY: kill(2) touches no memory. nix has no signals above 31.
     match Errno::result(unsafe { libc::kill(target, signum.raw()) }) {
         Ok(_) => Ok(()),
         Err(Errno::ESRCH) => Err(Errno::ESRCH),
@@ -286,7 +236,7 @@ fn send_without_kill(target: i32, signum: Signum) -> nix::Result<()> {
     }
 }
 
-/// A process that stays the one that it is, even when it has ended and its PID is another's (pidfd_open(2)).
+/// A process, also if its PID is reused (pidfd_open(2)).
 pub(crate) enum Target {
     Pidfd(OwnedFd, Pid),
     /// The kernel has no pidfds (before 5.3), or a sandbox refuses them.
@@ -294,22 +244,22 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// Whoever has this PID now.
+    /// The process that has this PID now.
     ///
     /// # Errors
-    /// ESRCH where nobody has.
+    /// ESRCH if there is none.
     pub(crate) fn open(pid: Pid) -> nix::Result<Self> {
         // SAFETY: pidfd_open(2) touches no memory.
         let result = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) });
         match result.map(i32::try_from) {
-            // SAFETY: the kernel has just made it; nothing else knows it.
+            // SAFETY: the kernel has just created it; nothing else knows it.
             Ok(Ok(fd)) => Ok(Self::Pidfd(unsafe { OwnedFd::from_raw_fd(fd) }, pid)),
             Err(Errno::ESRCH) => Err(Errno::ESRCH),
             Ok(Err(_)) | Err(_) => Ok(Self::Pid(pid)),
         }
     }
 
-    /// Sends it a signal.
+    /// Sends a signal to the process.
     ///
     /// # Errors
     /// As [`send_to_process`].
@@ -343,8 +293,8 @@ fn send_by_pidfd(pidfd: &OwnedFd, number: c_int, flags: c_uint) -> nix::Result<(
     Errno::result(result).map(drop)
 }
 
-/// Stops this process until it gets SIGCONT. As PID 1 of a namespace it goes on at once: the kernel stops no init.
+/// Stops this process until it receives SIGCONT. The kernel does not stop PID 1 of a namespace.
 pub(crate) fn stop_ourselves() {
-    // It can't fail: SIGSTOP exists and we may signal ourselves.
+    // Signalling ourselves cannot fail.
     let _ = signal::kill(getpid(), Signal::SIGSTOP);
 }
