@@ -1,35 +1,22 @@
-//! What was asked for, all told?
-//!
-//! The command line beats our variables, ours beat those of the init by whose name we are called (`options::peers`), and any of them
-//! beats the defaults. The exception is that init's own: tini's verbosity is what its variable says, whatever its options say. No
-//! other variable changes anything: all others are the command's.
+//! The result of reading the command line and the environment.
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
+use super::UsageError;
 use super::duration::{Delay, Limit};
-use super::environment::Environment;
+use super::forward::Forward;
 use super::personality::Personality;
-use super::value::{Value, parse_list, refusal};
+use super::settings::{Delays, Settings};
+pub(crate) use super::value::Source;
+use super::value::{Given, Value};
 use crate::log::{Message, Verbosity};
-use crate::options::forward::Forward;
-use crate::options::settings::{Delays, Settings};
-use crate::options::{Options, TINI_GROUP};
 use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
-/// Where does a setting come from?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// NoChild was said.
-    Default,
-    /// This option on the command line.
-    Option(&'static str),
-    /// This variable in the environment.
-    Variable(&'static str),
-}
-
-/// The variable that stands for `-c`.
+/// The variable of `-c`.
 pub(crate) const SETSID: &str = "DUMB_INIT_SETSID";
 
 /// How to run the command.
@@ -39,135 +26,176 @@ pub(crate) struct Config {
     pub(crate) forward_source: Source,
     pub(crate) rewrites_source: Source,
     pub(crate) parent_death_signal: Option<Signum>,
-    /// Are orphans to be adopted also where we are not PID 1?
+    /// Whether to adopt orphans although we are not PID 1.
     pub(crate) subreaper: bool,
-    /// What a variable has changed is said, since it may come unseen from a base image.
+    /// Effects of variables, which may come unseen from a base image.
     pub(crate) notes: Vec<Message>,
-    /// Rewrites that go on after what is a rule.
+    /// Rewrites with text after the rule.
     pub(crate) rewrites_with_trailing_text: Vec<Vec<u8>>,
 }
 
 impl Config {
-    /// Puts it together.
-    ///
-    /// # Errors
-    /// The line that says which variable has a value that it can't have. One that an option beats isn't looked at.
-    pub(crate) fn new(options: Options, environment: &Environment) -> Result<Self, Vec<u8>> {
-        let variables = Variables(environment.beginning_with("DUMB_INIT_"));
-        let personality = options.personality;
-        let theirs = options.their_variables;
-        let by_variable = match variables.0.get("DUMB_INIT_DEBUG") {
-            Some(b"1") => Verbosity::Debug,
-            Some(b"2") => Verbosity::Trace,
-            _ => Verbosity::Quiet,
-        };
-        // tini's variable beats its option.
-        let option = options.verbosity.filter(|_| theirs.verbosity.is_none());
-        // As another init there is no session to be left out.
-        let same_session = personality == Personality::DumbInit && variables.0.get(SETSID) == Some(b"0");
-        let by_default = if same_session { Forward::Child } else { personality.default_forward() };
-        let forward_source = match options.forward {
-            Some((_, option)) => Source::Option(option),
-            None if variables.has("DUMB_INIT_FORWARD") => Source::Variable("DUMB_INIT_FORWARD"),
-            None if same_session => Source::Variable(SETSID),
-            None if theirs.forward.is_some() => Source::Variable(TINI_GROUP),
-            None => Source::Default,
-        };
-        let forward = options.forward.map(|(forward, _)| forward);
-        let forward = variables.one(forward, "DUMB_INIT_FORWARD")?.or(theirs.forward).unwrap_or(by_default);
-
-        let rewrites_source = match options.rewrites {
-            Some(_) => Source::Option("-r"),
-            None if variables.has("DUMB_INIT_REWRITE") => Source::Variable("DUMB_INIT_REWRITE"),
-            None => Source::Default,
-        };
-        let mut rewrites_with_trailing_text = options.rewrites_with_trailing_text;
-        if options.rewrites.is_none() {
-            let texts = variables.0.get("DUMB_INIT_REWRITE").unwrap_or_default().split(|&byte| byte == b',');
-            rewrites_with_trailing_text
-                .extend(texts.filter(|text| Rewrite::has_trailing_text(text)).map(<[u8]>::to_vec));
-        }
-        let mut rewrites = RewriteTable::new();
-        for rewrite in variables.several(options.rewrites, "DUMB_INIT_REWRITE")? {
-            rewrites.set(rewrite);
-        }
-        let drain: Option<Limit> = variables.one(options.drain, "DUMB_INIT_DRAIN")?;
-        let drain = drain.filter(|&drain| drain != Limit::After(Duration::ZERO));
-        let linger = variables.one(options.linger, "DUMB_INIT_LINGER")?.unwrap_or(false);
-        let kill_after: Option<Limit> = variables.one(options.kill_after, "DUMB_INIT_KILL_AFTER")?;
-        let delays: Vec<Delay> = variables.several(options.delays, "DUMB_INIT_DELAY")?;
-        let exit_rules: Vec<ExitRule> = variables.several(options.exit_rules, "DUMB_INIT_EXIT_MAP")?;
-        let adopts = drain.is_some() || linger || forward == Forward::Tree;
-        let subreaper = variables.one(options.subreaper, "DUMB_INIT_SUBREAPER")?.unwrap_or(theirs.subreaper);
-        Ok(Self {
-            verbosity: option
-                .or(Some(by_variable).filter(|&said| said != Verbosity::Quiet))
-                .or(theirs.verbosity)
-                .unwrap_or(Verbosity::Quiet),
+    pub(super) fn new(options: Options) -> Self {
+        let forward = options.forward.value;
+        let drain = options.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO));
+        let linger = options.linger.value;
+        let mut notes = options.notes;
+        notes.retain(|note| *note != Message::NotSetsidMode || forward == Forward::Child);
+        Self {
+            verbosity: options.verbosity.value,
+            forward_source: options.forward.source,
+            rewrites_source: options.rewrites.source,
+            parent_death_signal: options.parent_death_signal.value,
+            subreaper: options.subreaper.value || drain.is_some() || linger || forward == Forward::Tree,
+            notes,
+            rewrites_with_trailing_text: options.rewrites_with_trailing_text,
             settings: Settings {
-                personality,
+                personality: options.personality,
                 names_orphans: options.names_orphans,
                 forward,
-                rewrites,
+                rewrites: options.rewrites.value,
                 drain,
                 linger,
-                kill_after: kill_after.unwrap_or(Limit::Never),
-                delays: Delays::new(&delays),
-                exit_map: ExitMap::new(exit_rules),
+                kill_after: options.kill_after.value,
+                delays: Delays::new(&options.delays.value),
+                exit_map: ExitMap::new(options.exit_rules.value),
                 keeps_terminal: false,
             },
-            forward_source,
-            rewrites_source,
-            parent_death_signal: variables
-                .one(options.parent_death_signal, "DUMB_INIT_PARENT_DEATH_SIGNAL")?,
-            subreaper: if adopts { true } else { subreaper },
-            notes: [
-                (by_variable != Verbosity::Quiet, Message::DebugMode),
-                (same_session && forward == Forward::Child, Message::NotSetsidMode),
-            ]
-            .into_iter()
-            .filter_map(|(set, line)| set.then_some(line))
-            .collect(),
-            rewrites_with_trailing_text,
-        })
+        }
     }
 }
 
-/// The variables that stand for options, apart from the others: the environment may be large, and most often has none of
-/// them.
-struct Variables(Environment);
+/// The values of all options and variables.
+pub(crate) struct Options {
+    pub(super) personality: Personality,
+    pub(super) forward: Setting<Forward>,
+    pub(super) verbosity: Setting<Verbosity>,
+    pub(super) rewrites: Setting<RewriteTable>,
+    pub(super) drain: Setting<Option<Limit>>,
+    pub(super) linger: Setting<bool>,
+    pub(super) kill_after: Setting<Limit>,
+    pub(super) delays: Setting<Vec<Delay>>,
+    pub(super) exit_rules: Setting<Vec<ExitRule>>,
+    pub(super) parent_death_signal: Setting<Option<Signum>>,
+    pub(super) subreaper: Setting<bool>,
+    pub(super) explain: Setting<Option<Signum>>,
+    pub(super) pid: Setting<Option<Pid>>,
+    /// Whether to log each orphan that is reaped.
+    pub(super) names_orphans: bool,
+    /// Whether to run no command.
+    pub(super) pauses: bool,
+    rewrites_with_trailing_text: Vec<Vec<u8>>,
+    notes: Vec<Message>,
+}
 
-impl Variables {
-    /// A variable's value; an empty one is none.
-    fn value(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).filter(|value| !value.is_empty())
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.value(name).is_some()
-    }
-
-    /// What an option says, or else the variable, where it has a value.
-    fn one<V: Value>(&self, option: Option<V>, name: &str) -> Result<Option<V>, Vec<u8>> {
-        self.or(option, name, V::IS, V::parse)
-    }
-
-    fn several<V: Value>(&self, option: Option<Vec<V>>, name: &str) -> Result<Vec<V>, Vec<u8>> {
-        self.or(option, name, V::IS, parse_list).map(Option::unwrap_or_default)
-    }
-
-    fn or<V>(
-        &self,
-        option: Option<V>,
-        name: &str,
-        is: &str,
-        parse: impl Fn(&[u8]) -> Option<V>,
-    ) -> Result<Option<V>, Vec<u8>> {
-        if option.is_some() {
-            return Ok(option);
+impl Options {
+    pub(super) fn new(personality: Personality) -> Self {
+        Self {
+            personality,
+            forward: Setting::new(personality.default_forward()),
+            verbosity: Setting::new(Verbosity::Quiet),
+            rewrites: Setting::new(RewriteTable::new()),
+            drain: Setting::new(None),
+            linger: Setting::new(false),
+            kill_after: Setting::new(Limit::Never),
+            delays: Setting::new(Vec::new()),
+            exit_rules: Setting::new(Vec::new()),
+            parent_death_signal: Setting::new(None),
+            // catatonit always adopts orphans.
+            subreaper: Setting::new(personality == Personality::Catatonit),
+            explain: Setting::new(None),
+            pid: Setting::new(None),
+            names_orphans: false,
+            pauses: false,
+            rewrites_with_trailing_text: Vec::new(),
+            notes: Vec::new(),
         }
-        self.value(name)
-            .map(|value| parse(value).ok_or_else(|| refusal(&format!("variable {name}"), is, value)))
-            .transpose()
+    }
+
+    /// Sets `-c`. Its variable has no effect under another name: these inits start no session.
+    pub(super) fn set_single_child(&mut self, given: &Given<'_>) {
+        if given.text == b"0" && self.personality == Personality::DumbInit {
+            if given.is_variable() {
+                self.notes.push(Message::NotSetsidMode);
+            }
+            self.forward.replace(Forward::Child, given.source);
+        }
+    }
+
+    /// Sets or increments the verbosity. Other values of the variable have no effect, as in dumb-init 1.2.5.
+    pub(super) fn set_verbosity(&mut self, given: &Given<'_>) {
+        let verbosity = match given.text {
+            b"1" if matches!(self.verbosity.source, Source::Option(_)) => Verbosity::Trace,
+            b"1" => Verbosity::Debug,
+            b"2" => Verbosity::Trace,
+            _ => return,
+        };
+        if given.is_variable() {
+            // In the original's order.
+            self.notes.insert(0, Message::DebugMode);
+        }
+        self.verbosity.replace(verbosity, given.source);
+    }
+
+    /// Adds rewrites. Only the variable takes several, since `-r` ignores text after the rule.
+    pub(super) fn add_rewrites(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
+        if self.rewrites.beats(given.source) {
+            return Ok(());
+        }
+        for text in given.text.split(|&byte| byte == b',' && given.is_variable()) {
+            let rewrite = Rewrite::parse(text).ok_or_else(|| {
+                if given.is_variable() { given.refusal(Rewrite::IS) } else { UsageError::bad_rewrite() }
+            })?;
+            if Rewrite::has_trailing_text(text) {
+                self.rewrites_with_trailing_text.push(text.to_vec());
+            }
+            self.rewrites.value.set(rewrite);
+        }
+        self.rewrites.source = given.source;
+        Ok(())
+    }
+}
+
+/// A setting and its origin.
+pub(crate) struct Setting<T> {
+    pub(super) value: T,
+    pub(super) source: Source,
+}
+
+impl<T> Setting<T> {
+    pub(super) fn new(default: T) -> Self {
+        Self { value: default, source: Source::Default }
+    }
+
+    /// Whether a value from `source` does not count: an option beats variables. Otherwise the last value counts.
+    fn beats(&self, source: Source) -> bool {
+        matches!((self.source, source), (Source::Option(_), Source::Variable(_)))
+    }
+
+    pub(super) fn replace(&mut self, value: T, source: Source) {
+        if !self.beats(source) {
+            *self = Self { value, source };
+        }
+    }
+}
+
+impl<T: Value> Setting<T> {
+    /// Parses and sets the value. One that does not count is not parsed.
+    pub(super) fn set(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
+        if !self.beats(given.source) {
+            *self = Self { value: given.parse()?, source: given.source };
+        }
+        Ok(())
+    }
+}
+
+impl<T: Value> Setting<Vec<T>> {
+    /// Parses and adds values.
+    pub(super) fn add(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
+        if !self.beats(given.source) {
+            self.value.append(&mut given.parse()?);
+            self.source = given.source;
+        }
+        Ok(())
     }
 }

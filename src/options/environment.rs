@@ -26,11 +26,6 @@ impl Environment {
         self.0.iter().find_map(|entry| value_of(entry, name))
     }
 
-    /// The entries of all variables whose names begin so, and nothing else.
-    pub(crate) fn beginning_with(&self, prefix: &str) -> Self {
-        Self(self.0.iter().filter(|entry| entry.to_bytes().starts_with(prefix.as_bytes())).copied().collect())
-    }
-
     /// Finds the entries that name the process `own`.
     pub(crate) fn entries_that_name(&self, own: Pid) -> Named {
         let is_own =

@@ -1,4 +1,4 @@
-//! What was asked for, as far as decisions depend on it?
+//! The settings that the policy depends on.
 
 use std::time::Duration;
 
@@ -11,19 +11,19 @@ use crate::signal::Signum;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::RewriteTable;
 
-/// What was asked for.
+/// The settings.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) personality: Personality,
-    /// Is each orphan that is reaped named?
+    /// Whether to log each orphan that is reaped.
     pub(crate) names_orphans: bool,
     pub(crate) forward: Forward,
     pub(crate) rewrites: RewriteTable,
-    /// How long descendants may take to end after the command has, where they are waited for: `--drain`.
+    /// `--drain`: the time for the remaining processes to exit.
     pub(crate) drain: Option<Limit>,
-    /// Is the end of the command not the end, but that of the last descendant: `--linger`?
+    /// `--linger`: whether to wait for all descendants.
     pub(crate) linger: bool,
-    /// How long everybody may take to end after the first signal that shuts down: `--kill-after`.
+    /// `--kill-after`: the time for all processes to exit after the first signal that shuts down.
     pub(crate) kill_after: Limit,
     pub(crate) delays: Delays,
     pub(crate) exit_map: ExitMap,
@@ -33,7 +33,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Where the command's process is put.
+    /// The isolation of the command's process.
     pub(crate) fn isolation(&self) -> Isolation {
         match self.personality.isolation(self.forward) {
             Isolation::Session if self.keeps_terminal => Isolation::Group,
@@ -41,28 +41,28 @@ impl Settings {
         }
     }
 
-    /// Whether the init may stay after the end of the command.
+    /// Whether the init may outlive the command.
     pub(crate) fn may_outlive_command(&self) -> bool {
         self.drain.is_some() || self.linger
     }
 
-    /// Does any of it reach beyond the command's process and its group?
+    /// Whether any setting affects processes outside of the command's group.
     pub(crate) fn needs_descendants(&self) -> bool {
         self.may_outlive_command() || self.forward == Forward::Tree || self.kill_after != Limit::Never
     }
 }
 
-/// For how long each signal is held.
+/// `--delay`: the time that each signal is held.
 #[derive(Clone, Debug)]
 pub(crate) struct Delays(Vec<Delay>);
 
 impl Delays {
-    /// Of two for the same signal the last one counts.
+    /// The last delay of a signal counts.
     pub(crate) fn new(delays: &[Delay]) -> Self {
         Self(delays.to_vec())
     }
 
-    /// As many signals can be held at the same time.
+    /// The number of signals that can be held at the same time.
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
