@@ -214,9 +214,8 @@ fn split_first_word<'w>(
         (None, _) => return Ok(words.into()),
     };
     let variable = |name| str::from_utf8(name).ok().and_then(|name| environment.get(name));
-    let split = split_string::split(text, variable).map_err(|error| {
-        Given { program, source: Source::Option("--split-string"), text }.refusal(&error.to_string())
-    })?;
+    let split = split_string::split(text, variable)
+        .map_err(|error| Given { program, source: Source::Option("--split-string"), text }.refusal(error))?;
     // Words live as long as the program. None of these contains a zero byte.
     let leak = |word| CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()));
     Ok(split.into_iter().filter_map(leak).chain(rest.iter().copied()).collect())
