@@ -8,7 +8,7 @@ mod glibc;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
-use dumb_init::options::fuzzing::{self, End, Meaning, Reading};
+use dumb_init::options::fuzzing::{self, End, Reading, Run};
 use dumb_init::options::table::{DUMB_INIT, Row};
 
 /// The options of the original.
@@ -32,7 +32,7 @@ fn may_be_new(word: &&CStr) -> bool {
 /// The program reads it differently from glibc.
 pub fn command_line(input: &[u8]) {
     glibc::with_words(input, |words| {
-        let meaning = fuzzing::parse(words);
+        let run = fuzzing::parse(words);
         if words.iter().any(may_be_new) {
             return;
         }
@@ -43,10 +43,8 @@ pub fn command_line(input: &[u8]) {
                 "dumb-init (left) and getopt_long(3) (right), permutes: {permutes}, on {words:?}"
             );
         }
-        if let Some(meaning) = meaning {
-            let expected = meaning_of(words, glibc::read_options(words, false));
-            assert_eq!(meaning, expected, "dumb-init (left) and the original (right) on {words:?}");
-        }
+        let expected = run_by(words, glibc::read_options(words, false));
+        assert_eq!(run, Some(expected), "dumb-init (left) and the original (right) on {words:?}");
     });
 }
 
@@ -69,13 +67,14 @@ pub fn rewrite(input: &[u8]) {
     }
 }
 
-/// The meaning of options that glibc has read to the original, which acts on one after the other.
-fn meaning_of(words: &[&'static CStr], reading: Reading) -> Meaning {
+/// The command, or the text that is printed, for options that glibc has read. The original acts on one after the other.
+fn run_by(words: &[&'static CStr], reading: Reading) -> Result<Run, Vec<u8>> {
+    let printed = |option| fuzzing::parse(&[c"dumb-init", option]).and_then(Result::err).unwrap_or_default();
     let (mut single_child, mut verbose, mut rewrites) = (false, false, BTreeMap::new());
     for option in &reading.options {
         match option.as_slice() {
-            b"--help" => return Meaning::Help,
-            b"--version" => return Meaning::Version,
+            b"--help" => return Err(printed(c"--help")),
+            b"--version" => return Err(printed(c"--version")),
             b"--single-child" => single_child = true,
             b"--verbose" => verbose = true,
             other => {
@@ -84,7 +83,7 @@ fn meaning_of(words: &[&'static CStr], reading: Reading) -> Meaning {
                 let names =
                     || fuzzing::parse_rewrite(text).filter(|_| text.iter().any(u8::is_ascii_alphabetic));
                 let Some((from, to)) = scan(text).or_else(names) else {
-                    return Meaning::Error(
+                    return Err(
                         b"Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
                           This option can be specified multiple times.\n\
                           Use --help for full usage.\n"
@@ -96,14 +95,14 @@ fn meaning_of(words: &[&'static CStr], reading: Reading) -> Meaning {
         }
     }
     match reading.end {
-        End::Error(text) => Meaning::Error(text),
+        End::Error(text) => Err(text),
         End::AtOnce => unreachable!("an option that acts at once comes last"),
         End::Command(command) if command.is_empty() => {
             let program = words.first().map_or(&[][..], |program| program.to_bytes());
             let usage = [b"Usage: ", program, b" [option] program [args]\nTry ", program];
-            Meaning::Error([usage.concat().as_slice(), b" --help for full usage.\n"].concat())
+            Err([usage.concat().as_slice(), b" --help for full usage.\n"].concat())
         }
-        End::Command(command) => Meaning::Run { single_child, verbose, rewrites, command },
+        End::Command(command) => Ok(Run { single_child, verbose, rewrites, command }),
     }
 }
 

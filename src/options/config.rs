@@ -36,82 +36,65 @@ pub(crate) struct Config {
 
 impl Config {
     pub(super) fn new(options: Options) -> Self {
-        let forward = options.forward.value;
+        let personality = options.personality;
+        let forward = options.forward.value.unwrap_or(personality.default_forward());
         let drain = options.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO));
-        let linger = options.linger.value;
+        let linger = options.linger.value.unwrap_or(false);
+        // catatonit always adopts orphans.
+        let subreaper = options.subreaper.value.unwrap_or(personality == Personality::Catatonit);
+        let mut rewrites = RewriteTable::new();
+        options.rewrites.value.unwrap_or_default().into_iter().for_each(|rewrite| rewrites.set(rewrite));
         let mut notes = options.notes;
         notes.retain(|note| *note != Message::NotSetsidMode || forward == Forward::Child);
         Self {
-            verbosity: options.verbosity.value,
+            verbosity: options.verbosity.value.unwrap_or(Verbosity::Quiet),
             forward_source: options.forward.source,
             rewrites_source: options.rewrites.source,
             parent_death_signal: options.parent_death_signal.value,
-            subreaper: options.subreaper.value || drain.is_some() || linger || forward == Forward::Tree,
+            subreaper: subreaper || drain.is_some() || linger || forward == Forward::Tree,
             notes,
             rewrites_with_trailing_text: options.rewrites_with_trailing_text,
             settings: Settings {
-                personality: options.personality,
+                personality,
                 names_orphans: options.names_orphans,
                 forward,
-                rewrites: options.rewrites.value,
+                rewrites,
                 drain,
                 linger,
-                kill_after: options.kill_after.value,
-                delays: Delays::new(&options.delays.value),
-                exit_map: ExitMap::new(options.exit_rules.value),
+                kill_after: options.kill_after.value.unwrap_or(Limit::Never),
+                delays: Delays::new(&options.delays.value.unwrap_or_default()),
+                exit_map: ExitMap::new(options.exit_rules.value.unwrap_or_default()),
                 keeps_terminal: false,
             },
         }
     }
 }
 
-/// The values of all options and variables.
+/// The values of all options and variables that are given.
+#[derive(Default)]
 pub(crate) struct Options {
     pub(super) personality: Personality,
     pub(super) forward: Setting<Forward>,
     pub(super) verbosity: Setting<Verbosity>,
-    pub(super) rewrites: Setting<RewriteTable>,
-    pub(super) drain: Setting<Option<Limit>>,
+    pub(super) rewrites: Setting<Vec<Rewrite>>,
+    pub(super) drain: Setting<Limit>,
     pub(super) linger: Setting<bool>,
     pub(super) kill_after: Setting<Limit>,
     pub(super) delays: Setting<Vec<Delay>>,
     pub(super) exit_rules: Setting<Vec<ExitRule>>,
-    pub(super) parent_death_signal: Setting<Option<Signum>>,
+    pub(super) parent_death_signal: Setting<Signum>,
     pub(super) subreaper: Setting<bool>,
-    pub(super) explain: Setting<Option<Signum>>,
-    pub(super) pid: Setting<Option<Pid>>,
+    pub(super) explain: Setting<Signum>,
+    pub(super) pid: Setting<Pid>,
     /// Whether to log each orphan that is reaped.
     pub(super) names_orphans: bool,
     /// Whether to run no command.
     pub(super) pauses: bool,
-    rewrites_with_trailing_text: Vec<Vec<u8>>,
-    notes: Vec<Message>,
+    pub(super) rewrites_with_trailing_text: Vec<Vec<u8>>,
+    pub(super) notes: Vec<Message>,
 }
 
 impl Options {
-    pub(super) fn new(personality: Personality) -> Self {
-        Self {
-            personality,
-            forward: Setting::new(personality.default_forward()),
-            verbosity: Setting::new(Verbosity::Quiet),
-            rewrites: Setting::new(RewriteTable::new()),
-            drain: Setting::new(None),
-            linger: Setting::new(false),
-            kill_after: Setting::new(Limit::Never),
-            delays: Setting::new(Vec::new()),
-            exit_rules: Setting::new(Vec::new()),
-            parent_death_signal: Setting::new(None),
-            // catatonit always adopts orphans.
-            subreaper: Setting::new(personality == Personality::Catatonit),
-            explain: Setting::new(None),
-            pid: Setting::new(None),
-            names_orphans: false,
-            pauses: false,
-            rewrites_with_trailing_text: Vec::new(),
-            notes: Vec::new(),
-        }
-    }
-
     /// Sets `-c`. Its variable has no effect under another name: these inits start no session.
     pub(super) fn set_single_child(&mut self, given: &Given<'_>) {
         if given.text == b"0" && self.personality == Personality::DumbInit {
@@ -149,7 +132,7 @@ impl Options {
             if Rewrite::has_trailing_text(text) {
                 self.rewrites_with_trailing_text.push(text.to_vec());
             }
-            self.rewrites.value.set(rewrite);
+            self.rewrites.value.get_or_insert_default().push(rewrite);
         }
         self.rewrites.source = given.source;
         Ok(())
@@ -158,15 +141,18 @@ impl Options {
 
 /// A setting and its origin.
 pub(crate) struct Setting<T> {
-    pub(super) value: T,
+    /// `None` if it is not given.
+    pub(super) value: Option<T>,
     pub(super) source: Source,
 }
 
-impl<T> Setting<T> {
-    pub(super) fn new(default: T) -> Self {
-        Self { value: default, source: Source::Default }
+impl<T> Default for Setting<T> {
+    fn default() -> Self {
+        Self { value: None, source: Source::Default }
     }
+}
 
+impl<T> Setting<T> {
     /// Whether a value from `source` does not count: an option beats variables. Otherwise the last value counts.
     fn beats(&self, source: Source) -> bool {
         matches!((self.source, source), (Source::Option(_), Source::Variable(_)))
@@ -174,7 +160,7 @@ impl<T> Setting<T> {
 
     pub(super) fn replace(&mut self, value: T, source: Source) {
         if !self.beats(source) {
-            *self = Self { value, source };
+            *self = Self { value: Some(value), source };
         }
     }
 }
@@ -183,7 +169,7 @@ impl<T: Value> Setting<T> {
     /// Parses and sets the value. One that does not count is not parsed.
     pub(super) fn set(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
         if !self.beats(given.source) {
-            *self = Self { value: given.parse()?, source: given.source };
+            *self = Self { value: Some(given.parse()?), source: given.source };
         }
         Ok(())
     }
@@ -193,7 +179,7 @@ impl<T: Value> Setting<Vec<T>> {
     /// Parses and adds values.
     pub(super) fn add(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
         if !self.beats(given.source) {
-            self.value.append(&mut given.parse()?);
+            self.value.get_or_insert_default().append(&mut given.parse()?);
             self.source = given.source;
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::getopt::Reader;
 use super::personality::Personality;
 use super::table::{self, Effect};
 use super::value::Value;
-use super::{Invocation, UsageError, help};
+use super::{Invocation, UsageError};
 use crate::log::Verbosity;
 use crate::signal::Signum;
 use crate::signal::rewrite::{Outcome, Rewrite, RewriteTable};
@@ -58,47 +58,33 @@ pub fn read_options(words: &[&'static CStr], permutes: bool) -> Reading {
     }
 }
 
-/// The meaning of a command line, as far as the original has the same options.
+/// A command and its options, as far as the original has them.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Meaning {
-    /// Run a command.
-    Run {
-        /// Whether `-c` is given.
-        single_child: bool,
-        /// Whether `-v` is given.
-        verbose: bool,
-        /// The signal that becomes of each rewritten signal.
-        rewrites: BTreeMap<i32, i32>,
-        /// The command.
-        command: Vec<&'static CStr>,
-    },
-    /// Print the help.
-    Help,
-    /// Print the version.
-    Version,
-    /// Something that the original cannot do.
-    Other,
-    /// Print this message.
-    Error(Vec<u8>),
+pub struct Run {
+    /// Whether `-c` is given.
+    pub single_child: bool,
+    /// Whether `-v` is given.
+    pub verbose: bool,
+    /// The new signal, or 0, by the signal that is rewritten.
+    pub rewrites: BTreeMap<i32, i32>,
+    /// The command.
+    pub command: Vec<&'static CStr>,
 }
 
-/// Reads a command line in an empty environment. `None` if it has the name of another init.
+/// Reads a command line of dumb-init without variables. `Err` is the text that is printed. `None` if the original cannot do this.
 #[must_use]
-pub fn parse(words: &[&'static CStr]) -> Option<Meaning> {
-    let init = Personality::from_arg0(words.first().copied().unwrap_or_default());
-    let invocation = super::parse_as(init, words, &Environment::new(Vec::new()));
-    (init == Personality::DumbInit).then_some(match invocation {
-        Ok(Invocation::Run(config, command)) => Meaning::Run {
+pub fn parse(words: &[&'static CStr]) -> Option<Result<Run, Vec<u8>>> {
+    match super::parse_as(Personality::DumbInit, words, &Environment::new(Vec::new())) {
+        Ok(Invocation::Run(config, command)) => Some(Ok(Run {
             single_child: config.settings.forward == Forward::Child,
             verbose: config.verbosity != Verbosity::Quiet,
             rewrites: numbers(&config.settings.rewrites),
             command,
-        },
-        Ok(Invocation::Print { text, .. }) if text == help::version(init) => Meaning::Version,
-        Ok(Invocation::Print { .. }) => Meaning::Help,
-        Ok(Invocation::Explain(_) | Invocation::Pause(_)) => Meaning::Other,
-        Err(UsageError(text)) => Meaning::Error(text),
-    })
+        })),
+        Ok(Invocation::Print { text, .. }) => Some(Err(text.into())),
+        Ok(Invocation::Explain(_) | Invocation::Pause(_)) => None,
+        Err(UsageError(text)) => Some(Err(text)),
+    }
 }
 
 /// Reads the value of `-r` as two numbers.

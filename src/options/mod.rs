@@ -115,7 +115,7 @@ pub(crate) fn parse_as(
     let rows = rows(init);
     let permutes = init != Personality::DumbInit && environment.get("POSIXLY_CORRECT").is_none();
     let mut reader = Reader::new(rows, &words, permutes);
-    let mut options = Options::new(init);
+    let mut options = Options { personality: init, ..Options::default() };
     let mut has_other_options = false;
     while let Some((row, text)) = reader.next_option().map_err(|text| {
         let error = UsageError::new(program, &text);

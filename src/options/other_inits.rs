@@ -5,7 +5,7 @@
 use super::config::Setting;
 use super::forward::Forward;
 use super::table::{Effect, ROW, Row, Text};
-use super::value::Value;
+use super::value::{Source, Value};
 use crate::log::Verbosity;
 use crate::signal::exit_status::ExitRule;
 use crate::signal::{Name, Signum};
@@ -60,7 +60,7 @@ pub static TINI: [Row; 8] = [
         help: "Receive SIGNAL when the parent exits",
         effect: Effect::Set(|options, given| {
             let NamedSignal(signum) = given.parse()?;
-            options.parent_death_signal.replace(Some(signum), given.source);
+            options.parent_death_signal.replace(signum, given.source);
             Ok(())
         }),
         ..ROW
@@ -73,7 +73,7 @@ pub static TINI: [Row; 8] = [
         effect: Effect::Set(|options, given| {
             if given.is_variable() {
                 // It beats the option, and DUMB_INIT_DEBUG beats both.
-                options.verbosity = Setting::new(verbosity(given.text));
+                options.verbosity = Setting { value: Some(verbosity(given.text)), source: Source::Default };
             } else {
                 options.set_verbosity(given);
             }
@@ -98,7 +98,7 @@ pub static TINI: [Row; 8] = [
         help: "Exit with 0 if PROGRAM exits with CODE",
         effect: Effect::Set(|options, given| {
             let ExpectedCode(rule) = given.parse()?;
-            options.exit_rules.value.push(rule);
+            options.exit_rules.value.get_or_insert_default().push(rule);
             options.exit_rules.source = given.source;
             Ok(())
         }),

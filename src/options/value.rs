@@ -71,15 +71,6 @@ impl<V: Value> Value for Vec<V> {
     }
 }
 
-/// A setting without a default.
-impl<V: Value> Value for Option<V> {
-    const IS: &'static str = V::IS;
-
-    fn parse(text: &[u8]) -> Option<Self> {
-        V::parse(text).map(Some)
-    }
-}
-
 impl Value for bool {
     const IS: &'static str = "1 or 0";
 
