@@ -1,4 +1,5 @@
-//! README.md, docs/options.md, docs/dumb-init.1 and docs/coming-from.md have the options of the program's table.
+//! README.md, docs/options.md, docs/dumb-init.1 and docs/coming-from.md have the options of the program's
+//! table.
 //!
 //! `UPDATE_DOCS=1 cargo test --test suite option_documents` rewrites the generated parts.
 

@@ -1,7 +1,7 @@
 //! The functions of glibc that the original calls.
 //!
-//! getopt_long(3) keeps its state in variables of the process, and `stderr` is replaced meanwhile. So only one thread may
-//! call these functions: libFuzzer's, which runs one input after the other.
+//! getopt_long(3) keeps its state in variables of the process, and `stderr` is replaced meanwhile. So only
+//! one thread may call these functions: libFuzzer's, which runs one input after the other.
 
 #![allow(unsafe_code)] // It calls C functions.
 
@@ -36,8 +36,8 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Splits `input` at its NUL bytes, as the kernel lays out the words of an exec, and lends them to `run`, which must not
-/// keep any.
+/// Splits `input` at its NUL bytes, as the kernel lays out the words of an exec, and lends them to `run`,
+/// which must not keep any.
 pub(crate) fn with_words(input: &[u8], run: impl FnOnce(&[&'static CStr])) {
     let memory = [input, b"\0"].concat();
     let word = |bytes: &[u8]| {
@@ -48,8 +48,8 @@ pub(crate) fn with_words(input: &[u8], run: impl FnOnce(&[&'static CStr])) {
     run(&words);
 }
 
-/// Reads the options of `words`, the program's name first, up to one that acts at once. With `permutes`, options may
-/// follow words of the command.
+/// Reads the options of `words`, the program's name first, up to one that acts at once. With `permutes`,
+/// options may follow words of the command.
 pub(crate) fn read_options(words: &[&'static CStr], permutes: bool) -> Reading {
     let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
     argv.push(ptr::null());
@@ -59,7 +59,7 @@ pub(crate) fn read_options(words: &[&'static CStr], permutes: bool) -> Reading {
     Reading { options, end: end.unwrap_or(End::Error(text)) }
 }
 
-/// The options of an argument vector and their end, which is `None` for an error, since glibc writes the message.
+/// The options of an argument vector and their end. `None` is an error: glibc writes the message.
 fn read_argv(argv: &mut [*const c_char], permutes: bool) -> (Vec<Vec<u8>>, Option<End>) {
     let names: Vec<CString> =
         originals().filter_map(|row| CString::new(row.long?.trim_start_matches('-')).ok()).collect();
@@ -84,8 +84,8 @@ fn read_argv(argv: &mut [*const c_char], permutes: bool) -> (Vec<Vec<u8>>, Optio
     unsafe { opterr = 1 };
     let mut options = Vec::new();
     loop {
-        // SAFETY: `argv` has `count` C strings and a null pointer, and may be permuted. `long` ends with zeros, its names
-        // outlive the call, and the index may be null.
+        // SAFETY: `argv` has `count` C strings and a null pointer, and may be permuted. `long` ends with
+        // zeros, its names outlive the call, and the index may be null.
         let letter =
             unsafe { getopt_long(count, argv.as_mut_ptr(), short.as_ptr(), long.as_ptr(), ptr::null_mut()) };
         if letter == -1 {

@@ -1,7 +1,8 @@
-//! Compares dumb-init's reading of command lines and of rewrites with glibc's, on inputs that libFuzzer makes up.
+//! Compares dumb-init's reading of command lines and rewrites with glibc's, on inputs from libFuzzer.
 //!
-//! The original reads options with getopt_long(3) and rewrites with sscanf(3). `glibc` calls them in this process, so that
-//! every input can be compared. A difference is a panic, which libFuzzer reports with the input. `ci/fuzz` builds and runs it.
+//! The original reads options with getopt_long(3) and rewrites with sscanf(3). `glibc` calls them in this
+//! process, so that every input can be compared. A difference is a panic, which libFuzzer reports with the
+//! input. `ci/fuzz` builds and runs it.
 
 mod glibc;
 
@@ -26,7 +27,7 @@ fn may_be_new(word: &&CStr) -> bool {
     })
 }
 
-/// Takes the words of a command line, each but the last with a NUL byte behind it. The first is the program's name.
+/// Takes a command line, which begins with the program's name. A NUL byte separates its words.
 ///
 /// # Panics
 /// The program reads it differently from glibc.
@@ -67,7 +68,7 @@ pub fn rewrite(input: &[u8]) {
     }
 }
 
-/// The command, or the text that is printed, for options that glibc has read. The original acts on one after the other.
+/// The command or the printed text, by options that glibc has read. The original acts on one by one.
 fn run_by(words: &[&'static CStr], reading: Reading) -> Result<Run, Vec<u8>> {
     let printed = |option| fuzzing::parse(&[c"dumb-init", option]).and_then(Result::err).unwrap_or_default();
     let (mut single_child, mut verbose, mut rewrites) = (false, false, BTreeMap::new());

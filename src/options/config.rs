@@ -153,7 +153,7 @@ impl<T> Default for Setting<T> {
 }
 
 impl<T> Setting<T> {
-    /// Whether a value from `source` does not count: an option beats variables. Otherwise the last value counts.
+    /// Whether this is an option and `source` a variable. Otherwise the last value counts.
     fn beats(&self, source: Source) -> bool {
         matches!((self.source, source), (Source::Option(_), Source::Variable(_)))
     }

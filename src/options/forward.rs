@@ -2,7 +2,7 @@
 
 use super::value::Value;
 
-/// Recipients of a forwarded signal. The command's isolation depends on it, too ([`super::settings::Settings::isolation`]).
+/// Recipients of a forwarded signal. The isolation of the command depends on it, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
     /// Only the command's process.

@@ -34,7 +34,7 @@ pub enum End {
     Error(Vec<u8>),
 }
 
-/// Reads options of dumb-init, after the name of the program. With `permutes`, they may follow words of the command.
+/// Reads options after the name of the program. With `permutes`, they may follow words of the command.
 #[must_use]
 pub fn read_options(words: &[&'static CStr], permutes: bool) -> Reading {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
@@ -71,7 +71,8 @@ pub struct Run {
     pub command: Vec<&'static CStr>,
 }
 
-/// Reads a command line of dumb-init without variables. `Err` is the text that is printed. `None` if the original cannot do this.
+/// Reads a command line of dumb-init without variables. `Err` is the text that is printed. `None` if the
+/// original cannot do this.
 #[must_use]
 pub fn parse(words: &[&'static CStr]) -> Option<Result<Run, Vec<u8>>> {
     match super::parse_as(Personality::DumbInit, words, &Environment::new(Vec::new())) {

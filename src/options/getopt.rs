@@ -1,7 +1,8 @@
 //! Finds the options of a command line as getopt_long(3) does, or getopt(3) if no option has a long name.
 //!
-//! Command lines of fifteen years keep their meaning: options end at the first word that is none, share a word (`-cv`), can
-//! be abbreviated (`--verb`), and act in their order. clap differs in each of these points, so it only lays out the help.
+//! Command lines of fifteen years keep their meaning: options end at the first word that is none, share a
+//! word (`-cv`), can be abbreviated (`--verb`), and act in their order. clap differs in each of these points,
+//! so it only lays out the help.
 
 use super::table::Row;
 use crate::sys::arguments::Arg;

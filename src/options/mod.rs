@@ -1,7 +1,8 @@
 //! Reads the command line and the environment.
 //!
-//! `table` and `other_inits` define the options, `getopt` finds them, and their setters fill `config::Options`, first from
-//! the command line, then from the variables. Nothing is printed and nothing is started.
+//! `table` and `other_inits` define the options, `getopt` finds them, and their setters fill
+//! `config::Options`, first from the command line, then from the variables. Nothing is printed and nothing is
+//! started.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
@@ -98,7 +99,8 @@ pub(crate) fn parse_as(
     environment: &Environment,
 ) -> Result<Invocation, UsageError> {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
-    // Under another name, `--explain` works as well: Docker mounts its init into containers without a dumb-init.
+    // Under another name, `--explain` works as well: Docker mounts its init into containers without a
+    // dumb-init.
     let is_explain = |word: &Arg| word.to_bytes().split(|&byte| byte == b'=').next() == Some(b"--explain");
     let init = if words.first().is_some_and(is_explain) { Personality::DumbInit } else { init };
     let words = match init {
@@ -156,8 +158,8 @@ fn rows(init: Personality) -> &'static [Row] {
     }
 }
 
-/// Reads the variables of the options, later ones over earlier ones: those of dumb-init beat those of the init whose name
-/// we were called by, and `DUMB_INIT_FORWARD` beats `DUMB_INIT_SETSID`.
+/// Reads the variables of the options, later ones over earlier ones: those of dumb-init beat those of the
+/// init whose name we were called by, and `DUMB_INIT_FORWARD` beats `DUMB_INIT_SETSID`.
 fn read_variables(
     program: &CStr,
     options: &mut Options,

@@ -171,8 +171,8 @@ impl Value for ExpectedCode {
     }
 }
 
-/// Reads `TINI_VERBOSITY` as atoi(3) does. tini counts fatal errors as 0, warnings as 1, and takes a negative number
-/// for a large one.
+/// Reads `TINI_VERBOSITY` as atoi(3) does. tini counts fatal errors as 0, warnings as 1, and takes a negative
+/// number for a large one.
 fn verbosity(text: &[u8]) -> Verbosity {
     let text = text.trim_ascii_start();
     let (is_negative, text) = match text {

@@ -1,6 +1,7 @@
 //! The init whose name we were called by, and how its behaviour differs from dumb-init's.
 //!
-//! The name in `argv[0]` decides, as with busybox. So a link switches an image or a daemon that names another init.
+//! The name in `argv[0]` decides, as with busybox. So a link switches an image or a daemon that names another
+//! init.
 
 use std::ffi::CStr;
 
@@ -57,8 +58,8 @@ impl Personality {
         Self::by_name(program.to_bytes())
     }
 
-    /// The name (`comm`, at most 15 bytes) that we give ourselves, so that other instances recognise us. They see it without
-    /// opening our file, and also under emulators (qemu-user) and in gVisor.
+    /// The name (`comm`, at most 15 bytes) that we give ourselves, so that other instances recognise us. They
+    /// see it without opening our file, and also under emulators (qemu-user) and in gVisor.
     pub(crate) fn process_name(self) -> &'static str {
         match self {
             Self::DumbInit => "dumb-init[init]",

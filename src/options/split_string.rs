@@ -1,7 +1,8 @@
 //! Splits the value of `-S` into words as env(1) does.
 //!
-//! The kernel passes everything after the interpreter of a `#!` line as one word. Blanks separate words; `'` and `"` keep
-//! them together; `\` escapes; `#` at the start of a word begins a comment; `${NAME}` is a variable.
+//! The kernel passes everything after the interpreter of a `#!` line as one word. Blanks separate words; `'`
+//! and `"` keep them together; `\` escapes; `#` at the start of a word begins a comment; `${NAME}` is a
+//! variable.
 
 const UNCLOSED_QUOTE: &str = "words whose quotes are closed";
 const BACKSLASH_AT_END: &str = "words without a backslash at the end";
@@ -10,7 +11,8 @@ const UNKNOWN_ESCAPE: &str = r#"words in which a backslash is followed by one of
 const END_IN_QUOTES: &str = r"words with no \c in double quotes";
 const NO_VARIABLE: &str = "words in which every $ is the beginning of ${NAME}";
 
-/// Splits `text`. `variable` returns the value of a variable; one that is not set does not even become an empty word.
+/// Splits `text`. `variable` returns the value of a variable; one that is not set does not even become an
+/// empty word.
 ///
 /// # Errors
 /// A description of valid words.
