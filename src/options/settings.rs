@@ -32,6 +32,24 @@ pub(crate) struct Settings {
     pub(crate) keeps_terminal: bool,
 }
 
+/// The settings of dumb-init without options.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            personality: Personality::DumbInit,
+            names_orphans: false,
+            forward: Forward::Group,
+            rewrites: RewriteTable::new(),
+            drain: None,
+            linger: false,
+            kill_after: Limit::Never,
+            delays: Delays::default(),
+            exit_map: ExitMap::default(),
+            keeps_terminal: false,
+        }
+    }
+}
+
 impl Settings {
     /// The isolation of the command's process.
     pub(crate) fn isolation(&self) -> Isolation {
@@ -53,7 +71,7 @@ impl Settings {
 }
 
 /// `--delay`: the time that each signal is held.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Delays(Vec<Delay>);
 
 impl Delays {
