@@ -1,20 +1,11 @@
 //! The result of reading the command line and the environment.
 
-use std::time::Duration;
-
-use nix::unistd::Pid;
-
-use super::UsageError;
-use super::duration::{Delay, Limit};
 use super::forward::Forward;
 use super::personality::Personality;
-use super::settings::{Delays, Settings};
+use super::settings::{Options, Settings};
 pub(crate) use super::value::Source;
-use super::value::{Given, Value};
 use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
-use crate::signal::exit_status::{ExitMap, ExitRule};
-use crate::signal::rewrite::{Rewrite, RewriteTable};
 
 /// The variable of `-c`.
 pub(crate) const SETSID: &str = "DUMB_INIT_SETSID";
@@ -36,152 +27,20 @@ pub(crate) struct Config {
 
 impl Config {
     pub(super) fn new(options: Options) -> Self {
-        let personality = options.personality;
-        let forward = options.forward.value.unwrap_or(personality.default_forward());
-        let drain = options.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO));
-        let linger = options.linger.value.unwrap_or(false);
+        let settings = options.settings();
         // catatonit always adopts orphans.
-        let subreaper = options.subreaper.value.unwrap_or(personality == Personality::Catatonit);
-        let mut rewrites = RewriteTable::new();
-        options.rewrites.value.unwrap_or_default().into_iter().for_each(|rewrite| rewrites.set(rewrite));
+        let subreaper = options.subreaper.value.unwrap_or(settings.personality == Personality::Catatonit);
         let mut notes = options.notes;
-        notes.retain(|note| *note != Message::NotSetsidMode || forward == Forward::Child);
+        notes.retain(|note| *note != Message::NotSetsidMode || settings.forward == Forward::Child);
         Self {
             verbosity: options.verbosity.value.unwrap_or(Verbosity::Quiet),
             forward_source: options.forward.source,
             rewrites_source: options.rewrites.source,
             parent_death_signal: options.parent_death_signal.value,
-            subreaper: subreaper || drain.is_some() || linger || forward == Forward::Tree,
+            subreaper: subreaper || settings.may_outlive_command() || settings.forward == Forward::Tree,
             notes,
             rewrites_with_trailing_text: options.rewrites_with_trailing_text,
-            settings: Settings {
-                personality,
-                names_orphans: options.names_orphans,
-                forward,
-                rewrites,
-                drain,
-                linger,
-                kill_after: options.kill_after.value.unwrap_or(Limit::Never),
-                delays: Delays::new(&options.delays.value.unwrap_or_default()),
-                exit_map: ExitMap::new(options.exit_rules.value.unwrap_or_default()),
-                keeps_terminal: false,
-            },
+            settings,
         }
-    }
-}
-
-/// The values of all options and variables that are given.
-#[derive(Default)]
-pub(crate) struct Options {
-    pub(super) personality: Personality,
-    pub(super) forward: Setting<Forward>,
-    pub(super) verbosity: Setting<Verbosity>,
-    pub(super) rewrites: Setting<Vec<Rewrite>>,
-    pub(super) drain: Setting<Limit>,
-    pub(super) linger: Setting<bool>,
-    pub(super) kill_after: Setting<Limit>,
-    pub(super) delays: Setting<Vec<Delay>>,
-    pub(super) exit_rules: Setting<Vec<ExitRule>>,
-    pub(super) parent_death_signal: Setting<Signum>,
-    pub(super) subreaper: Setting<bool>,
-    pub(super) explain: Setting<Signum>,
-    pub(super) pid: Setting<Pid>,
-    /// Whether to log each orphan that is reaped.
-    pub(super) names_orphans: bool,
-    /// Whether to run no command.
-    pub(super) pauses: bool,
-    pub(super) rewrites_with_trailing_text: Vec<Vec<u8>>,
-    pub(super) notes: Vec<Message>,
-}
-
-impl Options {
-    /// Sets `-c`. Its variable has no effect under another name: these inits start no session.
-    pub(super) fn set_single_child(&mut self, given: &Given<'_>) {
-        if given.text == b"0" && self.personality == Personality::DumbInit {
-            if given.is_variable() {
-                self.notes.push(Message::NotSetsidMode);
-            }
-            self.forward.replace(Forward::Child, given.source);
-        }
-    }
-
-    /// Sets or increments the verbosity. Other values of the variable have no effect, as in dumb-init 1.2.5.
-    pub(super) fn set_verbosity(&mut self, given: &Given<'_>) {
-        let verbosity = match given.text {
-            b"1" if matches!(self.verbosity.source, Source::Option(_)) => Verbosity::Trace,
-            b"1" => Verbosity::Debug,
-            b"2" => Verbosity::Trace,
-            _ => return,
-        };
-        if given.is_variable() {
-            // In the original's order.
-            self.notes.insert(0, Message::DebugMode);
-        }
-        self.verbosity.replace(verbosity, given.source);
-    }
-
-    /// Adds rewrites. Only the variable takes several, since `-r` ignores text after the rule.
-    pub(super) fn add_rewrites(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
-        if self.rewrites.beats(given.source) {
-            return Ok(());
-        }
-        for text in given.text.split(|&byte| byte == b',' && given.is_variable()) {
-            let rewrite = Rewrite::parse(text).ok_or_else(|| {
-                if given.is_variable() { given.refusal(Rewrite::IS) } else { UsageError::bad_rewrite() }
-            })?;
-            if Rewrite::has_trailing_text(text) {
-                self.rewrites_with_trailing_text.push(text.to_vec());
-            }
-            self.rewrites.value.get_or_insert_default().push(rewrite);
-        }
-        self.rewrites.source = given.source;
-        Ok(())
-    }
-}
-
-/// A setting and its origin.
-pub(crate) struct Setting<T> {
-    /// `None` if it is not given.
-    pub(super) value: Option<T>,
-    pub(super) source: Source,
-}
-
-impl<T> Default for Setting<T> {
-    fn default() -> Self {
-        Self { value: None, source: Source::Default }
-    }
-}
-
-impl<T> Setting<T> {
-    /// Whether this is an option and `source` a variable. Otherwise the last value counts.
-    fn beats(&self, source: Source) -> bool {
-        matches!((self.source, source), (Source::Option(_), Source::Variable(_)))
-    }
-
-    pub(super) fn replace(&mut self, value: T, source: Source) {
-        if !self.beats(source) {
-            *self = Self { value: Some(value), source };
-        }
-    }
-}
-
-impl<T: Value> Setting<T> {
-    /// Parses and sets the value. One that does not count is not parsed.
-    pub(super) fn set(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
-        if !self.beats(given.source) {
-            *self = Self { value: Some(given.parse()?), source: given.source };
-        }
-        Ok(())
-    }
-}
-
-impl<T: Value> Setting<Vec<T>> {
-    /// Parses and adds values.
-    pub(super) fn add(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
-        if !self.beats(given.source) {
-            self.value.get_or_insert_default().append(&mut given.parse()?);
-            self.source = given.source;
-        }
-        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Reads the command line and the environment.
 //!
 //! `table` and `other_inits` define the options, `getopt` finds them, and their setters fill
-//! `config::Options`, first from the command line, then from the variables. Nothing is printed and nothing is
+//! `settings::Options`, first from the command line, then from the variables. Nothing is printed and nothing is
 //! started.
 
 use std::borrow::Cow;
@@ -11,11 +11,12 @@ use nix::unistd::Pid;
 
 use crate::signal::Signum;
 use crate::sys::arguments::Arg;
-use config::{Config, Options};
+use config::Config;
 use environment::Environment;
 use getopt::Reader;
 pub(crate) use other_inits::{DASH_G, TINI_GROUP};
 use personality::Personality;
+use settings::Options;
 pub(crate) use table::DASH_C;
 use table::{DIAGNOSIS, Effect, Row};
 use value::{Given, Source};

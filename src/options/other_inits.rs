@@ -2,8 +2,8 @@
 //!
 //! docs/coming-from.md explains them to users.
 
-use super::config::Setting;
 use super::forward::Forward;
+use super::settings::Setting;
 use super::table::{Effect, ROW, Row, Text};
 use super::value::{Source, Value};
 use crate::log::Verbosity;

@@ -1,7 +1,7 @@
 //! The table of options: one row per option, for the command line, its variable, the help and the documents.
 
 use super::UsageError;
-use super::config::Options;
+use super::settings::Options;
 use super::value::Given;
 
 /// An option and its variable.
