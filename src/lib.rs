@@ -9,7 +9,7 @@
 
 mod explain;
 mod log;
-mod options;
+pub mod options;
 mod policy;
 mod process;
 mod run;

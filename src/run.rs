@@ -7,7 +7,7 @@ use crate::log::{self, Message};
 use crate::options::config::Config;
 use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
-use crate::options::{self, Invocation, Stream, UsageError};
+use crate::options::{self, Invocation, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;
 use crate::spawn::{self, Setting, shebang, terminal};
@@ -24,9 +24,9 @@ pub(crate) fn run(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     let parent = nix::unistd::getppid();
 
     let environment = Environment::new(environment);
-    let (mut config, argv) = match asked(words, &environment) {
-        Asked::Life(config, argv) => (config, argv),
-        Asked::Done(status) => return status,
+    let (mut config, argv) = match parse_invocation(words, &environment) {
+        Ok(start) => start,
+        Err(status) => return status,
     };
     log::init(config.verbosity);
     let mask = match blocked {
@@ -102,43 +102,32 @@ fn release_inherited() {
     }
 }
 
-/// What is asked for.
-#[expect(clippy::large_enum_variant, reason = "there is one of it, which is taken apart at once")]
-enum Asked {
-    /// A life, with this command or, where none is run, until it is asked to end.
-    Life(Config, Option<Vec<Arg>>),
-    /// Something else, which is done, or was refused.
-    Done(ExitStatus),
-}
-
+/// Returns how to run the command, and the command, or `None` if none is run. If the program has nothing to run, returns
+/// its exit status.
 #[inline(never)] // It leaves the stack before the command starts.
-fn asked(words: &[Arg], environment: &Environment) -> Asked {
-    let (options, argv) = match options::parse(words, |name| environment.get(name)) {
-        Ok(Invocation::Run(options, argv)) => (options, Some(argv)),
-        Ok(Invocation::Pause(options)) => (options, None),
+fn parse_invocation(
+    words: &[Arg],
+    environment: &Environment,
+) -> Result<(Config, Option<Vec<Arg>>), ExitStatus> {
+    match options::parse(words, environment) {
+        Ok(Invocation::Run(config, argv)) => Ok((config, Some(argv))),
+        Ok(Invocation::Pause(config)) => Ok((config, None)),
         Ok(Invocation::Explain(question)) => {
-            // A tool like any other: Ctrl-C ends it, and so does a reader that has seen enough.
+            // As for any tool, Ctrl-C and a closed pipe end it.
             sys::signals::unblock_all();
-            return Asked::Done(explain::explain(&question));
+            Err(explain::explain(&question))
         }
-        Ok(Invocation::Print(text, stream)) => {
-            match stream {
-                Stream::Stdout => sys::output::print(io::stdout(), text.as_bytes()),
-                Stream::Stderr => sys::output::print(io::stderr(), text.as_bytes()),
+        Ok(Invocation::Print { text, to_stdout }) => {
+            if to_stdout {
+                sys::output::print(io::stdout(), text.as_bytes());
+            } else {
+                sys::output::print(io::stderr(), text.as_bytes());
             }
-            return Asked::Done(ExitStatus::SUCCESS);
+            Err(ExitStatus::SUCCESS)
         }
         Err(UsageError(text)) => {
             sys::output::write_to_stderr([&text]);
-            return Asked::Done(ExitStatus::FAILURE);
-        }
-    };
-    match Config::new(options, environment) {
-        Ok(config) => Asked::Life(config, argv),
-        Err(text) => {
-            let UsageError(text) = UsageError::new(words.first().copied().unwrap_or_default(), &text);
-            sys::output::write_to_stderr([&text]);
-            Asked::Done(ExitStatus::FAILURE)
+            Err(ExitStatus::FAILURE)
         }
     }
 }

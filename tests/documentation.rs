@@ -104,35 +104,6 @@ fn the_variables_of_the_readmes_recipes_are_accepted() {
     }
 }
 
-/// The options and variables that the help names.
-fn in_the_help() -> BTreeSet<String> {
-    let help = Start::init(&built_init()).word("--help").run().stderr();
-    // What begins a line; further words are values, and what is said about the option.
-    let options =
-        help.lines().flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')));
-    let is_of_an_option = |letter: char| letter.is_ascii_alphabetic() || letter == '-';
-    let options: BTreeSet<String> = options
-        .filter_map(|word| word.split(|letter| !is_of_an_option(letter)).next())
-        .map(str::to_owned)
-        .collect();
-    let is_name = |byte: char| byte.is_ascii_uppercase() || byte == '_';
-    let variables = help.split(|byte| !is_name(byte)).filter(|word| word.starts_with("DUMB_INIT_"));
-    options.into_iter().chain(variables.map(str::to_owned)).collect()
-}
-
-#[test]
-fn the_man_page_has_the_options_and_variables_that_there_are() {
-    let page = include_str!("../docs/dumb-init.1");
-    let options =
-        page.lines().filter_map(|line| line.strip_prefix(".It Fl ")).flat_map(|line| line.split(" , "));
-    let options = options.map(|option| option.strip_prefix("Fl ").unwrap_or(option));
-    let options =
-        options.filter_map(|option| option.split_whitespace().next()).map(|name| format!("-{name}"));
-    let variables = page.lines().filter_map(|line| line.strip_prefix(".It Ev ")?.split_whitespace().next());
-    let documented: BTreeSet<String> = options.chain(variables.map(str::to_owned)).collect();
-    assert_eq!(documented, in_the_help());
-}
-
 #[test]
 fn the_man_page_is_written_as_man_pages_are() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/dumb-init.1");
@@ -141,17 +112,6 @@ fn the_man_page_is_written_as_man_pages_are() {
         return;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-}
-
-#[test]
-fn the_readmes_table_has_the_options_and_variables_that_there_are() {
-    let readme = include_str!("../README.md");
-    let rows = readme.lines().filter(|line| line.starts_with("| `-"));
-    let text: String = rows.map(|row| row.replace(['`', '|', '=', '[', ','], " ") + " ").collect();
-    let documented: BTreeSet<&str> = text.split_whitespace().collect();
-    let missing: Vec<String> =
-        in_the_help().into_iter().filter(|name| !documented.contains(name.as_str())).collect();
-    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod founding_table;
 mod hazards;
 mod inheritance;
 mod life;
+mod option_documents;
 mod options;
 #[cfg(feature = "deliberate-panic")]
 mod panics;

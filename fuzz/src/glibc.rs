@@ -1,36 +1,16 @@
-//! What does glibc say?
+//! The functions of glibc that the original calls.
 //!
-//! The oracle, and with it all the unsafe code. getopt_long(3) keeps its place in variables of the process, and here the
-//! process's `stderr` is swapped for a while, so all of this belongs to one thread: libFuzzer's, which runs one input
-//! after the other.
+//! getopt_long(3) keeps its state in variables of the process, and `stderr` is replaced meanwhile. So only
+//! one thread may call these functions: libFuzzer's, which runs one input after the other.
 
-#![allow(unsafe_code)] // Foreign functions are what it is for.
+#![allow(unsafe_code)] // It calls C functions.
 
-use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 
-use crate::SPECS;
-use crate::getopt::{Effect, Order, Value};
-use crate::sys::arguments::{self, Word};
+use dumb_init::options::fuzzing::{End, Reading};
 
-/// The options that getopt_long(3) reads, each as `--name` or `--name=value`, and where they end.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Reading {
-    pub(crate) options: Vec<OsString>,
-    pub(crate) end: End,
-}
-
-/// Why no further option was read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    /// These are the words of the command.
-    Command(Vec<CString>),
-    /// The last option acts at once.
-    AtOnce,
-    /// The next option is wrong, as this text says.
-    Error(OsString),
-}
+use crate::originals;
 
 /// getopt_long(3)
 #[repr(C)]
@@ -56,86 +36,87 @@ unsafe extern "C" {
     ) -> c_int;
 }
 
-/// Splits `input` at its NUL bytes, as the kernel lays out the words of an exec, and lends them to `use_them`, which may
-/// keep none.
-pub(crate) fn with_words(input: &[u8], use_them: impl FnOnce(&[Word])) {
+/// Splits `input` at its NUL bytes, as the kernel lays out the words of an exec, and lends them to `run`,
+/// which must not keep any.
+pub(crate) fn with_words(input: &[u8], run: impl FnOnce(&[&'static CStr])) {
     let memory = [input, b"\0"].concat();
-    let argv: Vec<*const c_char> = memory.split_inclusive(|&byte| byte == 0).map(|word| word.as_ptr().cast()).collect();
-    // SAFETY: as many pointers, each to a C string. They don't live as long as the process, but longer than the words
-    // are used.
-    let words = unsafe { arguments::collect(argv.as_ptr(), argv.len()) };
-    use_them(&words);
+    let word = |bytes: &[u8]| {
+        // SAFETY: the bytes end with their only NUL byte. They outlive the call of `run`.
+        unsafe { CStr::from_ptr(bytes.as_ptr().cast()) }
+    };
+    let words: Vec<&CStr> = memory.split_inclusive(|&byte| byte == 0).map(word).collect();
+    run(&words);
 }
 
-/// Reads the options of `words`, the program's name first, with the original's table, up to one that acts at once.
-pub(crate) fn read_options(words: &[Word], order: Order) -> Reading {
+/// Reads the options of `words`, the program's name first, up to one that acts at once. With `permutes`,
+/// options may follow words of the command.
+pub(crate) fn read_options(words: &[&'static CStr], permutes: bool) -> Reading {
     let mut argv: Vec<*const c_char> = words.iter().map(|word| word.as_ptr()).collect();
     argv.push(ptr::null());
     let mut reading = None;
-    let text = what_is_written_to_stderr(|| reading = Some(read_argv(&mut argv, order)));
+    let text = capture_stderr(|| reading = Some(read_argv(&mut argv, permutes)));
     let (options, end) = reading.unwrap_or_default();
     Reading { options, end: end.unwrap_or(End::Error(text)) }
 }
 
-/// The options of an argument vector, and what ends them, or `None` for an error, which glibc writes about.
-fn read_argv(argv: &mut [*const c_char], order: Order) -> (Vec<OsString>, Option<End>) {
-    let names: Vec<CString> = SPECS.iter().filter_map(|spec| CString::new(spec.long?).ok()).collect();
-    let mut long: Vec<LongOption> = SPECS
-        .iter()
+/// The options of an argument vector and their end. `None` is an error: glibc writes the message.
+fn read_argv(argv: &mut [*const c_char], permutes: bool) -> (Vec<Vec<u8>>, Option<End>) {
+    let names: Vec<CString> =
+        originals().filter_map(|row| CString::new(row.long?.trim_start_matches('-')).ok()).collect();
+    let letter_of = |short: Option<&str>| short.and_then(|short| short.bytes().last()).map_or(0, c_int::from);
+    let mut long: Vec<LongOption> = originals()
         .zip(&names)
-        .map(|(spec, name)| LongOption {
+        .map(|(row, name)| LongOption {
             name: name.as_ptr(),
-            has_arg: c_int::from(spec.value == Value::Required),
+            has_arg: c_int::from(row.value_name.is_some()),
             flag: ptr::null_mut(),
-            val: spec.short.map_or(0, |letter| letter as c_int),
+            val: letter_of(row.short),
         })
         .collect();
     long.push(LongOption { name: ptr::null(), has_arg: 0, flag: ptr::null_mut(), val: 0 });
     let count = c_int::try_from(argv.len() - 1).unwrap_or(c_int::MAX);
 
-    // glibc looks at POSIXLY_CORRECT as well, which nobody sets here.
-    let short = match order {
-        Order::InFront => c"+hvVcr:",
-        Order::Anywhere => c"hvVcr:",
-    };
-    // SAFETY: no other thread touches it. 0 has glibc forget where it was.
+    // POSIXLY_CORRECT, which glibc reads as well, is not set here.
+    let short = if permutes { c"hvVcr:" } else { c"+hvVcr:" };
+    // SAFETY: no other thread uses it. 0 resets the state of glibc.
     unsafe { optind = 0 };
     // SAFETY: likewise.
     unsafe { opterr = 1 };
     let mut options = Vec::new();
     loop {
-        // SAFETY: `argv` has `count` C strings and a null pointer, and is ours to be put into another order. `long` ends
-        // with zeros, its names outlive the call, and there may be no index.
-        let letter = unsafe { getopt_long(count, argv.as_mut_ptr(), short.as_ptr(), long.as_ptr(), ptr::null_mut()) };
+        // SAFETY: `argv` has `count` C strings and a null pointer, and may be permuted. `long` ends with
+        // zeros, its names outlive the call, and the index may be null.
+        let letter =
+            unsafe { getopt_long(count, argv.as_mut_ptr(), short.as_ptr(), long.as_ptr(), ptr::null_mut()) };
         if letter == -1 {
             // SAFETY: as above.
             let index = usize::try_from(unsafe { optind }).unwrap_or(usize::MAX);
             let rest = argv.get(index..count.unsigned_abs() as usize).unwrap_or_default();
-            // SAFETY: as above.
-            let command = rest.iter().map(|&word| unsafe { CStr::from_ptr(word) }.to_owned()).collect();
+            // SAFETY: as above. The words outlive the reading, as those of `with_words` do.
+            let command = rest.iter().map(|&word| unsafe { CStr::from_ptr(word) }).collect();
             return (options, Some(End::Command(command)));
         }
-        let Some(spec) = SPECS.iter().find(|spec| spec.short.map(|short| short as c_int) == Some(letter)) else {
+        let Some(row) = originals().find(|row| letter_of(row.short) == letter) else {
             return (options, None);
         };
-        let mut option = OsString::from(format!("--{}", spec.long.unwrap_or_default()));
-        if spec.value == Value::Required {
+        let mut option = row.long.unwrap_or_default().as_bytes().to_vec();
+        if row.value_name.is_some() {
             // SAFETY: as above.
             let value = unsafe { optarg };
             // SAFETY: the option has a value, so this points into a word.
             let value = unsafe { CStr::from_ptr(value) };
-            option.push("=");
-            option.push(OsStr::from_bytes(value.to_bytes()));
+            option.push(b'=');
+            option.extend_from_slice(value.to_bytes());
         }
         options.push(option);
-        if spec.effect == Effect::AtOnce {
+        if matches!(row.long, Some("--help" | "--version")) {
             return (options, Some(End::AtOnce));
         }
     }
 }
 
-/// Runs `write`, and returns what glibc writes to its `stderr` meanwhile.
-fn what_is_written_to_stderr(write: impl FnOnce()) -> OsString {
+/// Runs `write` and returns the bytes that glibc writes to `stderr` meanwhile.
+fn capture_stderr(write: impl FnOnce()) -> Vec<u8> {
     let (mut start, mut size) = (ptr::null_mut(), 0);
     // SAFETY: both outlive the stream, which is closed below.
     let stream = unsafe { libc::open_memstream(&raw mut start, &raw mut size) };
@@ -152,7 +133,7 @@ fn what_is_written_to_stderr(write: impl FnOnce()) -> OsString {
     assert_eq!(closed, 0, "fclose: {}", std::io::Error::last_os_error());
     // SAFETY: a stream that was closed has left its text here, that long.
     let text = unsafe { std::slice::from_raw_parts(start.cast::<u8>(), size) };
-    let text = OsStr::from_bytes(text).to_owned();
+    let text = text.to_vec();
     // SAFETY: it is ours to free, and was copied.
     unsafe { libc::free(start.cast()) };
     text

@@ -11,10 +11,11 @@ use nix::unistd::Pid;
 
 use super::read;
 use crate::log::escape::Escaped;
-use crate::options::config::Config;
+use crate::options::config::{Config, Source};
 use crate::options::environment::Environment;
 use crate::options::forward::Forward;
 use crate::options::personality::{Personality, last_part};
+use crate::options::table::DUMB_INIT;
 use crate::options::{self, Invocation, UsageError};
 use crate::process::{self, Process};
 use crate::signal::Signum;
@@ -81,13 +82,15 @@ impl Known {
             Some(entries) => (entries, Variables::Known),
             None => (Vec::new(), Variables::Hidden),
         };
-        let environment = Environment::new(entries);
-        let forward = match options::parse_as(kind, &words, |name| environment.get(name)) {
-            Ok(Invocation::Run(options, _)) => {
-                options.forward.map(|(forward, _)| forward).or(options.their_variables.forward)
+        // They do not know our variables.
+        let is_theirs = |entry: &Arg| !entry.to_bytes().starts_with(b"DUMB_INIT_");
+        let environment = Environment::new(entries.into_iter().filter(is_theirs).collect());
+        let forward = match options::parse_as(kind, &words, &environment) {
+            Ok(Invocation::Run(config, _)) => {
+                Some(config.settings.forward).filter(|_| config.forward_source != Source::Default)
             }
             Ok(Invocation::Pause(_)) => return None,
-            Ok(Invocation::Explain(_) | Invocation::Print(..)) | Err(_) => None,
+            Ok(Invocation::Explain(_) | Invocation::Print { .. }) | Err(_) => None,
         };
         // Only tini has variables that matter, and only for what its command line doesn't say.
         let is_open = kind == Personality::Tini && forward.is_none();
@@ -152,25 +155,22 @@ impl Rules {
             Edition::Original => entries.into_iter().filter(is_of_the_original).collect(),
         });
         let unreadable = |text: &[u8]| Self::Unreadable(one_line_of(text));
-        match options::parse(&words, |name| environment.get(name)) {
-            Ok(Invocation::Run(options, command)) => {
+        match options::parse(&words, &environment) {
+            Ok(Invocation::Run(config, command)) => {
                 let before = words.len().saturating_sub(command.len());
                 let has_dashes =
                     words.get(before.saturating_sub(1)).is_some_and(|word| word.to_bytes() == b"--");
-                match Config::new(options, &environment) {
-                    Ok(config) => Self::Ours(Box::new(Ours {
-                        config,
-                        misplaced: misplaced(&command),
-                        command,
-                        edition,
-                        variables,
-                        has_dashes,
-                    })),
-                    Err(text) => unreadable(&text),
-                }
+                Self::Ours(Box::new(Ours {
+                    config,
+                    misplaced: misplaced(&command),
+                    command,
+                    edition,
+                    variables,
+                    has_dashes,
+                }))
             }
             Ok(Invocation::Pause(_)) => Self::Pausing,
-            Ok(Invocation::Explain(_) | Invocation::Print(..)) => unreadable(b"it runs no command"),
+            Ok(Invocation::Explain(_) | Invocation::Print { .. }) => unreadable(b"it runs no command"),
             Err(UsageError(text)) => unreadable(&text),
         }
     }
@@ -186,7 +186,9 @@ fn one_line_of(text: &[u8]) -> String {
 fn misplaced(command: &[Arg]) -> Option<Arg> {
     let name = last_part(command.first()?.to_bytes());
     let mut words = command.iter().skip(1).copied();
-    words.find(|word| name != b"dumb-init" && options::is_setting_beyond(word.to_bytes()))
+    let is_own =
+        |word: &Arg| DUMB_INIT.iter().any(|row| row.is_own_setting() && row.is_spelled(word.to_bytes()));
+    words.find(|word| name != b"dumb-init" && is_own(word))
 }
 
 fn is_of_the_original(entry: &Arg) -> bool {

@@ -1,14 +1,11 @@
-//! How long?
-//!
-//! `10s`, `500ms`, `2m`, `1h`, a bare number of seconds, each with decimals where wanted; `forever` where no end makes
-//! sense.
+//! Durations: `10s`, `500ms`, `2m`, `1h`, `1.5` (seconds), and `forever`.
 
 use std::time::Duration;
 
 use super::value::Value;
 use crate::signal::Signum;
 
-/// How long something may take.
+/// A time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     After(Duration),
@@ -23,7 +20,7 @@ impl Value for Limit {
     }
 }
 
-/// For how long a signal is held.
+/// The time that a signal is held before it is forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Delay {
     pub(crate) signum: Signum,
@@ -40,7 +37,7 @@ impl Value for Delay {
     }
 }
 
-/// In whole numbers: a parser of floats would be 15 kB of the program.
+/// Parses a duration with integers, since std's parser of floats adds 15 kB.
 fn parse(text: &[u8]) -> Option<Duration> {
     let is_part_of_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
     let (number, unit) = text.split_at(text.iter().take_while(|byte| is_part_of_number(byte)).count());
@@ -59,7 +56,7 @@ fn parse(text: &[u8]) -> Option<Duration> {
     let digit = |byte: &u8| u128::from(byte.wrapping_sub(b'0'));
     let whole =
         whole.iter().try_fold(0u128, |value, byte| value.checked_mul(10)?.checked_add(digit(byte)))?;
-    // Those after the 18th are worth less than a nanosecond, even of an hour.
+    // Digits after the 18th are less than a nanosecond, even in hours.
     let (decimals, scale) = decimals.iter().take(18).fold((0u128, 1u128), |(value, scale), byte| {
         (value.saturating_mul(10).saturating_add(digit(byte)), scale.saturating_mul(10))
     });
@@ -99,54 +96,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn text_that_is_no_duration_is_refused() {
         let far_too_long = format!("{}h", "9".repeat(400));
-        for text in [
-            "",
-            "s",
-            ".",
-            "-1s",
-            "+1s",
-            "1 s",
-            " 1s",
-            "1s ",
-            "1d",
-            "1S",
-            "1e3",
-            "inf",
-            "nan",
-            "infinity",
-            "0x1",
-            "1.2.3",
-            "1,5s",
-            "10s5",
-            "99999999999999999999s",
-            "18446744073709551616",
-            &far_too_long,
-            "Forever",
-            "for ever",
-        ] {
+        let texts = "|s|.|-1s|+1s|1 s| 1s|1s |1d|1S|1e3|inf|nan|infinity|0x1|1.2.3|1,5s|10s5|Forever|\
+                     for ever|99999999999999999999s|18446744073709551616";
+        for text in texts.split('|').chain([far_too_long.as_str()]) {
             assert_eq!(Limit::parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(Limit::parse(b"1\xff"), None);
     }
 
     #[test]
-    fn a_delay_is_of_a_signal_that_can_be_held() {
+    fn delay_requires_a_signal_that_can_be_held() {
         let delay = Delay { signum: Signum::TERM, duration: Duration::from_millis(1500) };
         assert_eq!(Delay::parse(b"SIGTERM:1.5s"), Some(delay));
-        for text in [
-            "TERM",
-            "TERM:",
-            ":5s",
-            "TERM:forever",
-            "TERM:5s:1",
-            "KILL:5s",
-            "STOP:5s",
-            "CHLD:5s",
-            "0:5s",
-            "NO:1",
-        ] {
+        for text in "TERM|TERM:|:5s|TERM:forever|TERM:5s:1|KILL:5s|STOP:5s|CHLD:5s|0:5s|NO:1".split('|') {
             assert_eq!(Delay::parse(text.as_bytes()), None, "{text:?}");
         }
     }

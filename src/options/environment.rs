@@ -26,11 +26,6 @@ impl Environment {
         self.0.iter().find_map(|entry| value_of(entry, name))
     }
 
-    /// The entries of the variables whose names begin with `prefix`.
-    pub(crate) fn beginning_with(&self, prefix: &str) -> Self {
-        Self(self.0.iter().filter(|entry| entry.to_bytes().starts_with(prefix.as_bytes())).copied().collect())
-    }
-
     /// Prepares the environment of the command, in which entries that name the process `init` name the
     /// command's.
     pub(crate) fn for_command(&self, init: Pid) -> CommandEnvironment {

@@ -1,13 +1,13 @@
-//! The recipients of forwarded signals: `--forward`.
+//! Recipients of forwarded signals: `--forward`.
 
 use super::value::Value;
 
-/// Who gets a forwarded signal. Where the command's process is put depends on it, too ([`crate::options::personality::Personality::place`]).
+/// Recipients of a forwarded signal. The isolation of the command depends on it, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forward {
-    /// The command's process alone.
+    /// Only the command's process.
     Child,
-    /// The process group that it leads.
+    /// The process group of the command.
     Group,
     /// Every descendant.
     Tree,

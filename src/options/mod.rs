@@ -1,93 +1,62 @@
-//! What was typed?
+//! Reads the command line and the environment.
 //!
-//! From the words of a command line to an [`Invocation`], or to the exact text of what is wrong with it. clap has the
-//! table of the options (`table`), reads their values (`meaning`) and lays out the help; `getopt` finds them in the original's dialect
-//! for it. Called by the name of another init, it is that one's options that are read (`peers`).
-//! No input or output, and nothing is started.
+//! `table` and `other_inits` define the options, `getopt` finds them, and their setters fill
+//! `settings::Options`, first from the command line, then from the variables. Nothing is printed and nothing is
+//! started.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, CString};
 
 use nix::unistd::Pid;
 
-use crate::log::Verbosity;
-use crate::options::forward::Forward;
 use crate::signal::Signum;
-use crate::signal::exit_status::ExitRule;
-use crate::signal::rewrite::Rewrite;
 use crate::sys::arguments::Arg;
-use duration::{Delay, Limit};
-use getopt::{Dialect, End, Given, Order, Reading};
-use meaning::{BadValue, is_set, question, read};
-pub(crate) use peers::{DASH_G, TINI_GROUP, Variables};
+use config::Config;
+use environment::Environment;
+use getopt::Reader;
+pub(crate) use other_inits::{DASH_G, TINI_GROUP};
 use personality::Personality;
-pub(crate) use table::{DASH_C, is_setting_beyond};
-use table::{HELP, all_options, help, options_of_the_original, specs, version};
-use value::refusal;
+use settings::Options;
+pub(crate) use table::DASH_C;
+use table::{DIAGNOSIS, Effect, Row};
+use value::{Given, Source};
 
 pub(crate) mod config;
 pub(crate) mod duration;
 pub(crate) mod environment;
 pub(crate) mod forward;
-pub(crate) mod getopt;
-mod meaning;
-mod peers;
+pub mod fuzzing;
+mod getopt;
+mod help;
+pub mod other_inits;
 pub(crate) mod personality;
 pub(crate) mod settings;
-pub(crate) mod split_string;
-mod table;
-pub(crate) mod value;
+mod split_string;
+pub mod table;
+mod value;
 
-/// What a command line asks for.
+/// The request of a command line.
 pub(crate) enum Invocation {
     /// Run a command.
-    Run(Options, Vec<Arg>),
-    /// Run nothing, but reap orphans.
-    Pause(Options),
-    /// Tell what a signal would do.
+    Run(Config, Vec<Arg>),
+    /// Run no command; reap orphans.
+    Pause(Config),
+    /// Report the effect of a signal.
     Explain(Question),
-    /// Print this text, and nothing else.
-    Print(String, Stream),
+    Print {
+        text: String,
+        to_stdout: bool,
+    },
 }
 
-/// Where a text goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stream {
-    Stdout,
-    Stderr,
-}
-
-/// What is to be explained.
+/// The subject of a report.
 pub(crate) struct Question {
     pub(crate) signum: Signum,
-    /// The init that would get the signal; PID 1 where nothing is said.
+    /// The init that would receive the signal; by default PID 1.
     pub(crate) init: Option<Pid>,
 }
 
-/// What the options of a command line say; `None` where they are silent.
-#[derive(Default)]
-pub(crate) struct Options {
-    pub(crate) personality: Personality,
-    /// What the variables of the init say whose name we are called by.
-    pub(crate) their_variables: Variables,
-    /// Is each orphan that is reaped named?
-    pub(crate) names_orphans: bool,
-    /// With the option that says so.
-    pub(crate) forward: Option<(Forward, &'static str)>,
-    pub(crate) verbosity: Option<Verbosity>,
-    pub(crate) rewrites: Option<Vec<Rewrite>>,
-    /// The values among those of `-r` that go on after the rule.
-    pub(crate) rewrites_with_trailing_text: Vec<Vec<u8>>,
-    pub(crate) drain: Option<Limit>,
-    pub(crate) linger: Option<bool>,
-    pub(crate) kill_after: Option<Limit>,
-    pub(crate) delays: Option<Vec<Delay>>,
-    pub(crate) exit_rules: Option<Vec<ExitRule>>,
-    pub(crate) parent_death_signal: Option<Signum>,
-    pub(crate) subreaper: Option<bool>,
-}
-
-/// The text of what is wrong, with its newline.
+/// A message about a wrong command line or variable, with its newline.
 pub(crate) struct UsageError(pub(crate) Vec<u8>);
 
 impl UsageError {
@@ -109,151 +78,148 @@ impl UsageError {
                      Use --help for full usage.\n";
         Self(lines.into())
     }
+
+    /// Adds the usage of tini and catatonit.
+    fn with_usage(Self(text): Self, program: &CStr) -> Self {
+        let program = program.to_bytes();
+        let usage = b" [OPTION]... [--] PROGRAM [ARGUMENT]...\nTry ";
+        Self([&text, b"Usage: ".as_slice(), program, usage, program, b" -h for more.\n"].concat())
+    }
 }
 
-/// Reads a command line, the name of the program first. `variable` knows the environment, which `-S` may ask for.
-///
-/// # Errors
-/// What is wrong with it.
-pub(crate) fn parse<'a>(
-    words: &[Arg],
-    variable: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Invocation, UsageError> {
-    parse_as(Personality::from_arg0(words.first().copied().unwrap_or_default()), words, variable)
+/// Reads a command line, which begins with the name of the program, and the environment.
+pub(crate) fn parse(words: &[Arg], environment: &Environment) -> Result<Invocation, UsageError> {
+    let init = Personality::from_arg0(words.first().copied().unwrap_or_default());
+    parse_as(init, words, environment)
 }
 
-/// The same for a name that isn't the first word's.
-///
-/// # Errors
-/// As above.
-pub(crate) fn parse_as<'a>(
+/// Reads the command line of an init that is called by another name.
+pub(crate) fn parse_as(
     init: Personality,
     words: &[Arg],
-    variable: impl Fn(&str) -> Option<&'a [u8]>,
+    environment: &Environment,
 ) -> Result<Invocation, UsageError> {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
-    // That is ours under every name: a daemon mounts its init into containers that have no other file of it.
-    let explains = words.first().is_some_and(|word| table::is_explain(word.to_bytes()));
-    if init == Personality::DumbInit || explains {
-        parse_ours(program, words, variable)
-    } else {
-        parse_theirs(init, program, words, &variable)
-    }
-}
-
-fn parse_ours<'a>(
-    program: &CStr,
-    words: &[Arg],
-    variable: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Invocation, UsageError> {
-    // NoChild to parse: what starts most containers is a command without options.
-    match words {
-        [first, ..] if !first.to_bytes().starts_with(b"-") => {
-            Ok(Invocation::Run(Options::default(), words.to_vec()))
+    // Under another name, `--explain` works as well: Docker mounts its init into containers without a
+    // dumb-init.
+    let is_explain = |word: &Arg| word.to_bytes().split(|&byte| byte == b'=').next() == Some(b"--explain");
+    let init = if words.first().is_some_and(is_explain) { Personality::DumbInit } else { init };
+    let words = match init {
+        Personality::DumbInit => split_first_word(program, words, environment)?,
+        Personality::Tini if words == [c"--version"] => {
+            return Ok(help::print(table::Text::Version, init, &[], program));
         }
-        [first, command @ ..] if first.to_bytes() == b"--" && !command.is_empty() => {
-            Ok(Invocation::Run(Options::default(), command.to_vec()))
+        Personality::Catatonit if environment.get("CATATONIT_LOG").is_some() => {
+            return Err(UsageError::new(program, b"variable CATATONIT_LOG is reserved"));
         }
-        _ => parse_options(program, words, variable),
-    }
-}
-
-#[inline(never)] // As below.
-fn parse_theirs<'a>(
-    init: Personality,
-    program: &CStr,
-    words: &[Arg],
-    variable: &dyn Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Invocation, UsageError> {
-    let mut invocation = peers::parse(init, program, words, variable)?;
-    match &mut invocation {
-        Invocation::Run(options, _) | Invocation::Pause(options) => {
-            options.personality = init;
-            options.their_variables = Variables::of(init, variable);
-        }
-        Invocation::Explain(_) | Invocation::Print(..) => {}
-    }
-    Ok(invocation)
-}
-
-#[inline(never)] // The command that has none takes no room on the stack for them.
-fn parse_options<'a>(
-    program: &CStr,
-    words: &[Arg],
-    variable: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Invocation, UsageError> {
-    let words = split_first_word(words, variable).map_err(|text| UsageError::new(program, &text))?;
-    let mut table = options_of_the_original();
-    let (mut given, mut command, mut end) = find(&table, &words);
-    // It may be an option that the original doesn't have, or the help, which names them all.
-    if end != End::Command {
-        table = all_options();
-        (given, command, end) = find(&table, &words);
-    }
-    let matches = table
-        .try_get_matches_from_mut(&given)
-        // Not to be: getopt lets nothing through that the table doesn't have.
-        .map_err(|error| UsageError::new(program, error.to_string().trim_end().as_bytes()))?;
-    // A bad value stands before whatever ended the options.
-    let refused = |error| match error {
-        BadValue::OfRewrite => UsageError::bad_rewrite(),
-        BadValue::Other(text) => UsageError::new(program, &text),
+        Personality::Tini | Personality::Catatonit => words.into(),
     };
-    let options = read(&matches).map_err(refused)?;
-    match end {
-        End::Command => match question(&matches, &given, &command).map_err(refused)? {
-            Some(question) => Ok(Invocation::Explain(question)),
-            None if command.is_empty() => Err(UsageError::no_command(program)),
-            None => Ok(Invocation::Run(options, command)),
-        },
-        End::Error(error) => Err(UsageError::new(program, &error.text())),
-        End::AtOnce if is_set(&matches, HELP) => Ok(Invocation::Print(help(table), Stream::Stderr)),
-        End::AtOnce => Ok(Invocation::Print(version(), Stream::Stderr)),
-    }
-}
 
-/// The options, each in the one form that getopt_long(3) and clap read alike, `--name` or `--name=value`; the command; and
-/// why no further option was read.
-fn find(table: &clap::Command, words: &[Arg]) -> (Vec<OsString>, Vec<Arg>, End) {
-    let specs = specs(table);
-    let Reading { options, command, end } =
-        getopt::read(Dialect { specs: &specs, order: Order::InFront }, words);
-    let written = |Given { spec, value }: &Given<'_>| {
-        let mut option = OsString::from("--");
-        option.push(spec.long.unwrap_or_default());
-        if let Some(value) = value {
-            option.push("=");
-            option.push(value);
-        }
-        option
-    };
-    let command = command.iter().filter_map(|&index| words.get(index)).copied().collect();
-    (options.iter().map(written).collect(), command, end)
-}
-
-/// The words, with those that `-S` makes of the first one in its place, if it is `-S`.
-fn split_first_word<'a, 'w>(
-    words: &'w [Arg],
-    variable: impl Fn(&str) -> Option<&'a [u8]>,
-) -> Result<Cow<'w, [Arg]>, Vec<u8>> {
-    let (text, rest) = match words {
-        [first, second, rest @ ..] if matches!(first.to_bytes(), b"-S" | b"--split-string") => {
-            (second.to_bytes(), rest)
-        }
-        [first, rest @ ..] => {
-            let first = first.to_bytes();
-            let attached = first.strip_prefix(b"-S").filter(|text| !text.is_empty());
-            match attached.or_else(|| first.strip_prefix(b"--split-string=")) {
-                Some(text) => (text, rest),
-                None => return Ok(words.into()),
+    let rows = rows(init);
+    let permutes = init != Personality::DumbInit && environment.get("POSIXLY_CORRECT").is_none();
+    let mut reader = Reader::new(rows, &words, permutes);
+    let mut options = Options { personality: init, ..Options::default() };
+    let mut has_other_options = false;
+    while let Some((row, text)) = reader.next_option().map_err(|text| {
+        let error = UsageError::new(program, &text);
+        if init == Personality::DumbInit { error } else { UsageError::with_usage(error, program) }
+    })? {
+        match row.effect {
+            Effect::Set(set) => {
+                set(&mut options, &Given { program, source: Source::Option(row.name()), text })?;
             }
+            Effect::Print(text) => return Ok(help::print(text, init, rows, program)),
         }
-        [] => return Ok(words.into()),
+        has_other_options |= row.heading != DIAGNOSIS;
+    }
+    let command = reader.into_command();
+
+    if let Some(question) = question(program, &options, has_other_options, &command)? {
+        return Ok(Invocation::Explain(question));
+    }
+    if command.is_empty() && !options.pauses {
+        return Err(match init {
+            Personality::DumbInit => UsageError::no_command(program),
+            Personality::Tini | Personality::Catatonit => {
+                UsageError::with_usage(UsageError(Vec::new()), program)
+            }
+        });
+    }
+    read_variables(program, &mut options, environment)?;
+    let pauses = options.pauses;
+    let config = Config::new(options);
+    Ok(if pauses { Invocation::Pause(config) } else { Invocation::Run(config, command) })
+}
+
+fn rows(init: Personality) -> &'static [Row] {
+    match init {
+        Personality::DumbInit => &table::DUMB_INIT,
+        Personality::Tini => &other_inits::TINI,
+        Personality::Catatonit => &other_inits::CATATONIT,
+    }
+}
+
+/// Reads the variables of the options, later ones over earlier ones: those of dumb-init beat those of the
+/// init whose name we were called by, and `DUMB_INIT_FORWARD` beats `DUMB_INIT_SETSID`.
+fn read_variables(
+    program: &CStr,
+    options: &mut Options,
+    environment: &Environment,
+) -> Result<(), UsageError> {
+    let is_other = options.personality != Personality::DumbInit;
+    let other = if is_other { rows(options.personality) } else { &[] };
+    for row in other.iter().chain(&table::DUMB_INIT) {
+        let (Some(name), Effect::Set(set)) = (row.variable_name(), &row.effect) else { continue };
+        // An empty variable of ours counts as unset. tini and catatonit only check whether theirs exist.
+        let is_ours = name.starts_with("DUMB_INIT_");
+        if let Some(text) = environment.get(name).filter(|text| !(is_ours && text.is_empty())) {
+            set(options, &Given { program, source: Source::Variable(name), text })?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns the question of `--explain`, if it is given.
+fn question(
+    program: &CStr,
+    options: &Options,
+    has_other_options: bool,
+    command: &[Arg],
+) -> Result<Option<Question>, UsageError> {
+    let error = match (options.explain.value, options.pid.value, command) {
+        (None, None, _) => return Ok(None),
+        (None, Some(_), _) => "option '--pid' goes with '--explain'",
+        (Some(_), ..) if has_other_options => "option '--explain' goes with no other option than '--pid'",
+        (Some(signum), init, []) => return Ok(Some(Question { signum, init })),
+        (Some(_), _, [word, ..]) if Signum::parse(word.to_bytes()).is_some() => {
+            "option '--explain' takes its signal as in '--explain=TERM'"
+        }
+        (Some(_), ..) => "option '--explain' takes no command",
     };
-    let named = |name: &[u8]| str::from_utf8(name).ok().and_then(&variable);
-    let split = split_string::split(text, named);
-    let split = split.map_err(|error| refusal("option '--split-string'", &error.to_string(), text))?;
-    // They live as long as the program, as all words of the command line do. None has a zero byte in it.
+    Err(UsageError::new(program, error.as_bytes()))
+}
+
+/// Replaces `-S WORDS`, if it is the first option, by the words.
+fn split_first_word<'w>(
+    program: &CStr,
+    words: &'w [Arg],
+    environment: &Environment,
+) -> Result<Cow<'w, [Arg]>, UsageError> {
+    let Some((first, mut rest)) = words.split_first() else { return Ok(words.into()) };
+    let (attached, first) = (first.to_bytes().strip_prefix(b"-S"), first.to_bytes());
+    let attached = attached.filter(|text| !text.is_empty()).or(first.strip_prefix(b"--split-string="));
+    let text = match (attached, rest) {
+        (Some(text), _) => text,
+        (None, [next, others @ ..]) if matches!(first, b"-S" | b"--split-string") => {
+            rest = others;
+            next.to_bytes()
+        }
+        (None, _) => return Ok(words.into()),
+    };
+    let variable = |name| str::from_utf8(name).ok().and_then(|name| environment.get(name));
+    let split = split_string::split(text, variable)
+        .map_err(|error| Given { program, source: Source::Option("--split-string"), text }.refusal(error))?;
+    // Words live as long as the program. None of these contains a zero byte.
     let leak = |word| CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()));
     Ok(split.into_iter().filter_map(leak).chain(rest.iter().copied()).collect())
 }

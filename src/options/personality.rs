@@ -1,7 +1,7 @@
-//! As which init were we called?
+//! The init whose name we were called by, and how its behaviour differs from dumb-init's.
 //!
-//! The name in `argv[0]` decides, as with busybox, so that an image or a daemon that names another init can be switched by a
-//! link. What differs in the life of a command is asked here; how the others' options are written is in `options::peers`.
+//! The name in `argv[0]` decides, as with busybox. So a link switches an image or a daemon that names another
+//! init.
 
 use std::ffi::CStr;
 
@@ -11,7 +11,7 @@ use crate::options::forward::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 
-/// The init whose part we play.
+/// The init whose name we were called by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Personality {
     #[default]
@@ -22,14 +22,14 @@ pub(crate) enum Personality {
     Catatonit,
 }
 
-/// Where is the command's process?
+/// The isolation of the command's process from ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Isolation {
-    /// It leads a session of its own, to which our terminal goes.
+    /// It leads a session, which gets our terminal.
     Session,
-    /// It leads a process group in our session, which becomes the terminal's foreground group.
+    /// It leads a process group in our session: the terminal's foreground group.
     Group,
-    /// In our process group.
+    /// It belongs to our process group.
     None,
 }
 
@@ -40,11 +40,11 @@ impl Personality {
         ("tini-static", Self::Tini),
         ("docker-init", Self::Tini),
         ("catatonit", Self::Catatonit),
-        // Where podman mounts what `podman run --init` starts, whatever that is.
+        // The path to which podman mounts the init of `podman run --init`.
         ("podman-init", Self::Catatonit),
     ];
 
-    /// Whose name is this, of a program or of a file?
+    /// Returns the init with this name or path.
     pub(crate) fn by_name(path: &[u8]) -> Self {
         let name = last_part(path);
         Self::NAMES
@@ -58,8 +58,8 @@ impl Personality {
         Self::by_name(program.to_bytes())
     }
 
-    /// The name (`comm`, at most 15 bytes) that an init of ours gives itself, by which others recognise it: no program has it by
-    /// accident. It is seen without opening a file, under emulators (qemu-user) and in gVisor too.
+    /// The name (`comm`, at most 15 bytes) that we give ourselves, so that other instances recognise us. They
+    /// see it without opening our file, and also under emulators (qemu-user) and in gVisor.
     pub(crate) fn process_name(self) -> &'static str {
         match self {
             Self::DumbInit => "dumb-init[init]",
@@ -68,14 +68,14 @@ impl Personality {
         }
     }
 
-    /// Whether this is such a name.
+    /// Whether this is the name of one of our instances.
     pub(crate) fn is_init_name(name: &[u8]) -> bool {
         [Self::DumbInit, Self::Tini, Self::Catatonit]
             .iter()
             .any(|init| init.process_name().as_bytes() == name)
     }
 
-    /// Who gets signals, unless something else is asked for?
+    /// The recipients of signals without an option.
     pub(crate) fn default_forward(self) -> Forward {
         match self {
             Self::DumbInit => Forward::Group,
@@ -83,7 +83,7 @@ impl Personality {
         }
     }
 
-    /// Where the command's process is put. With the others that doesn't depend on who gets signals.
+    /// The isolation of the command's process. Only dumb-init's depends on the recipients of signals.
     pub(crate) fn isolation(self, forward: Forward) -> Isolation {
         match (self, forward) {
             (Self::DumbInit, Forward::Group | Forward::Tree) => Isolation::Session,
@@ -92,7 +92,7 @@ impl Personality {
         }
     }
 
-    /// Which signals does it keep from the command, unless a rewrite says what becomes of them?
+    /// Signals that it does not forward without a rewrite.
     pub(crate) fn dropped_signals(self) -> &'static [Signum] {
         match self {
             Self::DumbInit => &[],
@@ -101,39 +101,27 @@ impl Personality {
         }
     }
 
-    /// Does it stop itself after a signal that suspends a job, so that a shell above it learns of it?
+    /// Whether it stops itself after SIGTSTP, SIGTTIN and SIGTTOU, so that its parent shell notices.
     pub(crate) fn suspends_itself(self) -> bool {
-        match self {
-            Self::DumbInit => true,
-            Self::Tini | Self::Catatonit => false,
-        }
+        self == Self::DumbInit
     }
 
-    /// Does it send SIGTERM to the command's process group when the command has ended?
+    /// Whether it sends SIGTERM to the command's process group when the command has exited.
     pub(crate) fn terminates_remaining(self) -> bool {
-        match self {
-            Self::DumbInit => true,
-            Self::Tini | Self::Catatonit => false,
-        }
+        self == Self::DumbInit
     }
 
-    /// Does it take our terminal over although stdin is something else?
+    /// Whether the command receives our terminal although stdin is another file.
     pub(crate) fn takes_terminal_behind_stdin(self) -> bool {
-        match self {
-            Self::DumbInit | Self::Catatonit => true,
-            Self::Tini => false,
-        }
+        self != Self::Tini
     }
 
-    /// Does the command find blocked and ignored what was so when we were started?
+    /// Whether the command inherits blocked and ignored signals.
     pub(crate) fn inherits_signal_settings(self) -> bool {
-        match self {
-            Self::DumbInit => false,
-            Self::Tini | Self::Catatonit => true,
-        }
+        self != Self::DumbInit
     }
 
-    /// What it reports where the command can't be executed.
+    /// The exit status if the command cannot be executed.
     pub(crate) fn exec_failure_status(self, errno: Errno) -> ExitStatus {
         match (self, errno) {
             (Self::DumbInit, _) => ExitStatus::NOT_EXECUTED,
@@ -144,7 +132,7 @@ impl Personality {
     }
 }
 
-/// What follows the last slash, if there is one.
+/// Returns the text after the last slash.
 pub(crate) fn last_part(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
@@ -154,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_part_of_the_name_decides() {
+    fn last_part_of_the_path_decides() {
         for (name, init) in [
             ("docker-init", Personality::Tini),
             ("/sbin/docker-init", Personality::Tini),

@@ -1,29 +1,34 @@
-//! What was asked for, as far as decisions depend on it?
+//! The options that are given, and the settings that the policy makes its decisions by.
 
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
+use super::UsageError;
 use super::duration::Delay;
 pub(crate) use super::duration::Limit;
 pub(crate) use super::forward::Forward;
 pub(crate) use super::personality::Isolation;
 use super::personality::Personality;
+use super::value::{Given, Source, Value};
+use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
-use crate::signal::exit_status::ExitMap;
-use crate::signal::rewrite::RewriteTable;
+use crate::signal::exit_status::{ExitMap, ExitRule};
+use crate::signal::rewrite::{Rewrite, RewriteTable};
 
-/// What was asked for.
+/// The settings.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) personality: Personality,
-    /// Is each orphan that is reaped named?
+    /// Whether to log each orphan that is reaped.
     pub(crate) names_orphans: bool,
     pub(crate) forward: Forward,
     pub(crate) rewrites: RewriteTable,
-    /// How long descendants may take to end after the command has, where they are waited for: `--drain`.
+    /// `--drain`: the time for the remaining processes to exit.
     pub(crate) drain: Option<Limit>,
-    /// Is the end of the command not the end, but that of the last descendant: `--linger`?
+    /// `--linger`: whether to wait for all descendants.
     pub(crate) linger: bool,
-    /// How long everybody may take to end after the first signal that shuts down: `--kill-after`.
+    /// `--kill-after`: the time for all processes to exit after the first signal that shuts down.
     pub(crate) kill_after: Limit,
     pub(crate) delays: Delays,
     pub(crate) exit_map: ExitMap,
@@ -32,8 +37,15 @@ pub(crate) struct Settings {
     pub(crate) keeps_terminal: bool,
 }
 
+/// The settings of dumb-init without options.
+impl Default for Settings {
+    fn default() -> Self {
+        Options::default().settings()
+    }
+}
+
 impl Settings {
-    /// Where the command's process is put.
+    /// The isolation of the command's process.
     pub(crate) fn isolation(&self) -> Isolation {
         match self.personality.isolation(self.forward) {
             Isolation::Session if self.keeps_terminal => Isolation::Group,
@@ -41,28 +53,161 @@ impl Settings {
         }
     }
 
-    /// Whether the init may stay after the end of the command.
+    /// Whether the init may outlive the command.
     pub(crate) fn may_outlive_command(&self) -> bool {
         self.drain.is_some() || self.linger
     }
 
-    /// Does any of it reach beyond the command's process and its group?
+    /// Whether any setting affects processes outside of the command's group.
     pub(crate) fn needs_descendants(&self) -> bool {
         self.may_outlive_command() || self.forward == Forward::Tree || self.kill_after != Limit::Never
     }
 }
 
-/// For how long each signal is held.
+/// `--delay`: the time that each signal is held.
 #[derive(Clone, Debug)]
 pub(crate) struct Delays(Vec<Delay>);
 
 impl Delays {
-    /// Of two for the same signal the last one counts.
+    /// The last delay of a signal counts.
     pub(crate) fn new(delays: &[Delay]) -> Self {
         Self(delays.to_vec())
     }
 
     pub(crate) fn get(&self, signum: Signum) -> Option<Duration> {
         self.0.iter().rev().find(|delay| delay.signum == signum).map(|delay| delay.duration)
+    }
+}
+
+/// The values of all options and variables that are given.
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(super) personality: Personality,
+    pub(super) forward: Setting<Forward>,
+    pub(super) verbosity: Setting<Verbosity>,
+    pub(super) rewrites: Setting<Vec<Rewrite>>,
+    pub(super) drain: Setting<Limit>,
+    pub(super) linger: Setting<bool>,
+    pub(super) kill_after: Setting<Limit>,
+    pub(super) delays: Setting<Vec<Delay>>,
+    pub(super) exit_rules: Setting<Vec<ExitRule>>,
+    pub(super) parent_death_signal: Setting<Signum>,
+    pub(super) subreaper: Setting<bool>,
+    pub(super) explain: Setting<Signum>,
+    pub(super) pid: Setting<Pid>,
+    /// Whether to log each orphan that is reaped.
+    pub(super) names_orphans: bool,
+    /// Whether to run no command.
+    pub(super) pauses: bool,
+    pub(super) rewrites_with_trailing_text: Vec<Vec<u8>>,
+    pub(super) notes: Vec<Message>,
+}
+
+impl Options {
+    pub(super) fn settings(&self) -> Settings {
+        let mut rewrites = RewriteTable::default();
+        self.rewrites.value.iter().flatten().for_each(|&rewrite| rewrites.set(rewrite));
+        Settings {
+            personality: self.personality,
+            names_orphans: self.names_orphans,
+            forward: self.forward.value.unwrap_or(self.personality.default_forward()),
+            rewrites,
+            drain: self.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO)),
+            linger: self.linger.value.unwrap_or(false),
+            kill_after: self.kill_after.value.unwrap_or(Limit::Never),
+            delays: Delays::new(self.delays.value.as_deref().unwrap_or_default()),
+            exit_map: ExitMap::new(self.exit_rules.value.clone().unwrap_or_default()),
+            keeps_terminal: false,
+        }
+    }
+
+    /// Sets `-c`. Its variable has no effect under another name: these inits start no session.
+    pub(super) fn set_single_child(&mut self, given: &Given<'_>) {
+        if given.text == b"0" && self.personality == Personality::DumbInit {
+            if given.is_variable() {
+                self.notes.push(Message::NotSetsidMode);
+            }
+            self.forward.replace(Forward::Child, given.source);
+        }
+    }
+
+    /// Sets or increments the verbosity. Other values of the variable have no effect, as in dumb-init 1.2.5.
+    pub(super) fn set_verbosity(&mut self, given: &Given<'_>) {
+        let verbosity = match given.text {
+            b"1" if matches!(self.verbosity.source, Source::Option(_)) => Verbosity::Trace,
+            b"1" => Verbosity::Debug,
+            b"2" => Verbosity::Trace,
+            _ => return,
+        };
+        if given.is_variable() {
+            // In the original's order.
+            self.notes.insert(0, Message::DebugMode);
+        }
+        self.verbosity.replace(verbosity, given.source);
+    }
+
+    /// Adds rewrites. Only the variable takes several, since `-r` ignores text after the rule.
+    pub(super) fn add_rewrites(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
+        if self.rewrites.beats(given.source) {
+            return Ok(());
+        }
+        for text in given.text.split(|&byte| byte == b',' && given.is_variable()) {
+            let rewrite = Rewrite::parse(text).ok_or_else(|| {
+                if given.is_variable() { given.refusal(Rewrite::IS) } else { UsageError::bad_rewrite() }
+            })?;
+            if Rewrite::has_trailing_text(text) {
+                self.rewrites_with_trailing_text.push(text.to_vec());
+            }
+            self.rewrites.value.get_or_insert_default().push(rewrite);
+        }
+        self.rewrites.source = given.source;
+        Ok(())
+    }
+}
+
+/// A setting and its origin.
+pub(crate) struct Setting<T> {
+    /// `None` if it is not given.
+    pub(super) value: Option<T>,
+    pub(super) source: Source,
+}
+
+impl<T> Default for Setting<T> {
+    fn default() -> Self {
+        Self { value: None, source: Source::Default }
+    }
+}
+
+impl<T> Setting<T> {
+    /// Whether this is an option and `source` a variable. Otherwise the last value counts.
+    fn beats(&self, source: Source) -> bool {
+        matches!((self.source, source), (Source::Option(_), Source::Variable(_)))
+    }
+
+    pub(super) fn replace(&mut self, value: T, source: Source) {
+        if !self.beats(source) {
+            *self = Self { value: Some(value), source };
+        }
+    }
+}
+
+impl<T: Value> Setting<T> {
+    /// Parses and sets the value. One that does not count is not parsed.
+    pub(super) fn set(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
+        if !self.beats(given.source) {
+            *self = Self { value: Some(given.parse()?), source: given.source };
+        }
+        Ok(())
+    }
+}
+
+impl<T: Value> Setting<Vec<T>> {
+    /// Parses and adds values.
+    pub(super) fn add(&mut self, given: &Given<'_>) -> Result<(), UsageError> {
+        if !self.beats(given.source) {
+            self.value.get_or_insert_default().append(&mut given.parse()?);
+            self.source = given.source;
+        }
+        Ok(())
     }
 }

@@ -1,92 +1,60 @@
-//! Which words does `-S` make of one?
+//! Splits the value of `-S` into words as env(1) does.
 //!
-//! The kernel hands everything behind the interpreter of a `#!` line over as a single word. `-S` takes it apart as env(1)'s
-//! does: blanks separate words; `'` and `"` keep them together; `\` escapes; `#` where a word would begin ends it
-//! all; `${NAME}` is a variable. NoChild else is: this is no shell.
+//! The kernel passes everything after the interpreter of a `#!` line as one word. Blanks separate words; `'`
+//! and `"` keep them together; `\` escapes; `#` at the start of a word begins a comment; `${NAME}` is a
+//! variable.
 
-use std::fmt;
+const UNCLOSED_QUOTE: &str = "words whose quotes are closed";
+const BACKSLASH_AT_END: &str = "words without a backslash at the end";
+const UNKNOWN_ESCAPE: &str = r#"words in which a backslash is followed by one of _ c f n r t v # $ \ " '"#;
+/// `\c` ends the text.
+const END_IN_QUOTES: &str = r"words with no \c in double quotes";
+const NO_VARIABLE: &str = "words in which every $ is the beginning of ${NAME}";
 
-/// What is wrong with the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Error {
-    NoClosingQuote,
-    BackslashAtTheEnd,
-    UnknownEscape,
-    /// `\c` ends it all, which can't be inside of `"`.
-    EndInQuotes,
-    /// A `$` that is not `${NAME}`.
-    NoVariable,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::NoClosingQuote => "words whose quotes are closed",
-            Self::BackslashAtTheEnd => "words without a backslash at the end",
-            Self::UnknownEscape => {
-                r#"words in which a backslash is followed by one of _ c f n r t v # $ \ " '"#
-            }
-            Self::EndInQuotes => r"words with no \c in double quotes",
-            Self::NoVariable => "words in which every $ is the beginning of ${NAME}",
-        })
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Quote {
-    None,
-    Single,
-    Double,
-}
-
-/// Takes `text` apart. `variable` knows the values of variables; one that isn't set is nothing at all, not even an empty
-/// word.
+/// Splits `text`. `variable` returns the value of a variable; one that is not set does not even become an
+/// empty word.
 ///
 /// # Errors
-/// What env(1) refuses.
+/// A description of valid words.
 pub(crate) fn split<'a>(
     text: &'a [u8],
     variable: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
-) -> Result<Vec<Vec<u8>>, Error> {
+) -> Result<Vec<Vec<u8>>, &'static str> {
     let mut words: Vec<Vec<u8>> = Vec::new();
-    // The word that is being read; `None` between two.
+    // The current word. `None` between words.
     let mut word: Option<Vec<u8>> = None;
-    let mut quote = Quote::None;
+    // The open quote.
+    let mut quote: Option<u8> = None;
     let mut rest = text;
     while let [byte, following @ ..] = rest {
         rest = following;
         let byte = match (*byte, quote) {
-            (b'\'', Quote::None) => {
-                quote = Quote::Single;
+            (b'\'' | b'"', None) => {
+                quote = Some(*byte);
                 word.get_or_insert_default();
                 continue;
             }
-            (b'"', Quote::None) => {
-                quote = Quote::Double;
-                word.get_or_insert_default();
+            (byte, Some(open)) if byte == open => {
+                quote = None;
                 continue;
             }
-            (b'\'', Quote::Single) | (b'"', Quote::Double) => {
-                quote = Quote::None;
-                continue;
-            }
-            (b' ' | b'\t'..=b'\r', Quote::None) => {
+            (b' ' | b'\t'..=b'\r', None) => {
                 words.extend(word.take());
                 continue;
             }
-            (b'#', Quote::None) if word.is_none() => break,
-            // Single quotes leave all others alone.
-            (b'\\', Quote::Single) if !matches!(rest, [b'\\' | b'\'', ..]) => b'\\',
+            (b'#', None) if word.is_none() => break,
+            // In single quotes, only these two are escaped.
+            (b'\\', Some(b'\'')) if !matches!(rest, [b'\\' | b'\'', ..]) => b'\\',
             (b'\\', _) => {
-                let [escaped, following @ ..] = rest else { return Err(Error::BackslashAtTheEnd) };
+                let [escaped, following @ ..] = rest else { return Err(BACKSLASH_AT_END) };
                 rest = following;
                 match (*escaped, quote) {
-                    (b'_', Quote::None) => {
+                    (b'_', None) => {
                         words.extend(word.take());
                         continue;
                     }
                     (b'_', _) => b' ',
-                    (b'c', Quote::Double) => return Err(Error::EndInQuotes),
+                    (b'c', Some(_)) => return Err(END_IN_QUOTES),
                     (b'c', _) => break,
                     (b'f', _) => b'\x0c',
                     (b'n', _) => b'\n',
@@ -94,11 +62,11 @@ pub(crate) fn split<'a>(
                     (b't', _) => b'\t',
                     (b'v', _) => b'\x0b',
                     (b'#' | b'$' | b'\\' | b'"' | b'\'', _) => *escaped,
-                    _ => return Err(Error::UnknownEscape),
+                    _ => return Err(UNKNOWN_ESCAPE),
                 }
             }
-            (b'$', Quote::None | Quote::Double) => {
-                let (name, following) = variable_name(rest).ok_or(Error::NoVariable)?;
+            (b'$', None | Some(b'"')) => {
+                let (name, following) = variable_name(rest).ok_or(NO_VARIABLE)?;
                 rest = following;
                 if let Some(value) = variable(name) {
                     word.get_or_insert_default().extend_from_slice(value);
@@ -110,23 +78,23 @@ pub(crate) fn split<'a>(
         word.get_or_insert_default().push(byte);
     }
     words.extend(word);
-    if quote == Quote::None { Ok(words) } else { Err(Error::NoClosingQuote) }
+    if quote.is_none() { Ok(words) } else { Err(UNCLOSED_QUOTE) }
 }
 
-/// The name in `{NAME}`, and what follows.
+/// Returns the name in `{NAME}`, and the text after it.
 fn variable_name(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let text = text.strip_prefix(b"{")?;
     let (name, rest) = text.split_at(text.iter().position(|&byte| byte == b'}')?);
-    let is_one = matches!(name, [first, ..] if !first.is_ascii_digit());
-    let is_one = is_one && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    is_one.then_some((name, rest.strip_prefix(b"}")?))
+    let is_valid = matches!(name, [first, ..] if !first.is_ascii_digit())
+        && name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_valid.then_some((name, rest.strip_prefix(b"}")?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Result<Vec<String>, Error> {
+    fn words(text: &str) -> Result<Vec<String>, &'static str> {
         let variable = |name: &[u8]| match name {
             b"EMPTY" => Some(&b""[..]),
             b"TWO" => Some(&b"a  b"[..]),
@@ -153,26 +121,23 @@ mod tests {
             (r"a b\c d", &["a", "b"]),
             ("x${TWO}y ${EMPTY} ${NONE} \"${NONE}\" '${TWO}'", &["xa  by", "", "", "${TWO}"]),
         ] {
-            assert_eq!(
-                words(text).as_deref(),
-                Ok(&expected.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
-            );
+            assert_eq!(words(text).expect(text), expected, "{text:?}");
         }
     }
 
     #[test]
-    fn what_env_refuses_is_refused() {
+    fn text_that_env_refuses_is_refused() {
         for (text, error) in [
-            ("'a", Error::NoClosingQuote),
-            ("a\"b", Error::NoClosingQuote),
-            ("a\\", Error::BackslashAtTheEnd),
-            (r"a\x", Error::UnknownEscape),
-            (r#""\c""#, Error::EndInQuotes),
-            ("$HOME", Error::NoVariable),
-            ("${}", Error::NoVariable),
-            ("${1}", Error::NoVariable),
-            ("${A", Error::NoVariable),
-            ("${A-b}", Error::NoVariable),
+            ("'a", UNCLOSED_QUOTE),
+            ("a\"b", UNCLOSED_QUOTE),
+            ("a\\", BACKSLASH_AT_END),
+            (r"a\x", UNKNOWN_ESCAPE),
+            (r#""\c""#, END_IN_QUOTES),
+            ("$HOME", NO_VARIABLE),
+            ("${}", NO_VARIABLE),
+            ("${1}", NO_VARIABLE),
+            ("${A", NO_VARIABLE),
+            ("${A-b}", NO_VARIABLE),
         ] {
             assert_eq!(words(text), Err(error), "{text:?}");
         }

@@ -1,176 +1,248 @@
-//! Which options are there?
-//!
-//! clap's table of them, from which the help is made and which `getopt` is told; and the texts that are printed.
+//! The table of options: one row per option, for the command line, its variable, the help and the documents.
 
-use std::ffi::OsString;
+use super::UsageError;
+use super::settings::Options;
+use super::value::Given;
 
-use clap::{Arg, ArgAction, Command, value_parser};
+/// An option and its variable.
+pub struct Row {
+    /// `-c`
+    pub short: Option<&'static str>,
+    /// `--single-child`
+    pub long: Option<&'static str>,
+    /// The name of the value in the help. `None` if the option takes no value.
+    pub value_name: Option<&'static str>,
+    /// The value of an option without one. `None` if the option requires a value.
+    pub implied_value: Option<&'static str>,
+    /// The variable with an example of its value: `DUMB_INIT_SETSID=0`.
+    pub variable: Option<&'static str>,
+    /// The heading in the help.
+    pub heading: &'static str,
+    /// The text in the help.
+    pub help: &'static str,
+    /// Whether a unique prefix of the long name is enough. Options of our own must be spelled out, so that no
+    /// abbreviation of the original's options changes its meaning.
+    pub can_be_abbreviated: bool,
+    pub(super) effect: Effect,
+}
 
-use super::getopt::{Effect, Spec, Spelling, Value as Takes};
+/// The effect of an option.
+pub(super) enum Effect {
+    /// Changes settings.
+    Set(fn(&mut Options, &Given<'_>) -> Result<(), UsageError>),
+    /// Prints a text at once. The rest of the command line is not read.
+    Print(Text),
+}
 
-/// The option that is told as the source of a setting, in the spelling that people use.
+/// A text that an option prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Text {
+    Help,
+    Version,
+    License,
+}
+
+impl Row {
+    /// The option as messages name it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.short.or(self.long).unwrap_or_default()
+    }
+
+    /// The name of the variable.
+    #[must_use]
+    pub fn variable_name(&self) -> Option<&'static str> {
+        self.variable.and_then(|variable| variable.split('=').next())
+    }
+
+    /// Whether this word is the option's long name in full, with or without a value.
+    pub(crate) fn is_spelled(&self, word: &[u8]) -> bool {
+        word.split(|&byte| byte == b'=').next() == self.long.map(str::as_bytes)
+    }
+
+    /// Whether this is a setting for running the command that the original does not have.
+    pub(crate) fn is_own_setting(&self) -> bool {
+        self.variable.is_some() && !self.can_be_abbreviated
+    }
+}
+
+/// The short name of `--single-child`, for messages.
 pub(crate) const DASH_C: &str = "-c";
-pub(super) const HELP: &str = "help";
-pub(super) const SINGLE_CHILD: &str = "single-child";
-pub(super) const REWRITE: &str = "rewrite";
-pub(super) const VERBOSE: &str = "verbose";
-pub(super) const VERSION: &str = "version";
-pub(super) const FORWARD: &str = "forward";
-pub(super) const DRAIN: &str = "drain";
-pub(super) const LINGER: &str = "linger";
-pub(super) const KILL_AFTER: &str = "kill-after";
-pub(super) const DELAY: &str = "delay";
-pub(super) const EXIT_MAP: &str = "exit-map";
-pub(super) const PARENT_DEATH_SIGNAL: &str = "parent-death-signal";
-pub(super) const SUBREAPER: &str = "subreaper";
-pub(super) const SPLIT_STRING: &str = "split-string";
-pub(super) const EXPLAIN: &str = "explain";
-pub(super) const PID: &str = "pid";
 
-/// The options of the original. Their order is that in which an ambiguous abbreviation lists them.
-pub(super) const ORIGINAL: [&str; 5] = [HELP, SINGLE_CHILD, REWRITE, VERBOSE, VERSION];
+const ORIGINAL: &str = "Options of the original";
+const SHUTDOWN: &str = "Shutdown";
+const START: &str = "Start";
+/// The heading of the options that run no command.
+pub(super) const DIAGNOSIS: &str = "Diagnosis";
 
-/// Of several values the last one counts, where one is wanted; but each is read.
-fn value(name: &'static str, value: &'static str, help: &'static str) -> Arg {
-    let arg = Arg::new(name).long(name).value_name(value).help(help);
-    arg.action(ArgAction::Append).value_parser(value_parser!(OsString)).next_line_help(true)
-}
+/// The values of a row that most rows share.
+pub(super) const ROW: Row = Row {
+    short: None,
+    long: None,
+    value_name: None,
+    implied_value: None,
+    variable: None,
+    heading: "Options",
+    help: "",
+    can_be_abbreviated: false,
+    effect: Effect::Set(|_, _| Ok(())),
+};
 
-fn flag(name: &'static str, help: &'static str) -> Arg {
-    Arg::new(name).long(name).help(help).action(ArgAction::SetTrue)
-}
+const ROW_OF_THE_ORIGINAL: Row = Row { heading: ORIGINAL, can_be_abbreviated: true, ..ROW };
 
-/// The options that the original has.
-pub(super) fn options_of_the_original() -> Command {
-    Command::new("dumb-init")
-        .no_binary_name(true)
-        .disable_help_flag(true)
-        .disable_version_flag(true)
-        .args_override_self(true)
-        .next_help_heading("Options of the original")
-        .arg(flag(HELP, "Print this text and exit").short('h').display_order(4))
-        .arg(
-            flag(SINGLE_CHILD, "Signal COMMAND's process alone; start no session")
-                .short('c')
-                .display_order(1),
-        )
-        .arg(
-            value(REWRITE, "s:r", "Forward signal s as r, or not at all where r is 0")
-                .short('r')
-                .display_order(2)
-                .next_line_help(false),
-        )
-        .arg(
-            flag(VERBOSE, "Say on stderr what is done; -vv: who sent what, too")
-                .short('v')
-                .display_order(3)
-                .action(ArgAction::Count),
-        )
-        .arg(flag(VERSION, "Print the version and exit").short('V').display_order(5))
-}
-
-/// All options. The table of clap's that has them takes time to be made.
-pub(super) fn all_options() -> Command {
-    options_of_the_original()
-        .next_help_heading("Shutdown")
-        .arg(value(FORWARD, "WHOM", "Forward to the child, to its group, or to the tree: all descendants"))
-        .arg(value(DRAIN, "DURATION", "When COMMAND exits, send SIGTERM to the remaining processes and wait"))
-        .arg(flag(LINGER, "Go on after COMMAND's end until no descendant is left").next_line_help(true))
-        .arg(value(
-            KILL_AFTER,
-            "DURATION",
-            "Kill what is left so long after the first SIGTERM, SIGINT, SIGQUIT",
-        ))
-        .arg(value(DELAY, "SIGNAL:DURATION", "Hold this signal for so long before it is forwarded"))
-        .arg(value(EXIT_MAP, "CODE[:NEW]", "Report NEW, or 0, in place of exit status CODE"))
-        .next_help_heading("Start")
-        .arg(value(PARENT_DEATH_SIGNAL, "SIGNAL", "Get this signal when the parent of dumb-init ends"))
-        .arg(flag(SUBREAPER, "Adopt orphans although not PID 1").next_line_help(true))
-        .arg(
-            value(SPLIT_STRING, "WORDS", "Take one word apart, as in a #! line; must be the first option")
-                .short('S'),
-        )
-        .next_help_heading("Diagnosis")
-        .arg(
-            value(EXPLAIN, "SIGNAL", "Say whom this signal, or SIGTERM, would reach, and with what effect")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value("TERM"),
-        )
-        .arg(value(PID, "PID", "Explain this init, in place of PID 1"))
-}
-
-/// Does this word ask to explain?
-pub(super) fn is_explain(word: &[u8]) -> bool {
-    let name = word.split(|&byte| byte == b'=').next().and_then(|name| name.strip_prefix(b"--"));
-    name == Some(EXPLAIN.as_bytes())
-}
-
-/// Is this word an option that the original doesn't have, and that has to do with how the command is run?
-pub(crate) fn is_setting_beyond(word: &[u8]) -> bool {
-    let name = word.split(|&byte| byte == b'=').next().unwrap_or_default();
-    let name = name.strip_prefix(b"--").and_then(|name| str::from_utf8(name).ok());
-    let is_no_setting = |long: &str| ORIGINAL.contains(&long) || [SPLIT_STRING, EXPLAIN, PID].contains(&long);
-    name.is_some_and(|name| {
-        !is_no_setting(name) && all_options().get_arguments().any(|arg| arg.get_long() == Some(name))
-    })
-}
-
-pub(super) fn specs(table: &Command) -> Vec<Spec<'_>> {
-    table
-        .get_arguments()
-        .filter_map(|arg| {
-            let long = arg.get_long()?;
-            Some(Spec {
-                long: Some(long),
-                short: arg.get_short(),
-                value: match arg.get_num_args() {
-                    _ if !arg.get_action().takes_values() => Takes::None,
-                    Some(range) if range.min_values() == 0 => Takes::Optional,
-                    Some(_) | None => Takes::Required,
-                },
-                effect: if [HELP, VERSION].contains(&long) { Effect::AtOnce } else { Effect::AtTheEnd },
-                spelling: if ORIGINAL.contains(&long) { Spelling::Abbreviated } else { Spelling::InFull },
-            })
-        })
-        .collect()
-}
-
-pub(super) fn version() -> String {
-    format!("dumb-init v{}\n", env!("CARGO_PKG_VERSION"))
-}
-
-pub(super) fn help(table: Command) -> String {
-    let template = "\
-{name} v{version}
-
-Usage: {name} [OPTION]... COMMAND [ARGUMENT]...
-       {name} --explain[=SIGNAL] [--pid PID]
-
-Starts COMMAND in a session of its own, forwards every signal to its process
-group, reaps whatever ends, and exits with COMMAND's status: 128 + n where
-signal n ended it, 2 where it can't be executed.
-
-Options end at the first word that is not an option, or at --.
-
-{all-args}
-
-DURATION: 10s, 500ms, 2m, 1h, forever; seconds where it has no unit.
-SIGNAL: 15, TERM, SIGTERM, RTMIN+3, RTMAX-1.
-WHOM: child, group, tree.
-
-Variables (an option beats its variable; an empty one is none):
-  DUMB_INIT_SETSID=0      The same as --single-child
-  DUMB_INIT_DEBUG=1       The same as --verbose; 2: as if given twice
-  DUMB_INIT_REWRITE=TERM:QUIT,HUP:0
-  DUMB_INIT_FORWARD=tree  Beats DUMB_INIT_SETSID
-  DUMB_INIT_DRAIN=10s
-  DUMB_INIT_LINGER=1
-  DUMB_INIT_KILL_AFTER=30s
-  DUMB_INIT_DELAY=TERM:5s,INT:1s
-  DUMB_INIT_EXIT_MAP=143,130:0
-  DUMB_INIT_PARENT_DEATH_SIGNAL=TERM
-  DUMB_INIT_SUBREAPER=1
-";
-    table.version(env!("CARGO_PKG_VERSION")).help_template(template).render_help().to_string()
-}
+/// The options of dumb-init. An ambiguous abbreviation lists them in this order.
+pub static DUMB_INIT: [Row; 16] = [
+    Row {
+        short: Some("-h"),
+        long: Some("--help"),
+        implied_value: Some(""),
+        help: "Print this text and exit",
+        effect: Effect::Print(Text::Help),
+        ..ROW_OF_THE_ORIGINAL
+    },
+    Row {
+        short: Some(DASH_C),
+        long: Some("--single-child"),
+        implied_value: Some("0"),
+        variable: Some("DUMB_INIT_SETSID=0"),
+        help: "Forward signals only to COMMAND's process; start no session",
+        effect: Effect::Set(|options, given| {
+            options.set_single_child(given);
+            Ok(())
+        }),
+        ..ROW_OF_THE_ORIGINAL
+    },
+    Row {
+        short: Some("-r"),
+        long: Some("--rewrite"),
+        value_name: Some("s:r"),
+        variable: Some("DUMB_INIT_REWRITE=TERM:QUIT,HUP:0"),
+        help: "Forward signal s as signal r; drop it if r is 0 (repeatable)",
+        effect: Effect::Set(Options::add_rewrites),
+        ..ROW_OF_THE_ORIGINAL
+    },
+    Row {
+        short: Some("-v"),
+        long: Some("--verbose"),
+        implied_value: Some("1"),
+        variable: Some("DUMB_INIT_DEBUG=1"),
+        help: "Log actions to stderr; -vv (or 2) logs senders and recipients, too",
+        effect: Effect::Set(|options, given| {
+            options.set_verbosity(given);
+            Ok(())
+        }),
+        ..ROW_OF_THE_ORIGINAL
+    },
+    Row {
+        short: Some("-V"),
+        long: Some("--version"),
+        implied_value: Some(""),
+        help: "Print the version and exit",
+        effect: Effect::Print(Text::Version),
+        ..ROW_OF_THE_ORIGINAL
+    },
+    Row {
+        long: Some("--forward"),
+        value_name: Some("child|group|tree"),
+        variable: Some("DUMB_INIT_FORWARD=tree"),
+        heading: SHUTDOWN,
+        help: "Forward signals to COMMAND's process, to its process group\n\
+               (default), or to all descendants; overrides DUMB_INIT_SETSID",
+        effect: Effect::Set(|options, given| options.forward.set(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--drain"),
+        value_name: Some("DURATION"),
+        variable: Some("DUMB_INIT_DRAIN=10s"),
+        heading: SHUTDOWN,
+        help: "When COMMAND exits, send SIGTERM to the remaining processes\n\
+               and wait for them; kill them after DURATION",
+        effect: Effect::Set(|options, given| options.drain.set(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--linger"),
+        implied_value: Some("1"),
+        variable: Some("DUMB_INIT_LINGER=1"),
+        heading: SHUTDOWN,
+        help: "When COMMAND exits, wait until no descendant is left",
+        effect: Effect::Set(|options, given| options.linger.set(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--kill-after"),
+        value_name: Some("DURATION"),
+        variable: Some("DUMB_INIT_KILL_AFTER=30s"),
+        heading: SHUTDOWN,
+        help: "Kill all descendants DURATION after the first SIGTERM, SIGINT\n\
+               or SIGQUIT",
+        effect: Effect::Set(|options, given| options.kill_after.set(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--delay"),
+        value_name: Some("SIGNAL:DURATION"),
+        variable: Some("DUMB_INIT_DELAY=TERM:5s,INT:1s"),
+        heading: SHUTDOWN,
+        help: "Hold SIGNAL for DURATION before it is forwarded (repeatable)",
+        effect: Effect::Set(|options, given| options.delays.add(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--exit-map"),
+        value_name: Some("CODE[:NEW]"),
+        variable: Some("DUMB_INIT_EXIT_MAP=143,130:0"),
+        heading: SHUTDOWN,
+        help: "Exit with NEW (default 0) if COMMAND exits with CODE (repeatable)",
+        effect: Effect::Set(|options, given| options.exit_rules.add(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--parent-death-signal"),
+        value_name: Some("SIGNAL"),
+        variable: Some("DUMB_INIT_PARENT_DEATH_SIGNAL=TERM"),
+        heading: START,
+        help: "Receive SIGNAL when the parent of dumb-init exits",
+        effect: Effect::Set(|options, given| options.parent_death_signal.set(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--subreaper"),
+        implied_value: Some("1"),
+        variable: Some("DUMB_INIT_SUBREAPER=1"),
+        heading: START,
+        help: "Adopt orphans without being PID 1",
+        effect: Effect::Set(|options, given| options.subreaper.set(given)),
+        ..ROW
+    },
+    Row {
+        short: Some("-S"),
+        long: Some("--split-string"),
+        value_name: Some("WORDS"),
+        heading: START,
+        help: "Split one word into several, as in a #! line; must be first",
+        effect: Effect::Set(|_, given| {
+            Err(UsageError::new(given.program, b"option '--split-string' must be the first one"))
+        }),
+        ..ROW
+    },
+    Row {
+        long: Some("--explain"),
+        value_name: Some("SIGNAL"),
+        implied_value: Some("TERM"),
+        heading: DIAGNOSIS,
+        help: "Run nothing; report which processes SIGNAL (default SIGTERM)\n\
+               would reach, and its effect on each",
+        effect: Effect::Set(|options, given| options.explain.set(given)),
+        ..ROW
+    },
+    Row {
+        long: Some("--pid"),
+        value_name: Some("PID"),
+        heading: DIAGNOSIS,
+        help: "Explain the init with this PID (default 1)",
+        effect: Effect::Set(|options, given| options.pid.set(given)),
+        ..ROW
+    },
+];

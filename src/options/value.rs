@@ -1,27 +1,74 @@
-//! Is this a value that an option takes?
-//!
-//! Options and variables take the same values, read by the same code, and what is wrong with one is said in the same
-//! words: one line that names the option or the variable, and the value.
+//! Parses values of options and variables, and words the message about an invalid one.
+
+use std::ffi::CStr;
+use std::fmt;
 
 use nix::unistd::Pid;
 
+use super::UsageError;
 use crate::log::escape::Escaped;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitRule;
 use crate::signal::rewrite::Rewrite;
 
-/// What can be given as the value of an option or a variable.
+/// A type of value.
 pub(crate) trait Value: Sized {
-    /// What it is, for whoever gave something else.
+    /// The valid values, for the message.
     const IS: &'static str;
 
-    /// Reads it. `None` where the text is none.
+    /// Parses a value. `None` if it is invalid.
     fn parse(text: &[u8]) -> Option<Self>;
 }
 
-/// Several of them, as a list with commas.
-pub(crate) fn parse_list<V: Value>(text: &[u8]) -> Option<Vec<V>> {
-    text.split(|&byte| byte == b',').map(V::parse).collect()
+/// Origin of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Default,
+    Option(&'static str),
+    Variable(&'static str),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => out.write_str("the default"),
+            Self::Option(name) => write!(out, "option '{name}'"),
+            Self::Variable(name) => write!(out, "variable {name}"),
+        }
+    }
+}
+
+/// A value from the command line or the environment.
+pub(crate) struct Given<'a> {
+    pub(crate) program: &'a CStr,
+    pub(crate) source: Source,
+    pub(crate) text: &'a [u8],
+}
+
+impl Given<'_> {
+    pub(crate) fn is_variable(&self) -> bool {
+        matches!(self.source, Source::Variable(_))
+    }
+
+    /// Parses the value.
+    pub(crate) fn parse<V: Value>(&self) -> Result<V, UsageError> {
+        V::parse(self.text).ok_or_else(|| self.refusal(V::IS))
+    }
+
+    /// The line that names the option or variable, its valid values, and the value.
+    pub(crate) fn refusal(&self, is: &str) -> UsageError {
+        let text = format!("{} takes {is}, not '{}'", self.source, Escaped(self.text));
+        UsageError::new(self.program, text.as_bytes())
+    }
+}
+
+/// Several values, separated by commas.
+impl<V: Value> Value for Vec<V> {
+    const IS: &'static str = V::IS;
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        text.split(|&byte| byte == b',').map(V::parse).collect()
+    }
 }
 
 impl Value for bool {
@@ -66,21 +113,5 @@ impl Value for ExitRule {
 
     fn parse(text: &[u8]) -> Option<Self> {
         Self::parse(text)
-    }
-}
-
-/// Says, on one line and without its end, that the option or variable called `source` doesn't take a value.
-pub(crate) fn refusal(source: &str, is: &str, value: &[u8]) -> Vec<u8> {
-    format!("{source} takes {is}, not '{}'", Escaped(value)).into_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_is_one_line_whatever_the_value() {
-        let text = refusal("variable X", bool::IS, b"a\nb\xff\t\x7f\xc3\xa9\xe2\x80\xae");
-        assert_eq!(text, b"variable X takes 1 or 0, not 'a\\nb\\xff\\t\\u{7f}\xc3\xa9\\u{202e}'");
     }
 }

@@ -5,11 +5,8 @@ use super::Position;
 use crate::options::config::Source;
 use crate::options::duration::Limit;
 use crate::options::forward::Forward;
-use crate::options::personality::Personality;
-use crate::options::settings::{Delays, Settings};
+use crate::options::settings::Settings;
 use crate::signal::Signum;
-use crate::signal::exit_status::ExitMap;
-use crate::signal::rewrite::RewriteTable;
 
 /// A change of settings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,17 +36,6 @@ impl Remedy {
 
     /// Those of an init of ours in the place of another one.
     pub(super) fn of_ours_instead(self) -> Settings {
-        Settings {
-            personality: Personality::DumbInit,
-            names_orphans: false,
-            forward: self.forward.unwrap_or(Forward::Group),
-            rewrites: RewriteTable::default(),
-            drain: self.drain,
-            linger: false,
-            kill_after: Limit::Never,
-            delays: Delays::new(&[]),
-            exit_map: ExitMap::default(),
-            keeps_terminal: false,
-        }
+        Settings { forward: self.forward.unwrap_or(Forward::Group), drain: self.drain, ..Settings::default() }
     }
 }

@@ -5,7 +5,7 @@ mod shutdown;
 
 use super::*;
 use crate::options::personality::Personality;
-use crate::options::settings::{Delays, Limit};
+use crate::options::settings::Delays;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
@@ -22,18 +22,7 @@ fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
     for rewrite in rewrites {
         table.set(Rewrite::parse(rewrite.as_bytes()).expect(rewrite));
     }
-    Settings {
-        personality: Personality::DumbInit,
-        names_orphans: false,
-        forward,
-        rewrites: table,
-        drain: None,
-        linger: false,
-        kill_after: Limit::Never,
-        delays: Delays::new(&[]),
-        exit_map: ExitMap::default(),
-        keeps_terminal: false,
-    }
+    Settings { forward, rewrites: table, ..Settings::default() }
 }
 
 fn signum(number: i32) -> Signum {
