@@ -1,6 +1,6 @@
 //! Signals descendants one by one, until no new one appears.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 
 use nix::unistd::{Pid, getpgid, getpid};
@@ -72,8 +72,9 @@ impl Delivery {
     /// The processes to signal in one pass. The first rule that fits a process decides:
     ///
     /// 1. It has received the signal: never. A drain resumes it if it is stopped.
-    /// 2. Its parent has received the signal in an earlier pass, and may have started it in answer: when
-    ///    the parent has exited. A drain finds it then; other signals are deferred.
+    /// 2. Its parent has received the signal in an earlier pass, and may have started it in answer, or the
+    ///    parent is such a process itself: when the parent has exited. A drain finds it then; other signals
+    ///    are deferred.
     /// 3. It is a pipe reader: when its input has ended. The signal is deferred.
     /// 4. Otherwise: now.
     fn processes_due(
@@ -84,6 +85,8 @@ impl Delivery {
         signalled: &BTreeMap<Pid, u64>,
     ) -> nix::Result<Vec<Process>> {
         let mut due = Vec::new();
+        let mut newborns = BTreeSet::new();
+        // Parents come before their children.
         for process in self.candidates(reach)? {
             let is_signalled = if reach.is_drain() {
                 self.is_signalled(&process)
@@ -94,7 +97,10 @@ impl Delivery {
                 if reach.is_drain() {
                     target::resume(&process);
                 }
-            } else if signalled.contains_key(&process.parent) && reach != Reach::Deadline {
+            } else if reach != Reach::Deadline
+                && (signalled.contains_key(&process.parent) || newborns.contains(&process.parent))
+            {
+                newborns.insert(process.pid);
                 if !care.records {
                     self.defer(&process, signum, Wait::FOR_PARENT);
                 }
