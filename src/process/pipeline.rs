@@ -24,7 +24,8 @@ pub(crate) enum Input {
     Ending,
 }
 
-/// The pipes between an init and its descendants at one moment.
+/// The pipes between an init and its descendants at one moment: a graph of processes, with an edge from each
+/// writer of a pipe to each of its readers.
 pub(crate) struct Pipeline {
     processes: BTreeMap<Pid, Member>,
     /// The processes that have a pipe as standard output or error.

@@ -27,7 +27,8 @@ impl Pipe {
     }
 }
 
-/// The pipes that a process has as standard input, output and error.
+/// The ends of pipes that a process has as standard input, output and error. `None` for a file or a closed
+/// descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends {
     pub(crate) input: Option<Pipe>,

@@ -24,7 +24,7 @@ const PATIENCE_WITH_HIDDEN: Duration = Duration::from_secs(30);
 /// children of ours exit meanwhile, and at most four.
 const ROUNDS_FOR_PARENT: u32 = 8;
 
-/// A signal that a process receives later.
+/// A signal that a process receives after an event, or never if it exits before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deferred {
     process: Process,
@@ -35,12 +35,13 @@ pub(super) struct Deferred {
 /// The event after which a deferred signal is sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wait {
-    /// The input of a pipe reader ends, and the reader does not exit by that. The state of the input, and
-    /// the time since when it is so.
+    /// A pipe reader has not exited a second after the end of its input. The state of the input, and the
+    /// time of its last change.
     EndOfInput(Input, Instant),
-    /// We close our end of a pipe, and its reader does not exit by that.
+    /// A reader of our output has not exited a second after we closed our end.
     EndOfOurOutput,
-    /// The parent of a process that was started during a walk exits within so many rounds.
+    /// The parent of a process that was started during a walk has exited. The number of rounds that are left
+    /// to it.
     ParentExit(u32),
 }
 
@@ -56,7 +57,7 @@ impl Wait {
     }
 }
 
-/// The treatment of a deferred signal in one round.
+/// The decision on a deferred signal in one round.
 enum Decision {
     Keep,
     /// The process as it is now receives the signal.
