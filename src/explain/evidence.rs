@@ -11,9 +11,10 @@ use nix::unistd::{Gid, Pid, getegid, getgroups, getpid};
 use super::facts::Facts;
 use super::inits::command_line;
 use super::relations::{Groups, descendants_of};
-use crate::process::descendants::{Depth, Tree};
-use crate::process::pipes::{self, Ends, Pipeline};
-use crate::process::{self, Process, State, Unseen};
+use crate::process::descendants::Tree;
+use crate::process::pipeline::Pipeline;
+use crate::process::pipes::{self, Ends};
+use crate::process::{self, Process, State};
 use crate::sys::capabilities;
 
 /// The process that runs the command of an init.
@@ -158,8 +159,7 @@ impl Evidence {
         let is_an_init = |process: &Process| {
             self.facts(process.pid).is_some_and(Facts::counts_as_ours) && !is_over(process.pid)
         };
-        tree.descendants(init, |pid| self.is_plumbing(pid), Depth::DownToInits, is_an_init)
-            .unwrap_or_default()
+        tree.descendants(init, |pid| self.is_plumbing(pid), is_an_init)
     }
 
     /// The process that runs the command of an init, as far as it is there.
@@ -203,7 +203,7 @@ impl Evidence {
         };
         let is_older = |child: &&Process| child.is_older_than(&main.process);
         let older = self.tree.children(self.init).iter().filter(is_older).map(|child| child.pid);
-        let Ok(Ends { outputs, .. }) = Ends::read(self.init) else { return BTreeSet::new() };
+        let Ends { outputs, .. } = Ends::of_init(self.init);
         older.filter(|&child| needs_descendants && pipes::may_read(child, outputs)).collect()
     }
 
@@ -217,26 +217,9 @@ impl Evidence {
 
     /// As the init itself finds them. None if that fails.
     fn readers_below(&self, init: Pid) -> Vec<Pid> {
-        let mut family = self.tree.descendants(init, |_| false, Depth::All, |_| false).unwrap_or_default();
-        family.retain(|process| process.state != State::Zombie);
-        let own =
-            Ends::read(init).unwrap_or(Ends { pid: init, parent: None, input: None, outputs: [None; 2] });
-        let mut ends = vec![Ends { input: None, ..own }];
-        let mut has_hidden = false;
-        for process in &family {
-            match Ends::read(process.pid) {
-                Ok(read) => ends.push(read),
-                Err(Unseen::Hidden) => has_hidden = true,
-                Err(Unseen::Gone) => {}
-                Err(Unseen::Failed(_)) => return Vec::new(),
-            }
-        }
-        let Ok(pipeline) = Pipeline::new(ends, own.input, has_hidden) else { return Vec::new() };
-        family.retain(|process| {
-            let is_about_to_read =
-                || process.has_not_executed && pipeline.input_before_exec(process.pid).is_some();
-            pipeline.input(process.pid).is_some() || is_about_to_read()
-        });
+        let Ok(pipeline) = Pipeline::read(&self.tree, init) else { return Vec::new() };
+        let mut family = self.tree.descendants(init, |_| false, |_| false);
+        family.retain(|process| pipeline.input(process.pid, process.has_not_executed).is_some());
         family.into_iter().map(|process| process.pid).collect()
     }
 }

@@ -1,20 +1,11 @@
 //! Finds the descendants of a process in a snapshot.
 //!
-//! Parents come before their children. A process that entered the namespace from outside (`docker exec`) is
-//! no descendant, since its parent is not in the namespace. No input or output.
+//! A process that entered the namespace from outside (`docker exec`) is no descendant, since its parent is
+//! not in the namespace.
 
 use nix::unistd::Pid;
 
 use super::Process;
-
-/// How far down to look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// The descendants of a nested init are left to it.
-    DownToInits,
-    /// All descendants.
-    All,
-}
 
 /// All processes at one moment, by their parents.
 pub(crate) struct Tree {
@@ -27,7 +18,7 @@ impl Tree {
         Self { by_parent: all }
     }
 
-    /// Every process, in no order that matters.
+    /// Every process, in the order of their parents.
     pub(crate) fn processes(&self) -> &[Process] {
         &self.by_parent
     }
@@ -38,34 +29,32 @@ impl Tree {
         self.by_parent.get(begin..end).unwrap_or_default()
     }
 
-    /// The descendants of `root`, zombies included. Strangers and their descendants are left out. `None` if
-    /// there is no memory for the list.
+    /// The living descendants of `root`, each after its parent. Excluded processes are left out with their
+    /// descendants, and a leaf's descendants are left out.
     pub(crate) fn descendants(
         &self,
         root: Pid,
-        is_stranger: impl Fn(Pid) -> bool,
-        depth: Depth,
-        is_an_init: impl Fn(&Process) -> bool,
-    ) -> Option<Vec<Process>> {
-        let mut found: Vec<Process> = Vec::new();
-        // No more are found than there are processes.
-        found.try_reserve(self.by_parent.len()).ok()?;
-        let mut parent: Option<Process> = None;
-        let mut next: usize = 0;
-        loop {
-            let pid = parent.map_or(root, |parent| parent.pid);
-            let children = self.children(pid);
-            let forwards_itself = |parent: Process| depth == Depth::DownToInits && is_an_init(&parent);
-            if children.is_empty() || !parent.is_some_and(forwards_itself) {
-                let ours = children.iter().filter(|child| child.pid != root && !is_stranger(child.pid));
-                // A snapshot that was taken while PIDs were reused could lead in a circle.
-                let free = self.by_parent.len().saturating_sub(found.len());
-                found.extend(ours.take(free));
+        is_excluded: impl Fn(Pid) -> bool,
+        is_leaf: impl Fn(&Process) -> bool,
+    ) -> Vec<Process> {
+        let mut found = Vec::new();
+        let mut parents = vec![root];
+        while let Some(parent) = parents.pop() {
+            for child in self.children(parent) {
+                // PIDs that were reused while the processes were read could form a circle.
+                let is_circle = child.pid == root || found.len() >= self.by_parent.len();
+                if is_circle || is_excluded(child.pid) {
+                    continue;
+                }
+                found.push(*child);
+                if !self.children(child.pid).is_empty() && !is_leaf(child) {
+                    parents.push(child.pid);
+                }
             }
-            let Some(&process) = found.get(next) else { return Some(found) };
-            parent = Some(process);
-            next = next.saturating_add(1);
         }
+        // A process that exited meanwhile may still be the parent of living ones.
+        found.retain(Process::is_alive);
+        found
     }
 
     /// The processes that a nested init signals by default: its command, and the group that the command
@@ -88,76 +77,54 @@ pub(crate) mod tests {
         Process { group: session, session, started: 1, ..Process::for_test(pid, parent) }
     }
 
-    fn pids<'a>(found: impl IntoIterator<Item = &'a Process>) -> Vec<i32> {
-        found.into_iter().map(|process| process.pid.as_raw()).collect()
-    }
-
-    fn find(all: &[Process], strangers: &[i32], depth: Depth, init: i32) -> Vec<i32> {
-        let tree = Tree::new(all.to_vec());
-        let is_stranger = |pid: Pid| strangers.contains(&pid.as_raw());
-        let found = tree
-            .descendants(Pid::from_raw(1), is_stranger, depth, |process| process.pid.as_raw() == init)
-            .unwrap();
+    /// The descendants of PID 1, in the order of their PIDs.
+    fn find(all: &[Process], excluded: i32, leaf: i32) -> Vec<i32> {
+        let (excluded, leaf) = (Pid::from_raw(excluded), Pid::from_raw(leaf));
+        let found = Tree::new(all.to_vec()).descendants(
+            Pid::from_raw(1),
+            |pid| pid == excluded,
+            |process| process.pid == leaf,
+        );
         for (index, process) in found.iter().enumerate() {
             let is_before = found[..index].iter().any(|other| other.pid == process.parent);
             assert!(process.parent.as_raw() == 1 || is_before, "{process:?}");
         }
-        pids(&found)
-    }
-
-    /// 1 - 7 - 8 - 9, 1 - 10, and 20 from outside with its child.
-    fn world() -> Vec<Process> {
-        vec![
-            process(9, 8, 8),
-            process(21, 20, 20),
-            process(8, 7, 7),
-            process(20, 0, 20),
-            process(10, 1, 10),
-            process(7, 1, 7),
-            process(1, 0, 1),
-        ]
+        let mut pids: Vec<i32> = found.iter().map(|process| process.pid.as_raw()).collect();
+        pids.sort_unstable();
+        pids
     }
 
     #[test]
-    fn parents_come_first_and_nobody_from_outside() {
-        let found = find(&world(), &[], Depth::All, 0);
-        assert!(found == [10, 7, 8, 9] || found == [7, 10, 8, 9], "{found:?}");
-        assert_eq!(find(&world(), &[10], Depth::All, 0), [7, 8, 9]);
-        assert_eq!(find(&world(), &[7], Depth::All, 0), [10]);
-        assert_eq!(find(&[], &[], Depth::All, 0), []);
+    fn descendants_end_at_leaves_and_excluded_processes() {
+        // 1 - 7 - 8 - 9, 1 - 10, and 20 from outside with its child.
+        let pairs = [(9, 8), (21, 20), (8, 7), (20, 0), (10, 1), (7, 1), (1, 0)];
+        let all = pairs.map(|(pid, parent)| process(pid, parent, pid));
+        assert_eq!(find(&all, 0, 0), [7, 8, 9, 10]);
+        assert_eq!(find(&all, 10, 0), [7, 8, 9]);
+        assert_eq!(find(&all, 7, 0), [10]);
+        assert_eq!(find(&all, 10, 7), [7]);
+        assert_eq!(find(&all, 10, 8), [7, 8]);
+        assert_eq!(find(&all, 10, 1), [7, 8, 9]);
     }
 
     #[test]
-    fn what_is_beneath_an_init_is_its_business_unless_all_is_ours() {
-        assert_eq!(find(&world(), &[10], Depth::DownToInits, 7), [7]);
-        assert_eq!(find(&world(), &[10], Depth::DownToInits, 8), [7, 8]);
-        assert_eq!(find(&world(), &[10], Depth::All, 7), [7, 8, 9]);
-        // We are one, too.
-        assert_eq!(find(&world(), &[10], Depth::DownToInits, 1), [7, 8, 9]);
-    }
-
-    #[test]
-    fn a_circle_has_an_end() {
+    fn search_ends_if_parents_form_a_circle() {
         let circle = [process(1, 8, 1), process(7, 1, 1), process(8, 7, 1), process(7, 8, 1)];
-        assert!(find(&circle, &[], Depth::All, 0).len() <= circle.len());
+        assert!(find(&circle, 0, 0).len() <= circle.len());
     }
 
     #[test]
-    fn an_init_reaches_its_command_and_the_group_that_this_leads() {
+    fn init_reaches_its_command_and_the_commands_group() {
         let adopted = Process { started: 2, ..process(11, 7, 11) };
-        let job = Process { group: Pid::from_raw(12), ..process(12, 8, 8) };
-        let tree = Tree::new(vec![
-            process(7, 1, 7),
-            process(8, 7, 8),
-            process(9, 8, 8),
-            process(10, 9, 10),
-            adopted,
-            job,
-        ]);
-        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8, 9]);
-        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(10))), []);
+        let job = process(12, 8, 12);
+        let reached = |processes: &[Process], init: i32| -> Vec<i32> {
+            let tree = Tree::new(processes.to_vec());
+            tree.reached_by_init(Pid::from_raw(init)).map(|process| process.pid.as_raw()).collect()
+        };
+        let all = [process(7, 1, 7), process(8, 7, 8), process(9, 8, 8), process(10, 9, 10), adopted, job];
+        assert_eq!(reached(&all, 7), [8, 9]);
+        assert_eq!(reached(&all, 10), []);
         // With -c, the command is in the init's own group.
-        let tree = Tree::new(vec![process(7, 1, 7), process(8, 7, 7), process(9, 8, 7), adopted]);
-        assert_eq!(pids(tree.reached_by_init(Pid::from_raw(7))), [8]);
+        assert_eq!(reached(&[process(7, 1, 7), process(8, 7, 7), process(9, 8, 7), adopted], 7), [8]);
     }
 }

@@ -1,9 +1,9 @@
 //! A process as /proc shows it, read without anything that can block.
 //!
-//! Before a signal is sent, only `/proc/PID/stat`, lists (of processes, children, descriptors) and links are
-//! read. None of them waits for another process's memory or for a file system. Only lists need heap memory.
+//! Before a signal is sent, only `/proc/PID/stat`, lists (of processes, children, descriptors) and links
+//! are read. None of them waits for another process's memory or for a file system.
 
-use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use nix::errno::Errno;
@@ -14,8 +14,8 @@ use crate::options::personality::{Personality, last_part};
 use crate::sys::procfs::{self, Path};
 
 pub(crate) mod descendants;
+pub(crate) mod pipeline;
 pub(crate) mod pipes;
-pub(crate) mod signalled;
 
 /// A process at the moment when it was read (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(crate) struct Process {
     /// Whether it has not executed a program since it was forked, as a shell's child that prepares a
     /// redirection.
     pub(crate) has_not_executed: bool,
-    /// Whether it catches standard signals other than an init does: none, those of a terminal's keys (`-c`),
-    /// or all.
+    /// Whether it catches standard signals other than an init does: none, those of a terminal's keys
+    /// (`-c`), or all.
     pub(crate) catches_some: bool,
 }
 
@@ -50,7 +50,7 @@ pub(crate) enum State {
 
 /// Why a process could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unseen {
+enum Unseen {
     /// It has exited, or never existed.
     Gone,
     /// It runs as another user, and we may not read it.
@@ -66,6 +66,15 @@ impl From<Errno> for Unseen {
             Errno::EACCES | Errno::EPERM => Self::Hidden,
             errno => Self::Failed(errno),
         }
+    }
+}
+
+/// `None` if a process is gone or hidden. Fails only if the look failed.
+fn if_visible<T>(look: nix::Result<T>) -> nix::Result<Option<T>> {
+    match look.map_err(Unseen::from) {
+        Ok(found) => Ok(Some(found)),
+        Err(Unseen::Gone | Unseen::Hidden) => Ok(None),
+        Err(Unseen::Failed(errno)) => Err(errno),
     }
 }
 
@@ -103,12 +112,11 @@ const FORKED_WITHOUT_EXEC: u64 = 0x40;
 impl Process {
     /// A child that /proc does not show. Its PID is not reused before we reap it.
     fn hidden(pid: Pid) -> Self {
-        let of = |result: nix::Result<Pid>| result.unwrap_or(pid);
         Self {
             pid,
             parent: getpid(),
-            group: of(getpgid(Some(pid))),
-            session: of(getsid(Some(pid))),
+            group: getpgid(Some(pid)).unwrap_or(pid),
+            session: getsid(Some(pid)).unwrap_or(pid),
             started: 0,
             state: State::Hidden,
             name: Name::default(),
@@ -122,26 +130,17 @@ impl Process {
         Self { parent, state: State::Alive, ..Self::hidden(pid) }
     }
 
-    /// Reads a process.
-    ///
-    /// # Errors
-    /// [`Unseen`].
-    pub(crate) fn read(pid: Pid) -> Result<Self, Unseen> {
+    /// Reads a process. `None` if it is gone or hidden.
+    pub(crate) fn read(pid: Pid) -> nix::Result<Option<Self>> {
         let mut buffer = [0; 1024];
+        let text = if_visible(procfs::read_of(pid, "stat", &mut buffer))?;
         // The text cannot be parsed if the process exited while it was read.
-        Self::parse(pid, procfs::read_of(pid, "stat", &mut buffer)?).ok_or(Unseen::Gone)
+        Ok(text.and_then(|text| Self::parse(pid, text)))
     }
 
-    /// Reads a child of ours that we have not reaped. A child that /proc does not show is hidden.
-    ///
-    /// # Errors
-    /// The errno of a look that failed.
-    pub(crate) fn read_child(pid: Pid) -> Result<Self, Errno> {
-        match Self::read(pid) {
-            Ok(process) => Ok(process),
-            Err(Unseen::Gone | Unseen::Hidden) => Ok(Self::hidden(pid)),
-            Err(Unseen::Failed(errno)) => Err(errno),
-        }
+    /// Reads a child of ours that we have not reaped, also if /proc does not show it.
+    pub(crate) fn read_child(pid: Pid) -> nix::Result<Self> {
+        Ok(Self::read(pid)?.unwrap_or_else(|| Self::hidden(pid)))
     }
 
     fn parse(pid: Pid, text: &[u8]) -> Option<Self> {
@@ -174,122 +173,69 @@ impl Process {
         })
     }
 
-    /// Whether this is still the same process, and not another one with its PID.
-    ///
-    /// # Errors
-    /// The errno of a look that failed.
-    pub(crate) fn is_still_there(&self) -> nix::Result<bool> {
-        // A child of ours that is hidden keeps its PID until we reap it.
-        if self.state == State::Hidden {
-            return Ok(true);
-        }
-        match Self::read(self.pid) {
-            Ok(now) => Ok(now.started == self.started),
-            Err(Unseen::Gone | Unseen::Hidden) => Ok(false),
-            Err(Unseen::Failed(errno)) => Err(errno),
-        }
+    /// Whether it is no zombie.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.state != State::Zombie
     }
 
-    /// Whether it began before `other`. PIDs are assigned in ascending order until they wrap around.
+    /// Whether its PID has not been reused since it was read.
+    pub(crate) fn is_still_there(&self) -> nix::Result<bool> {
+        Ok(Self::read(self.pid)?.is_some_and(|now| now.started == self.started))
+    }
+
+    /// Whether it started before `other`. If both started in one tick, the lower PID is older.
     pub(crate) fn is_older_than(&self, other: &Self) -> bool {
-        const HALF_OF_ALL: i32 = 16_384;
-        let distance = other.pid.as_raw().saturating_sub(self.pid.as_raw());
-        match self.started.cmp(&other.started) {
-            Ordering::Less => true,
-            Ordering::Equal => (distance > 0 && distance < HALF_OF_ALL) || distance < -HALF_OF_ALL,
-            Ordering::Greater => false,
-        }
+        (self.started, self.pid) < (other.started, other.pid)
     }
 
     /// The oldest process of a list.
     pub(crate) fn oldest<'a>(list: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
-        list.reduce(|oldest, other| if other.is_older_than(oldest) { other } else { oldest })
+        list.min_by_key(|process| (process.started, process.pid))
     }
 }
 
-/// Every process that /proc shows, and our children that it hides, in the order of their PIDs.
-///
-/// # Errors
-/// ENOENT if /proc is missing or shows another PID namespace. Otherwise the errno of the look that failed,
-/// since callers rely on a list without gaps.
+/// Every process that /proc shows, and our children that it hides. Fails if a single look does, since
+/// callers rely on a list without gaps: by ENOENT if /proc is missing or shows another PID namespace.
 pub(crate) fn snapshot() -> nix::Result<Vec<Process>> {
     repeated(snapshot_once)
 }
 
-/// Looks again if a look failed, since the kernel may have lacked memory or a descriptor only for a moment.
-/// If /proc is missing (ENOENT), it stays missing.
-fn repeated<T>(mut look: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
-    const MOST_LOOKS: u32 = 3;
-    let mut result = look();
-    for _ in 1..MOST_LOOKS {
-        if matches!(result, Ok(_) | Err(Errno::ENOENT)) {
-            break;
-        }
-        result = look();
-    }
-    result
-}
-
 fn snapshot_once() -> nix::Result<Vec<Process>> {
-    let pids = procfs::pids()?;
-    let mut all = list_with_capacity(pids.len())?;
-    for pid in pids {
-        match Process::read(pid) {
-            Ok(process) => all.push(process),
-            Err(Unseen::Gone | Unseen::Hidden) => {}
-            Err(Unseen::Failed(errno)) => return Err(errno),
-        }
+    let mut all = Vec::new();
+    for pid in procfs::pids()? {
+        all.extend(Process::read(pid)?);
     }
-    all.sort_unstable_by_key(|process| process.pid);
+    let shown: BTreeSet<Pid> = all.iter().map(|process| process.pid).collect();
     // No process is hidden from itself. If we are, a sandbox hides all processes.
-    all.binary_search_by_key(&getpid(), |process| process.pid).map_err(|_| Errno::EPERM)?;
-    // Not every kernel has this list (CONFIG_PROC_CHILDREN).
-    let children = match procfs::children().map_err(Unseen::from) {
-        Ok(children) => children,
-        Err(Unseen::Gone | Unseen::Hidden) => Vec::new(),
-        Err(Unseen::Failed(errno)) => return Err(errno),
-    };
-    let mut hidden = list_with_capacity(children.len())?;
-    for child in children {
-        if all.binary_search_by_key(&child, |process| process.pid).is_err() {
-            // A child made since then is not hidden.
-            hidden.push(Process::read_child(child)?);
-        }
+    if !shown.contains(&getpid()) {
+        return Err(Errno::EPERM);
     }
-    if !hidden.is_empty() {
-        all.try_reserve(hidden.len()).map_err(|_| Errno::ENOMEM)?;
-        all.append(&mut hidden);
-        all.sort_unstable_by_key(|process| process.pid);
+    // Not every kernel has this list (CONFIG_PROC_CHILDREN).
+    let children = if_visible(procfs::children())?.unwrap_or_default();
+    for child in children.into_iter().filter(|child| !shown.contains(child)) {
+        // A child that was started since then is not hidden.
+        all.push(Process::read_child(child)?);
     }
     Ok(all)
 }
 
-/// An empty list with room for `count` items.
-///
-/// # Errors
-/// ENOMEM.
-pub(crate) fn list_with_capacity<T>(count: usize) -> nix::Result<Vec<T>> {
-    let mut list = Vec::new();
-    list.try_reserve(count).map_err(|_| Errno::ENOMEM)?;
-    Ok(list)
-}
-
-/// The PIDs of our children, zombies included.
-///
-/// # Errors
-/// As [`snapshot`].
+/// The PIDs of our children, zombies included. Fails as [`snapshot`] does.
 pub(crate) fn children() -> nix::Result<Vec<Pid>> {
     match repeated(procfs::children) {
         // CONFIG_PROC_CHILDREN is off, or the kernel is not Linux (gVisor).
         Err(Errno::ENOENT) => {
-            let mut all = snapshot()?;
-            all.retain(|process| process.parent == getpid());
-            let mut pids = list_with_capacity(all.len())?;
-            pids.extend(all.iter().map(|process| process.pid));
-            Ok(pids)
+            let is_child = |process: &Process| process.parent == getpid();
+            Ok(snapshot()?.into_iter().filter(is_child).map(|process| process.pid).collect())
         }
         result => result,
     }
+}
+
+/// Looks again if a look failed, since the kernel may have lacked memory or a descriptor only for a moment.
+/// If /proc is missing (ENOENT), it stays missing.
+fn repeated<T>(look: impl Fn() -> nix::Result<T>) -> nix::Result<T> {
+    let is_final = |result: &nix::Result<T>| matches!(result, Ok(_) | Err(Errno::ENOENT));
+    (0..2).map(|_| look()).find(is_final).unwrap_or_else(look)
 }
 
 /// The PIDs in a process group, as far as /proc shows them. None if there is no /proc.
@@ -303,45 +249,44 @@ const OUR_NAME: &[u8] = b"dumb-init";
 
 /// Whether this is an init of ours or the original, which forwards signals to its own descendants.
 ///
-/// It has the name that our init gives itself ([`Personality::process_name`]). Without options, its executable has our
-/// name, its working directory is `/`, and it catches no standard signal, keys only, or all. If the link is
-/// hidden, its name decides.
+/// It has the name that our init gives itself ([`Personality::process_name`]). Without options, its
+/// executable has our name, its working directory is `/`, and it catches no standard signal, keys only, or
+/// all. If the link is hidden, its name decides.
 pub(crate) fn is_nested_init(process: &Process) -> bool {
     if Personality::is_init_name(process.name.bytes()) {
         return true;
     }
-    let mut buffer = [0; 1024];
-    let mut has_link = |name, is_it: fn(&[u8]) -> bool| {
-        let path = Path::of(process.pid, name).ok_or(Errno::ENAMETOOLONG)?;
-        procfs::link_target(&path, &mut buffer).map(is_it)
-    };
-    let is_our_file = |path: &[u8]| last_part(path.strip_suffix(b" (deleted)").unwrap_or(path)) == OUR_NAME;
-    match has_link("exe", is_our_file).map_err(Unseen::from) {
-        Ok(has_our_file) => {
-            has_our_file && !process.catches_some && has_link("cwd", |path| path == b"/") == Ok(true)
+    match link_of(process.pid, "exe").map_err(Unseen::from) {
+        Ok(path) => {
+            let is_at_root = || link_of(process.pid, "cwd").is_ok_and(|path| path == b"/");
+            file_name(&path) == OUR_NAME && !process.catches_some && is_at_root()
         }
         Err(Unseen::Hidden) => process.name.bytes() == OUR_NAME,
         Err(Unseen::Gone | Unseen::Failed(_)) => false,
     }
 }
 
-/// Whether a nested init also runs our file, or one that is called like an init. A process with a false mark does not. The text of
-/// its link decides, and the mark alone if that is hidden.
+/// Whether a nested init runs our file, or a file with the name of an init: other programs can give
+/// themselves the name of our process. If the link is hidden, that name decides.
 pub(crate) fn is_nested_init_by_file(process: &Process) -> bool {
-    if !is_nested_init(process) {
-        return false;
-    }
-    let (mut theirs, mut ours) = ([0; 1024], [0; 1024]);
-    let Some([their_link, our_link]) =
-        Path::of(process.pid, "exe").zip(Path::of(getpid(), "exe")).map(<[Path; 2]>::from)
-    else {
-        return true;
+    let is_an_inits = |path: Vec<u8>| {
+        let name = file_name(&path);
+        name == OUR_NAME
+            || Personality::NAMES.iter().any(|(known, _)| known.as_bytes() == name)
+            || link_of(getpid(), "exe") == Ok(path)
     };
-    let Ok(theirs) = procfs::link_target(&their_link, &mut theirs) else { return true };
-    let name = last_part(theirs.strip_suffix(b" (deleted)").unwrap_or(theirs));
-    name == OUR_NAME
-        || Personality::NAMES.iter().any(|(known, _)| known.as_bytes() == name)
-        || procfs::link_target(&our_link, &mut ours) == Ok(theirs)
+    is_nested_init(process) && link_of(process.pid, "exe").map_or(true, is_an_inits)
+}
+
+/// The text of a link in /proc/PID.
+fn link_of(pid: Pid, name: &str) -> nix::Result<Vec<u8>> {
+    let link = Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?;
+    procfs::link_target(&link, &mut [0; 1024]).map(<[u8]>::to_vec)
+}
+
+/// The name of the file to which a link of /proc leads.
+fn file_name(path: &[u8]) -> &[u8] {
+    last_part(path.strip_suffix(b" (deleted)").unwrap_or(path))
 }
 
 #[cfg(test)]
@@ -351,42 +296,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stat_is_parsed_whatever_the_name() {
-        let text =
-            b"7 (a) Z 1 (\xff\n) S 3 4 5 0 -1 4194624 1 2 3 4 5 6 7 8 20 0 2 0 4711 1 2 3 4 5 6 7 8 0 0 0 16384 0";
+    fn stat_with_brackets_in_the_name_is_parsed() {
+        let text = b"7 (a) Z 1 (\xff\n) S 3 4 5 0 -1 4194624 1 2 3 4 5 6 7 8 20 0 2 0 4711 1 2 3 4 5 6 7 8 \
+                     0 0 0 16384 0";
         let process = Process::parse(Pid::from_raw(7), text).unwrap();
         let numbers = [process.parent, process.group, process.session].map(Pid::as_raw);
         assert_eq!((numbers, process.started, process.state), ([3, 4, 5], 4711, State::Alive));
         assert_eq!((process.name.to_string().as_str(), process.catches_some), ("a) Z 1 (\\xff\\n", true));
         assert!(process.has_not_executed);
+        let state_of = |text| Process::parse(Pid::from_raw(7), text).map(|process| process.state);
         let zombie = b"7 (x) Z 3 4 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711";
-        assert_eq!(Process::parse(Pid::from_raw(7), zombie).unwrap().state, State::Zombie);
-        // The first thread has ended, another goes on.
+        assert_eq!(state_of(zombie), Some(State::Zombie));
+        // The first thread has exited, another has not.
         let thread = b"7 (x) Z 3 4 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 2 0 4711";
-        assert_eq!(Process::parse(Pid::from_raw(7), thread).unwrap().state, State::Alive);
+        assert_eq!(state_of(thread), Some(State::Alive));
         assert_eq!(Process::parse(Pid::from_raw(7), b"7 (x) S 3 4"), None);
     }
 
     #[test]
-    fn an_older_process_has_the_lower_pid_until_pids_wrap_around() {
-        let process =
-            |pid| Process { started: 5, pid: Pid::from_raw(pid), ..Process::read(getpid()).unwrap() };
-        for (first, second, expected) in
-            [(100, 101, true), (100, 100, false), (100, 99, false), (32_700, 301, true), (301, 32_700, false)]
-        {
-            assert_eq!(process(first).is_older_than(&process(second)), expected, "{first} {second}");
-        }
+    fn missing_process_is_gone_and_failed_look_is_an_error() {
+        assert_eq!(Process::read(Pid::from_raw(i32::MAX)), Ok(None));
+        assert_eq!(if_visible::<()>(Err(Errno::EACCES)), Ok(None));
+        assert_eq!(if_visible::<()>(Err(Errno::EMFILE)), Err(Errno::EMFILE));
     }
 
     #[test]
-    fn a_missing_process_is_gone_and_a_failed_look_is_not() {
-        assert_eq!(Process::read(Pid::from_raw(i32::MAX)), Err(Unseen::Gone));
-        assert_eq!(Unseen::from(Errno::EACCES), Unseen::Hidden);
-        assert_eq!(Unseen::from(Errno::EMFILE), Unseen::Failed(Errno::EMFILE));
-    }
-
-    #[test]
-    fn a_process_is_a_member_of_its_group_and_in_the_snapshot() {
+    fn own_process_is_in_its_group_and_in_the_snapshot() {
         assert!(members_of_group(getpgrp()).any(|pid| pid == getpid()));
         assert!(snapshot().unwrap().iter().any(|process| process.pid == getpid()));
     }

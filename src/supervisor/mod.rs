@@ -40,7 +40,7 @@ pub(crate) fn supervise(
             match action {
                 Action::Log(message) => log::write(message),
                 Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
-                Action::ResumeIfStopped(recipient) => delivery.wake(recipient),
+                Action::ResumeIfStopped(recipient) => delivery.resume(recipient),
                 // ESRCH: no member is left.
                 Action::Continue(group) => _ = signals::send_to_group(group, Signum::CONT),
                 Action::ContinueIfSuspended(command) => {
@@ -67,7 +67,7 @@ pub(crate) fn supervise(
                 Action::DetachTraced(pid, signum) => children::release(pid, signum),
                 Action::StopOurselves => signals::stop_ourselves(),
                 Action::Exit(status) => {
-                    delivery.say_remaining();
+                    delivery.log_remaining();
                     return status;
                 }
             }

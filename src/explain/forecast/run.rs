@@ -12,7 +12,6 @@ use super::{
 use crate::log::Message;
 use crate::options::settings::Settings;
 use crate::policy::{Action, Care, Event, Policy, Recipient, SignalSource};
-use crate::process::descendants::Depth;
 use crate::process::{Process, State};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
@@ -111,11 +110,7 @@ impl Run<'_, '_> {
 
     /// Is there a descendant that doesn't end?
     fn is_anybody_left(&self) -> bool {
-        let family = self
-            .scenario
-            .tree
-            .descendants(self.to.init, |_| false, Depth::All, |_| false)
-            .unwrap_or_default();
+        let family = self.scenario.tree.descendants(self.to.init, |_| false, |_| false);
         let stays =
             |process: &Process| process.state != State::Zombie && !self.forecast.gone.contains(&process.pid);
         family.iter().any(stays)
@@ -181,7 +176,7 @@ impl Run<'_, '_> {
         let Scenario { evidence, tree, .. } = self.scenario;
         let is_over = |pid| self.forecast.gone.contains(&pid);
         let mut family = self.family(is_over);
-        let all = tree.descendants(self.to.init, |_| false, Depth::All, |_| false).unwrap_or_default();
+        let all = tree.descendants(self.to.init, |_| false, |_| false);
         for orphan in
             all.iter().filter(|process| is_over(process.parent) && self.adopts_orphans_of(process.parent))
         {

@@ -1,8 +1,9 @@
 //! Sends signals to the command, its group or all descendants.
 //!
-//! A process or a group takes one kill(2). Descendants are found in /proc and signalled one by one (`walk`).
-//! NoChild that can block is read before a signal is sent: see `process` and `pipes`.
+//! A process or a group takes one kill(2). Descendants are found in /proc and signalled one by one
+//! (`walk`). Nothing that can block is read before a signal is sent: see `process`.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::time::Instant;
 
@@ -11,45 +12,47 @@ use nix::unistd::{Pid, getpid};
 
 use crate::log::{self, Message, ProcessMessage};
 use crate::policy::{Care, Recipient, Scope};
-use crate::process::descendants::{Depth, Tree};
-use crate::process::pipes::{self, Ends};
-use crate::process::signalled::Signalled;
+use crate::process::descendants::Tree;
 use crate::process::{self, Process, State};
 use crate::signal::Signum;
-use crate::sys::{capabilities, children, fds, signals};
+use crate::sys::{capabilities, children, signals};
 
 mod deferred;
+mod our_output;
+mod target;
 mod walk;
 
 use deferred::Deferred;
-use walk::{Reach, target_of};
+use walk::Reach;
 
 /// The recipients of signals, and the signals that they have received.
 #[derive(Clone)]
 pub(crate) struct Delivery {
     /// The command's PID until it is reaped; the PID may be reused afterwards.
     command: Option<Pid>,
-    /// Children from before our exec that have not been reaped.
-    older_children: Vec<Pid>,
-    /// Processes that have received the drain's signal.
-    signalled: Signalled,
-    /// Those among them that were stopped then. They are continued when they are roots.
-    stopped: Signalled,
+    records: BTreeMap<Pid, Record>,
     /// The group that has received the drain's signal while its members could not be read.
     signalled_group: Option<Pid>,
-    /// Children that a round of the drain has seen.
-    seen_roots: Signalled,
-    deferred: Deferred,
-    /// The time of the last look at all processes for deferred signals.
-    looked_at: Option<Instant>,
-    /// Children that read our standard output or error. They see end of file when we close our end.
-    our_readers: Vec<Pid>,
-    /// When we closed our end, after all other children had exited.
-    released_at: Option<Instant>,
-    /// Processes that were reported as killed.
-    killed: Signalled,
-    has_said_hidden: bool,
-    has_said_failed: bool,
+    deferred: Vec<Deferred>,
+    /// Children from before our exec that have not been reaped.
+    older_children: Vec<Pid>,
+    /// When we closed our end of the pipes that children read.
+    our_end_closed_at: Option<Instant>,
+    has_logged_hidden: bool,
+    has_logged_failure: bool,
+}
+
+/// The treatment of a process so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Record {
+    /// The start of the process, since another one may reuse its PID.
+    started: u64,
+    /// Whether it has received the drain's signal, or the signal is deferred.
+    is_signalled: bool,
+    /// Whether it is a child that a round of the drain has seen.
+    is_seen: bool,
+    /// Whether it was reported as killed.
+    is_killed: bool,
 }
 
 impl Delivery {
@@ -57,18 +60,13 @@ impl Delivery {
     pub(crate) fn new(command: Pid, older_children: Vec<Pid>) -> Self {
         Self {
             command: Some(command),
-            older_children,
-            signalled: Signalled::default(),
-            stopped: Signalled::default(),
+            records: BTreeMap::new(),
             signalled_group: None,
-            seen_roots: Signalled::default(),
-            deferred: Deferred::default(),
-            looked_at: None,
-            our_readers: Vec::new(),
-            released_at: None,
-            killed: Signalled::default(),
-            has_said_hidden: false,
-            has_said_failed: false,
+            deferred: Vec::new(),
+            older_children,
+            our_end_closed_at: None,
+            has_logged_hidden: false,
+            has_logged_failure: false,
         }
     }
 
@@ -76,156 +74,146 @@ impl Delivery {
     pub(crate) fn forget(&mut self, pid: Pid) {
         self.command = self.command.filter(|&command| command != pid);
         self.older_children.retain(|&child| child != pid);
-        self.our_readers.retain(|&child| child != pid);
-        self.signalled.remove(pid);
-        self.stopped.remove(pid);
-        self.seen_roots.remove(pid);
+        self.records.remove(&pid);
     }
 
-    /// Whether a signal waits for the end of a pipe reader's input or of a parent.
+    /// Whether a signal waits for an end of file or for a process to exit.
     pub(crate) fn has_deferred(&self) -> bool {
         !self.deferred.is_empty()
     }
 
-    /// All processes. Logs once that /proc hides some, or that the look failed.
-    ///
-    /// # Errors
-    /// As [`process::snapshot`].
-    fn look(&mut self) -> nix::Result<Tree> {
-        let result = process::snapshot();
-        let all = self.account_for(result)?;
-        self.say_hidden(&all);
-        self.signalled.retain_in(&all);
-        self.killed.retain_in(&all);
-        Ok(Tree::new(all))
-    }
-
-    fn say_hidden(&mut self, processes: &[Process]) {
-        let hides = processes.iter().any(|process| process.state == State::Hidden);
-        if hides && !mem::replace(&mut self.has_said_hidden, true) {
-            log::write(Message::Hidden);
+    fn record_of(&mut self, process: &Process) -> &mut Record {
+        let record = self.records.entry(process.pid).or_default();
+        if record.started != process.started {
+            *record = Record { started: process.started, ..Record::default() };
         }
+        record
     }
 
-    /// Logs the first look that failed. A missing /proc was reported at the start.
-    fn account_for<T>(&mut self, result: nix::Result<T>) -> nix::Result<T> {
-        if let Err(errno) = &result
-            && *errno != Errno::ENOENT
-            && !mem::replace(&mut self.has_said_failed, true)
-        {
-            log::write(Message::NoLook(*errno));
-        }
-        result
-    }
-
-    /// Forwards a signal, and logs it.
-    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) {
-        let reach = match recipient {
-            Recipient::Process(pid) => return self.forward_to_process(signum, pid, care),
-            Recipient::Group(group) => return self.forward_to_group(signum, group, care),
-            Recipient::RestOfGroup(group) => {
-                self.say_recipients(signum, |process| process.group == group);
-                // ESRCH or EPERM: no member is left, or none that we may signal.
-                let _ = signals::send_to_group(group, signum);
-                return log::write(Message::Forwarded(signum));
-            }
-            Recipient::Nobody => return log::write(Message::Forwarded(signum)),
-            Recipient::Tree => Reach::Everyone,
-            Recipient::Unsignalled(scope) => Reach::Drain(scope),
-        };
-        self.walk(signum, reach, care);
-        self.release_our_readers();
-        log::write(Message::Forwarded(signum));
-    }
-
-    fn forward_to_process(&mut self, signum: Signum, pid: Pid, care: Care) {
-        if care.records || log::traces() {
-            let look = self.look();
-            if let Ok(tree) = look {
-                let processes = tree.processes().iter().filter(|process| process.pid == pid);
-                say_each(signum, processes.clone());
-                if care.records {
-                    processes.for_each(|process| self.record(process, Some(&tree)));
-                }
-            }
-        }
-        say_outcome(signum, pid, signals::send_to_process(pid, signum));
+    /// Whether a process has received the drain's signal, or the signal is deferred.
+    fn is_signalled(&self, process: &Process) -> bool {
+        let is_same = |record: &Record| record.started == process.started && record.is_signalled;
+        self.records.get(&process.pid).is_some_and(is_same) || self.signalled_group == Some(process.group)
     }
 
     /// Records that a process receives the drain's signal. If it is a nested init, so do the processes that
     /// it forwards the signal to.
-    fn record(&mut self, process: &Process, tree: Option<&Tree>) {
-        self.signalled.insert(process);
-        if process.state == State::Stopped {
-            self.stopped.insert(process);
-        }
-        let has_children = tree.is_none_or(|tree| !tree.children(process.pid).is_empty());
-        if has_children && process::is_nested_init(process) {
-            let look = if tree.is_none() { self.look().ok() } else { None };
-            if let Some(tree) = tree.or(look.as_ref()) {
-                tree.reached_by_init(process.pid).for_each(|reached| self.signalled.insert(reached));
-            }
-        }
-    }
-
-    fn forward_to_group(&mut self, signum: Signum, group: Pid, care: Care) {
-        let members =
-            if care == Care::NONE && !log::traces() { Err(Errno::ENOENT) } else { self.members(group) };
-        if care.spares_readers
-            && let Ok((members, tree)) = &members
-            && self.has_reader(members, tree)
+    fn record_signalled(&mut self, process: &Process) {
+        if process::is_nested_init(process)
+            && let Ok(tree) = self.look()
         {
-            self.walk(signum, Reach::Group(group), care);
-            return log::write(Message::Forwarded(signum));
-        }
-        // Before the signal is sent, since a nested init may exit as soon as it has forwarded it.
-        match &members {
-            Ok((members, tree)) if care.records => {
-                for process in members {
-                    self.record(process, Some(tree));
-                }
+            for reached in tree.reached_by_init(process.pid) {
+                self.record_of(reached).is_signalled = true;
             }
-            Err(_) if care.records => self.signalled_group = Some(group),
-            Ok(_) | Err(_) => {}
         }
-        let result = signals::send_to_group(group, signum);
-        let is_reached = result.is_ok();
-        if let Ok((members, _)) = &members {
-            say_each(signum, members);
+        self.record_of(process).is_signalled = true;
+    }
+
+    /// All processes at this moment. Records of processes that are gone are removed.
+    fn look(&mut self) -> nix::Result<Tree> {
+        let all = self.log_gaps(process::snapshot())?;
+        let starts: BTreeMap<Pid, u64> = all.iter().map(|process| (process.pid, process.started)).collect();
+        self.records.retain(|pid, record| starts.get(pid) == Some(&record.started));
+        Ok(Tree::new(all))
+    }
+
+    /// Logs once that /proc hides processes, and once that a look failed. A missing /proc was reported at
+    /// the start.
+    fn log_gaps(&mut self, look: nix::Result<Vec<Process>>) -> nix::Result<Vec<Process>> {
+        let is_hidden = |process: &Process| process.state == State::Hidden;
+        let is_partial = look.as_ref().is_ok_and(|processes| processes.iter().any(is_hidden));
+        if is_partial && !mem::replace(&mut self.has_logged_hidden, true) {
+            log::write(Message::Hidden);
         }
-        say_outcome(signum, group, result);
-        if is_reached {
-            say_excluded(signum, group);
+        if let Err(errno) = &look
+            && *errno != Errno::ENOENT
+            && !mem::replace(&mut self.has_logged_failure, true)
+        {
+            log::write(Message::NoLook(*errno));
+        }
+        look
+    }
+
+    /// Forwards a signal, and logs it.
+    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) {
+        let (pid, result) = match recipient {
+            Recipient::Nobody => return log::write(Message::Forwarded(signum)),
+            Recipient::Tree => return self.forward_to_each(signum, Reach::Everyone, care),
+            Recipient::Unsignalled(scope) => return self.forward_to_each(signum, Reach::Drain(scope), care),
+            Recipient::Process(pid) => {
+                self.record_recipients(signum, recipient, Care { spares_readers: false, ..care });
+                (pid, signals::send_to_process(pid, signum))
+            }
+            Recipient::Group(group) => {
+                let has_reader = self.record_recipients(signum, recipient, care);
+                if has_reader {
+                    return self.forward_to_each(signum, Reach::Group(group), care);
+                }
+                (group, signals::send_to_group(group, signum))
+            }
+            Recipient::RestOfGroup(group) => {
+                self.record_recipients(signum, recipient, Care::NONE);
+                // No member may be left, or none that we may signal.
+                (group, signals::send_to_group(group, signum).or(Ok(())))
+            }
+        };
+        match result {
+            // ESRCH: it has exited, and its SIGCHLD is pending.
+            Ok(()) | Err(Errno::ESRCH) => log::write(Message::Forwarded(signum)),
+            // EPERM: it runs as another user, and we lack CAP_KILL.
+            Err(errno) => log::write(Message::NotDelivered { signum, pid, errno }),
+        }
+        if result.is_ok() && recipient == Recipient::Group(pid) {
+            log_excluded(signum, pid);
         }
     }
 
-    /// The members of a process group, and all processes.
-    fn members(&mut self, group: Pid) -> nix::Result<(Vec<Process>, Tree)> {
-        let tree = self.look()?;
-        let mut members = process::list_with_capacity(tree.processes().len())?;
-        let is_member = |process: &&Process| process.group == group && process.state != State::Zombie;
-        members.extend(tree.processes().iter().filter(is_member));
-        Ok((members, tree))
+    /// Records and logs the recipients of a call of kill(2). It comes before the call, since a nested init
+    /// may exit as soon as it has forwarded the signal. Returns true, and does neither, if one recipient is a
+    /// pipe reader that is to be spared.
+    fn record_recipients(&mut self, signum: Signum, recipient: Recipient, care: Care) -> bool {
+        if care == Care::NONE && !log::traces() {
+            return false;
+        }
+        let Ok(tree) = self.look() else {
+            if let Recipient::Group(group) = recipient
+                && care.records
+            {
+                self.signalled_group = Some(group);
+            }
+            return false;
+        };
+        let is_member =
+            |process: &&Process| process.is_alive() && recipient.includes(process.pid, process.group);
+        let members: Vec<Process> = tree.processes().iter().filter(is_member).copied().collect();
+        if care.spares_readers && !self.readers(&members, false).is_empty() {
+            return true;
+        }
+        for process in members {
+            if care.records {
+                self.record_signalled(&process);
+            }
+            log::write_process(process.pid, &process.name, ProcessMessage::Gets(signum));
+        }
+        false
+    }
+
+    fn forward_to_each(&mut self, signum: Signum, reach: Reach, care: Care) {
+        self.walk(signum, reach, care);
+        self.close_our_end_if_alone();
+        log::write(Message::Forwarded(signum));
     }
 
     /// Sends the drain's signal to processes that have not received it, and deferred signals that are due.
-    /// Returns whether the next round should come soon: if new processes were found, or if a process waits
-    /// for an end of file.
+    /// Returns whether the next round should come soon, since new processes were found.
     pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> bool {
-        let before = self.seen_roots.len();
-        if let Some((signum, scope)) = drain {
-            self.walk(
-                signum,
-                Reach::Drain(scope),
-                Care { records: true, spares_readers: signum.asks_to_end() },
-            );
-        } else {
-            self.find_our_readers();
-        }
+        let has_found = drain.is_some_and(|(signum, scope)| {
+            let care = Care { records: true, spares_readers: signum.asks_to_end() };
+            self.walk(signum, Reach::Drain(scope), care)
+        });
         self.send_deferred(drain.is_some_and(|(_, scope)| scope == Scope::Everyone));
-        self.release_our_readers();
-        let awaits_end = self.has_deferred() || (!self.our_readers.is_empty() && self.released_at.is_none());
-        awaits_end || self.seen_roots.len() > before
+        self.close_our_end_if_alone();
+        has_found
     }
 
     /// Kills every descendant, and logs the name of each.
@@ -233,32 +221,8 @@ impl Delivery {
         self.walk(Signum::KILL, Reach::Deadline, Care::NONE);
     }
 
-    /// Closes our end of the pipes that our readers read, if the command has exited and no other children are
-    /// left. The readers see end of file then.
-    fn release_our_readers(&mut self) {
-        if self.command.is_some() || self.released_at.is_some() || self.our_readers.is_empty() {
-            return;
-        }
-        let is_other = |&child: &Pid| {
-            !self.our_readers.contains(&child)
-                && Process::read_child(child).is_ok_and(|process| process.state != State::Zombie)
-        };
-        if process::children().is_ok_and(|children| !children.iter().any(is_other)) {
-            // A reader that hides its input may read either.
-            let inputs = || self.our_readers.iter().map(|&reader| pipes::likely_input_of(reader));
-            for (descriptor, pipe) in
-                [libc::STDOUT_FILENO, libc::STDERR_FILENO].into_iter().zip(Ends::ours().outputs)
-            {
-                if pipe.is_some() && inputs().any(|input| input.is_none() || input == pipe) {
-                    fds::replace_by_null(descriptor);
-                }
-            }
-            self.released_at = Some(Instant::now());
-        }
-    }
-
-    /// Continues stopped recipients by SIGCONT. It fails only if no recipient is left.
-    pub(crate) fn wake(&mut self, recipient: Recipient) {
+    /// Resumes stopped recipients. SIGCONT fails only if no recipient is left.
+    pub(crate) fn resume(&mut self, recipient: Recipient) {
         match recipient {
             Recipient::Process(pid) if children::is_stopped(pid) => {
                 let _ = signals::send_to_process(pid, Signum::CONT);
@@ -266,77 +230,37 @@ impl Delivery {
             Recipient::Group(leader) if children::is_stopped(leader) => {
                 let _ = signals::send_to_group(leader, Signum::CONT);
             }
-            // A drain continues each process as it signals it.
-            Recipient::Process(_)
-            | Recipient::Group(_)
-            | Recipient::RestOfGroup(_)
-            | Recipient::Unsignalled(_)
-            | Recipient::Nobody => {}
-            Recipient::Tree => match self.look().and_then(|tree| family(&tree, Depth::DownToInits)) {
-                Ok(family) => {
-                    for process in living(&family).filter(|process| process.state == State::Stopped) {
-                        let _ = target_of(process).and_then(|target| target.send(Signum::CONT));
-                    }
-                }
+            Recipient::Tree => match self.candidates(Reach::Everyone) {
+                Ok(family) => family.iter().for_each(target::resume),
                 Err(_) if self.command.is_some_and(children::is_stopped) => {
                     self.send_without_look(Signum::CONT, Reach::Everyone, Care::NONE);
                 }
                 Err(_) => {}
             },
+            // A drain resumes each process as it signals it.
+            Recipient::Process(_)
+            | Recipient::Group(_)
+            | Recipient::RestOfGroup(_)
+            | Recipient::Unsignalled(_)
+            | Recipient::Nobody => {}
         }
     }
 
     /// Logs the processes that are still running, at the highest verbosity.
-    pub(crate) fn say_remaining(&mut self) {
-        if log::traces() {
-            let family = self.look().and_then(|tree| family(&tree, Depth::All)).unwrap_or_default();
-            for process in living(&family) {
+    pub(crate) fn log_remaining(&mut self) {
+        if log::traces()
+            && let Ok(tree) = self.look()
+        {
+            for process in tree.descendants(getpid(), |_| false, |_| false) {
                 log::write_process(process.pid, &process.name, ProcessMessage::LeftBehind);
             }
         }
     }
-
-    /// Logs the recipients before a signal is sent, at the highest verbosity.
-    fn say_recipients(&mut self, signum: Signum, is_recipient: impl Fn(&Process) -> bool) {
-        if log::traces()
-            && let Ok(tree) = self.look()
-        {
-            say_each(signum, tree.processes().iter().filter(|process| is_recipient(process)));
-        }
-    }
-}
-
-/// Logs the recipients of a signal, at the highest verbosity.
-fn say_each<'a>(signum: Signum, processes: impl IntoIterator<Item = &'a Process>) {
-    for process in processes.into_iter().filter(|process| process.state != State::Zombie) {
-        log::write_process(process.pid, &process.name, ProcessMessage::Gets(signum));
-    }
-}
-
-fn say_outcome(signum: Signum, pid: Pid, result: nix::Result<()>) {
-    match result {
-        // ESRCH: it has exited, and its SIGCHLD is pending.
-        Ok(()) | Err(Errno::ESRCH) => log::write(Message::Forwarded(signum)),
-        // EPERM: it runs as another user, and we lack CAP_KILL.
-        Err(errno) => log::write(Message::NotDelivered { signum, pid, errno }),
-    }
-}
-
-/// Our descendants.
-///
-/// # Errors
-/// ENOMEM.
-fn family(tree: &Tree, depth: Depth) -> nix::Result<Vec<Process>> {
-    tree.descendants(getpid(), |_| false, depth, process::is_nested_init).ok_or(Errno::ENOMEM)
-}
-
-fn living(family: &[Process]) -> impl Iterator<Item = &Process> {
-    family.iter().filter(|process| process.state != State::Zombie)
 }
 
 /// Logs the members of a group that we may not signal. kill(2) succeeds if it reaches one member. Only the
 /// command is checked for signals other than SIGTERM and the like, since thousands of them may arrive.
-fn say_excluded(signum: Signum, group: Pid) {
+fn log_excluded(signum: Signum, group: Pid) {
     if capabilities::may_signal_everybody() {
         return;
     }
