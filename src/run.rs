@@ -13,12 +13,11 @@ use crate::spawn::{self, Setting, shebang, terminal};
 use crate::supervisor::delivery::Delivery;
 use crate::supervisor::{self, panics};
 use crate::sys::arguments::Arg;
+use crate::sys::signals::SignalMask;
 use crate::{explain, sys};
 
-/// Runs the program with these words and variables.
-pub(crate) fn life(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
-    // Before anything else: what comes from here on waits until there is someone to get it.
-    let blocked = sys::signals::block_all();
+/// Runs the program with these words and variables. `blocked` is the signal mask before all were blocked.
+pub(crate) fn life(blocked: nix::Result<SignalMask>, words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     // It may end while we read the command line.
     let parent = nix::unistd::getppid();
 

@@ -43,8 +43,10 @@ impl Environment {
         // Without LISTEN_PID it has no meaning. It is the last one, since it may be removed.
         let pidfd_id = listen_pid.as_ref().and_then(|_| self.find(LISTEN_PIDFDID));
         let pidfd_id = pidfd_id.map(|(index, _)| Entry::new(LISTEN_PIDFDID, index));
-        let entries = [naming_init(WATCHDOG_PID), listen_pid, pidfd_id].into_iter().flatten().collect();
-        CommandEnvironment { strings: Strings::new(self.0.iter().copied()), entries }
+        let entries: Vec<Entry> =
+            [naming_init(WATCHDOG_PID), listen_pid, pidfd_id].into_iter().flatten().collect();
+        let strings = (!entries.is_empty()).then(|| Strings::new(self.0.iter().copied()));
+        CommandEnvironment { strings, entries }
     }
 
     /// The index and value of a variable, the first one if there are two.
@@ -62,7 +64,8 @@ const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
 /// The environment of the command.
 pub(crate) struct CommandEnvironment {
-    strings: Strings,
+    /// `None` if it is the same as ours.
+    strings: Option<Strings>,
     entries: Vec<Entry>,
 }
 
@@ -76,18 +79,19 @@ struct Entry {
 
 impl CommandEnvironment {
     /// Has the entries name the process `command`. Allocates nothing.
-    pub(crate) fn with_command(&mut self, command: Pid) -> &Strings {
+    pub(crate) fn with_command(&mut self, command: Pid) -> Option<&Strings> {
+        let strings = self.strings.as_mut()?;
         for entry in &mut self.entries {
             if entry.name != LISTEN_PIDFDID {
-                self.strings.replace(entry.index, entry.write(command));
+                strings.replace(entry.index, entry.write(command));
             } else if let Ok(id) = signals::pidfd_id(command) {
-                self.strings.replace(entry.index, entry.write(id));
+                strings.replace(entry.index, entry.write(id));
             } else {
                 // LISTEN_PID suffices.
-                self.strings.remove(entry.index);
+                strings.remove(entry.index);
             }
         }
-        &self.strings
+        Some(strings)
     }
 }
 
