@@ -23,7 +23,7 @@ impl Environment {
 
     /// The value of a variable, the first one if there are two (getenv(3)).
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find_map(|entry| value_of(entry, name))
+        self.find(name).map(|(_, value)| value)
     }
 
     /// The entries of the variables whose names begin with `prefix`.
@@ -51,7 +51,8 @@ impl Environment {
 
     /// The index and value of a variable, the first one if there are two.
     fn find(&self, name: &str) -> Option<(usize, &[u8])> {
-        self.0.iter().enumerate().find_map(|(index, entry)| Some((index, value_of(entry, name)?)))
+        let value = |entry: &Arg| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+        self.0.iter().enumerate().find_map(|(index, entry)| Some((index, value(entry)?)))
     }
 }
 
@@ -106,8 +107,4 @@ impl Entry {
         let _ = write!(&mut *text, "{}={value}", self.name);
         CStr::from_bytes_until_nul(text).unwrap_or_default()
     }
-}
-
-fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
-    entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
