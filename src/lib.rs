@@ -35,8 +35,10 @@ use sys::arguments;
 #[must_use]
 #[allow(unsafe_code, reason = "the entry point of a C program passes a raw vector")]
 pub unsafe fn main(count: c_int, argv: *const *const c_char) -> c_int {
+    // First of all: signals wait from here on.
+    let blocked = sys::signals::block_all();
     let count = usize::try_from(count).unwrap_or(0);
     // SAFETY: this function's own contract.
     let words = unsafe { arguments::collect(argv, count) };
-    run::run(&words, arguments::environment()).code().into()
+    run::run(blocked, &words, arguments::environment()).code().into()
 }

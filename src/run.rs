@@ -14,12 +14,12 @@ use crate::spawn::{self, Setting, shebang, terminal};
 use crate::supervisor::delivery::Delivery;
 use crate::supervisor::{self, last_resort};
 use crate::sys::arguments::Arg;
+use crate::sys::signals::SignalMask;
 use crate::{explain, sys};
 
-/// Runs the program, and returns the status to exit with.
-pub(crate) fn run(words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
-    // First, so that signals are pending until the command can receive them.
-    let blocked = sys::signals::block_all();
+/// Runs the program, and returns the status to exit with. `blocked` is the signal mask before all signals were
+/// blocked.
+pub(crate) fn run(blocked: nix::Result<SignalMask>, words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     // The parent may exit meanwhile.
     let parent = nix::unistd::getppid();
 

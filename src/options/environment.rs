@@ -23,7 +23,7 @@ impl Environment {
 
     /// The value of a variable, the first one if there are two (getenv(3)).
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find_map(|entry| value_of(entry, name))
+        self.find(name).map(|(_, value)| value)
     }
 
     /// Prepares the environment of the command, in which entries that name the process `init` name the
@@ -38,13 +38,16 @@ impl Environment {
         // Without LISTEN_PID it has no meaning. It is the last one, since it may be removed.
         let pidfd_id = listen_pid.as_ref().and_then(|_| self.find(LISTEN_PIDFDID));
         let pidfd_id = pidfd_id.map(|(index, _)| Entry::new(LISTEN_PIDFDID, index));
-        let entries = [naming_init(WATCHDOG_PID), listen_pid, pidfd_id].into_iter().flatten().collect();
-        CommandEnvironment { strings: Strings::new(self.0.iter().copied()), entries }
+        let entries: Vec<Entry> =
+            [naming_init(WATCHDOG_PID), listen_pid, pidfd_id].into_iter().flatten().collect();
+        let strings = (!entries.is_empty()).then(|| Strings::new(self.0.iter().copied()));
+        CommandEnvironment { strings, entries }
     }
 
     /// The index and value of a variable, the first one if there are two.
     fn find(&self, name: &str) -> Option<(usize, &[u8])> {
-        self.0.iter().enumerate().find_map(|(index, entry)| Some((index, value_of(entry, name)?)))
+        let value = |entry: &Arg| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
+        self.0.iter().enumerate().find_map(|(index, entry)| Some((index, value(entry)?)))
     }
 }
 
@@ -57,7 +60,8 @@ const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
 /// The environment of the command.
 pub(crate) struct CommandEnvironment {
-    strings: Strings,
+    /// `None` if it is the same as ours.
+    strings: Option<Strings>,
     entries: Vec<Entry>,
 }
 
@@ -71,18 +75,19 @@ struct Entry {
 
 impl CommandEnvironment {
     /// Has the entries name the process `command`. Allocates nothing.
-    pub(crate) fn with_command(&mut self, command: Pid) -> &Strings {
+    pub(crate) fn with_command(&mut self, command: Pid) -> Option<&Strings> {
+        let strings = self.strings.as_mut()?;
         for entry in &mut self.entries {
             if entry.name != LISTEN_PIDFDID {
-                self.strings.replace(entry.index, entry.write(command));
+                strings.replace(entry.index, entry.write(command));
             } else if let Ok(id) = signals::pidfd_id(command) {
-                self.strings.replace(entry.index, entry.write(id));
+                strings.replace(entry.index, entry.write(id));
             } else {
                 // LISTEN_PID suffices.
-                self.strings.remove(entry.index);
+                strings.remove(entry.index);
             }
         }
-        &self.strings
+        Some(strings)
     }
 }
 
@@ -97,8 +102,4 @@ impl Entry {
         let _ = write!(&mut *text, "{}={value}", self.name);
         CStr::from_bytes_until_nul(text).unwrap_or_default()
     }
-}
-
-fn value_of<'a>(entry: &'a CStr, name: &str) -> Option<&'a [u8]> {
-    entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }

@@ -17,15 +17,20 @@ const PATH_MAX: usize = 4096;
 /// Allocates nothing.
 pub(crate) fn try_each(name: &CStr, path: Option<&[u8]>, mut attempt: impl FnMut(&CStr) -> Errno) -> Errno {
     if name.is_empty() {
-        return Errno::ENOENT;
+        Errno::ENOENT
+    } else if name.to_bytes().contains(&b'/') {
+        attempt(name)
+    } else {
+        try_in(path.unwrap_or(DEFAULT_PATH), name, attempt)
     }
-    if name.to_bytes().contains(&b'/') {
-        return attempt(name);
-    }
+}
+
+#[inline(never)] // Its frame is large.
+fn try_in(path: &[u8], name: &CStr, mut attempt: impl FnMut(&CStr) -> Errno) -> Errno {
     let mut candidate = [0; PATH_MAX];
     let mut is_denied = false;
     let mut last = Errno::ENOENT;
-    let directories = path.unwrap_or(DEFAULT_PATH).split(|&byte| byte == b':');
+    let directories = path.split(|&byte| byte == b':');
     for directory in directories.filter(|directory| directory.len() < PATH_MAX) {
         let slash: &[u8] = if directory.is_empty() { b"" } else { b"/" };
         let mut free = candidate.as_mut_slice();

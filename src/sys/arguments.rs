@@ -16,25 +16,26 @@ pub(crate) type Arg = &'static CStr;
 /// `strings` points to at least `count` pointers, or ends with a null pointer before that. Each is null or
 /// points to a C string. None is freed or written to while the process lives.
 pub(crate) unsafe fn collect(strings: *const *const c_char, count: usize) -> Vec<Arg> {
-    let mut args = Vec::new();
-    for index in 0..count {
-        // SAFETY: index < count, and no null pointer has been seen so far.
-        let place = unsafe { strings.add(index) };
-        // SAFETY: `place` is inside of the array for the same reason.
-        let string = unsafe { *place };
-        if string.is_null() {
-            break;
-        }
-        // SAFETY: not null, so it is a C string that is never freed.
-        args.push(unsafe { CStr::from_ptr(string) });
+    let mut length = 0;
+    // SAFETY: length < count, and no null pointer has been seen so far.
+    while length < count && !unsafe { *strings.wrapping_add(length) }.is_null() {
+        length = length.wrapping_add(1);
     }
-    args
+    // SAFETY: so many pointers have just been read.
+    let strings = unsafe { std::slice::from_raw_parts(strings, length) };
+    // SAFETY: none is null, so each is a C string that is never freed.
+    strings.iter().map(|&string| unsafe { CStr::from_ptr(string) }).collect()
+}
+
+/// The array of the environment, which ends with a null pointer.
+pub(super) fn environment_array() -> *const *const c_char {
+    // SAFETY: the C library sets the variable before main, and nothing in this program writes to it.
+    unsafe { environ }
 }
 
 /// The environment, including entries that are no `NAME=VALUE`.
 pub(crate) fn environment() -> Vec<Arg> {
-    // SAFETY: the C library sets the variable before main, and nothing in this program writes to it.
-    let strings = unsafe { environ };
+    let strings = environment_array();
     if strings.is_null() {
         return Vec::new();
     }

@@ -7,17 +7,15 @@
 //! the child gets a copy of our memory, as with fork(2), and its exec closes a pipe that we read.
 
 use std::ffi::{c_int, c_void};
-use std::mem::MaybeUninit;
+use std::num::NonZeroUsize;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::unistd::{self, Pid, getpid};
 
-/// So much that the C libraries map it for itself, and unmap it when it is dropped. The kernel puts a frame
-/// of up to 11 kB on it for a signal handler (Intel AMX).
-const STACK_BYTES: usize = 256 * 1024;
-/// The ABIs' alignment of a stack.
-const ALIGN: usize = 16;
+/// The child uses two pages. The kernel puts up to 11 kB on them for a signal handler (Intel AMX).
+const STACK_BYTES: NonZeroUsize = NonZeroUsize::new(64 * 1024).unwrap();
 
 /// The child's work, and the place for its PID.
 struct Task<'a> {
@@ -60,9 +58,12 @@ pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result
 }
 
 fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::Result<Pid> {
-    let mut stack: Box<[MaybeUninit<u8>]> = Box::new_uninit_slice(STACK_BYTES);
-    // It grows downwards.
-    let top = stack.as_mut_ptr_range().end.map_addr(|address| address & !(ALIGN - 1)).cast::<c_void>();
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
+    // SAFETY: a new mapping, at an address that the kernel chooses.
+    let stack = unsafe { mmap_anonymous(None, STACK_BYTES, protection, flags) }?;
+    // SAFETY: the end of the mapping. A stack grows downwards.
+    let top = unsafe { stack.byte_add(STACK_BYTES.get()) };
     let mut task = Task { run, pid: 0, shares_memory };
     let task = &raw mut task;
     // SAFETY: `task` is alive, and there is no other reference to it.
@@ -72,8 +73,11 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
     let flags = if shares_memory { sharing | libc::SIGCHLD } else { libc::SIGCHLD };
     // SAFETY: CLONE_VFORK keeps us here until the child no longer uses the task and the stack; without it,
     // the child has copies of both. Without CLONE_FILES, CLONE_FS and CLONE_SIGHAND it shares nothing else.
-    let result = unsafe { libc::clone(enter, top, flags, task.cast::<c_void>(), pid) };
-    Errno::result(result).map(Pid::from_raw)
+    let result = unsafe { libc::clone(enter, top.as_ptr(), flags, task.cast::<c_void>(), pid) };
+    let result = Errno::result(result).map(Pid::from_raw);
+    // SAFETY: the child no longer uses the stack, or has a copy of it.
+    let _ = unsafe { munmap(stack, STACK_BYTES.get()) };
+    result
 }
 
 #[cfg(test)]

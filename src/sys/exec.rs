@@ -5,7 +5,7 @@ use std::ptr;
 
 use nix::errno::Errno;
 
-use super::arguments::Arg;
+use super::arguments::{self, Arg};
 
 /// Runs a script that names no interpreter.
 const SHELL: &CStr = c"/bin/sh";
@@ -44,7 +44,7 @@ impl Arguments {
 
     /// execve(2), by the shell for a script without `#!`, as execvp(3) does. Returns the error. Allocates
     /// nothing.
-    pub(crate) fn exec(&mut self, path: &CStr, environment: &Strings) -> Errno {
+    pub(crate) fn exec(&mut self, path: &CStr, environment: Option<&Strings>) -> Errno {
         let [_shell, argv @ ..] = self.0.0.as_slice() else { return Errno::EINVAL };
         let errno = exec(path, argv, environment);
         let [_shell, name, _rest @ ..] = self.0.0.as_mut_slice() else { return errno };
@@ -60,11 +60,12 @@ impl Arguments {
     }
 }
 
-/// `argv` is the end of the pointers of a `Strings`.
-fn exec(path: &CStr, argv: &[*const c_char], environment: &Strings) -> Errno {
+/// `argv` is the end of the pointers of a `Strings`. By default the environment is the one that we got.
+fn exec(path: &CStr, argv: &[*const c_char], environment: Option<&Strings>) -> Errno {
+    let environment = environment.map_or_else(arguments::environment_array, |strings| strings.0.as_ptr());
     // SAFETY: all pointers lead to C strings that are borrowed for the call; both arrays end with a null
     // pointer.
-    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), environment.0.as_ptr()) };
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr(), environment) };
     Errno::last()
 }
 
