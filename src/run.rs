@@ -105,8 +105,8 @@ fn exit(status: ExitStatus) {
     std::process::exit(status.code().into());
 }
 
-/// Returns how to run the command, and the command, or `None` if none is run. If the program has nothing to run, returns
-/// its exit status.
+/// Returns the configuration and the command, which is `None` in a pause. `Err` is the exit status of the
+/// program if it has nothing to run.
 #[inline(never)] // It leaves the stack before the command starts.
 fn parse_invocation(
     words: &[Arg],
