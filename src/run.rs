@@ -17,8 +17,8 @@ use crate::sys::arguments::Arg;
 use crate::sys::signals::SignalMask;
 use crate::{explain, sys};
 
-/// Runs the program, and returns the status to exit with. `blocked` is the signal mask before all signals were
-/// blocked.
+/// Runs the program, and returns the status to exit with. `blocked` is the signal mask before all signals
+/// were blocked.
 pub(crate) fn run(blocked: nix::Result<SignalMask>, words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
     // The parent may exit meanwhile.
     let parent = nix::unistd::getppid();
@@ -102,8 +102,13 @@ fn release_inherited() {
     }
 }
 
-/// Returns how to run the command, and the command, or `None` if none is run. If the program has nothing to run, returns
-/// its exit status.
+/// The end after a panic, which has no way back to the end of [`life`].
+fn exit(status: ExitStatus) {
+    std::process::exit(status.code().into());
+}
+
+/// Returns the configuration and the command, which is `None` in a pause. `Err` is the exit status of the
+/// program if it has nothing to run.
 #[inline(never)] // It leaves the stack before the command starts.
 fn parse_invocation(
     words: &[Arg],

@@ -1,8 +1,7 @@
 //! Reads the command line and the environment.
 //!
 //! `table` and `other_inits` define the options, `getopt` finds them, and their setters fill
-//! `settings::Options`, first from the command line, then from the variables. Nothing is printed and nothing is
-//! started.
+//! `settings::Options`, first from the command line, then from the variables. Nothing is printed or started.
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
