@@ -102,11 +102,6 @@ fn release_inherited() {
     }
 }
 
-/// The end after a panic, which has no way back to the end of [`life`].
-fn exit(status: ExitStatus) {
-    std::process::exit(status.code().into());
-}
-
 /// Returns the configuration and the command, which is `None` in a pause. `Err` is the exit status of the
 /// program if it has nothing to run.
 #[inline(never)] // It leaves the stack before the command starts.
