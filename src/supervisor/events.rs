@@ -5,6 +5,7 @@ use std::vec;
 
 use nix::unistd::Pid;
 
+use super::last_resort;
 use crate::log::{self, Message};
 use crate::policy::{Event, Policy, SignalSource};
 use crate::signal::Signum;
@@ -95,6 +96,7 @@ impl Events {
 
     fn signal(&self, received: Received, policy: &Policy) -> Event {
         let Received { signum, sender, may_be_key, .. } = received;
+        last_resort::record_signal(Some(signum));
         match sender {
             Some(Sender { pid, uid, .. }) => log::write(Message::Sender { signum, pid, uid }),
             // The exit of the child is logged.

@@ -9,17 +9,20 @@ use std::{panic, process};
 
 use nix::unistd::{Pid, getpid};
 
+use crate::log;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::children::{self, Change, NoChild};
 use crate::sys::{allocator, signals};
-use crate::{log, policy};
 
 /// The argument of kill(2): the command, its group as a negative number, every process, or 0 for none.
 static TARGET: AtomicI32 = AtomicI32::new(0);
 /// The exit code to report if no child is left. Negative if there was no command to wait for.
 static EXIT_CODE: AtomicI32 = AtomicI32::new(WITHOUT_COMMAND);
 const WITHOUT_COMMAND: i32 = -1;
+
+/// The number of a signal that was received and is not forwarded yet.
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
 
 /// Replaces an abort by the loop, from now on. `target` is the argument of kill(2) for the command.
 pub(crate) fn prepare(target: Option<i32>) {
@@ -34,6 +37,11 @@ pub(crate) fn prepare(target: Option<i32>) {
     allocator::on_failure(run);
 }
 
+/// Records the signal that is being forwarded. `None` if it is forwarded.
+pub(super) fn record_signal(signum: Option<Signum>) {
+    SIGNAL.store(signum.map_or(0, Signum::raw), Ordering::Relaxed);
+}
+
 /// Records the exit of the command, whose PID may be reused from now on. As PID 1 we signal every process of
 /// the container instead.
 pub(super) fn record_exit(status: ExitStatus) {
@@ -44,6 +52,7 @@ pub(super) fn record_exit(status: ExitStatus) {
 fn run() -> ! {
     let target = TARGET.load(Ordering::Relaxed);
     let exit_code = EXIT_CODE.load(Ordering::Relaxed);
+    let mut received = Signum::new(SIGNAL.load(Ordering::Relaxed));
     loop {
         match children::reap_any() {
             // A target of 0 or -1 is no PID of a child.
@@ -55,8 +64,9 @@ fn run() -> ! {
             Err(NoChild::None) if exit_code != WITHOUT_COMMAND => process::exit(exit_code),
             Err(_) => {}
         }
-        match signals::wait().map(|received| received.signum) {
-            Some(signum) if exit_code == WITHOUT_COMMAND && policy::ends_a_pause(signum) => process::exit(0),
+        match received.take().or_else(|| Some(signals::wait()?.signum)) {
+            // No command can receive it.
+            Some(signum) if target == 0 && signum.shuts_down() => process::exit(exit_code.max(0)),
             Some(signum) if signum != Signum::CHLD && target != 0 => {
                 // ESRCH: the command has exited, and its SIGCHLD is pending.
                 let _ = signals::send_to_process(Pid::from_raw(target), signum);

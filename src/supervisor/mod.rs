@@ -39,7 +39,10 @@ pub(crate) fn supervise(
         for action in policy.decide(Instant::now(), event) {
             match action {
                 Action::Log(message) => log::write(message),
-                Action::Forward(signum, recipient, care) => delivery.forward(signum, recipient, care),
+                Action::Forward(signum, recipient, care) => {
+                    delivery.forward(signum, recipient, care);
+                    last_resort::record_signal(None);
+                }
                 Action::ResumeIfStopped(recipient) => delivery.resume(recipient),
                 // ESRCH: no member is left.
                 Action::Continue(group) => _ = signals::send_to_group(group, Signum::CONT),
@@ -72,6 +75,7 @@ pub(crate) fn supervise(
                 }
             }
         }
+        last_resort::record_signal(None);
         if delivery.has_deferred() {
             policy.expect_rounds(Instant::now());
         }
