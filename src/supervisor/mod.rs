@@ -137,6 +137,8 @@ pub(crate) fn older_children() -> Vec<Pid> {
 #[cfg(feature = "deliberate-panic")]
 #[allow(clippy::panic, reason = "the tests of the last resort need it")]
 fn fail_deliberately(event: Event) {
+    // The signal only causes the failure. It would end the command.
+    last_resort::record_signal(None);
     match event {
         Event::Signal(signum, _) if signum.raw() == 62 => panic!("signal {signum}"),
         Event::Signal(signum, _) if signum.raw() == 63 => drop(Vec::<u8>::with_capacity(usize::MAX >> 2)),
