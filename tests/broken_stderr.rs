@@ -22,7 +22,7 @@ fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
 }
 
 #[test]
-fn a_stderr_that_takes_no_line_changes_no_exit_status() {
+fn failing_stderr_leaves_exit_status_unchanged() {
     for condition in ["closed=2", "full=2"] {
         for options in [&["-v"][..], &["-vc"], &["-c"], &[]] {
             assert_eq!(with(condition, options, ["exit", "7"]), 7, "{condition} {options:?}");
@@ -53,13 +53,13 @@ fn unread_stderr(words: &[&str]) -> Start {
 }
 
 #[test]
-fn a_stderr_without_a_reader_does_not_end_it_early() {
+fn stderr_pipe_without_reader_does_not_end_the_init() {
     unread_stderr(&["/nonexistent"]).run().expect_code(2);
     unread_stderr(&[]).words(role(["exit", "7"])).run().expect_code(7);
 }
 
 #[test]
-fn a_stderr_without_a_reader_makes_no_signal_of_its_own() {
+fn stderr_pipe_without_reader_forwards_no_sigpipe() {
     wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
         for options in ["-v", "-vc"] {
             unread_stderr(&[options]).words(role(["exit", "7"])).run().expect_code(7);
@@ -93,7 +93,7 @@ fn in_every_way(start: impl Fn() -> Start, run: impl Fn(Start)) {
 }
 
 #[test]
-fn a_socket_without_a_reader_makes_no_signal_of_its_own() {
+fn stderr_socket_without_reader_forwards_no_sigpipe() {
     wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
         let unread = || with_stderr(UnixStream::pair().expect("sockets").0).word("-v");
         in_every_way(unread, |start| {
@@ -104,7 +104,7 @@ fn a_socket_without_a_reader_makes_no_signal_of_its_own() {
 }
 
 #[test]
-fn a_stderr_at_its_file_size_limit_makes_no_signal_of_its_own() {
+fn stderr_at_file_size_limit_forwards_no_sigxfsz() {
     wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
         let scratch = Scratch::new();
         // It is full from the beginning, and in the middle of a line.
@@ -140,7 +140,7 @@ fn a_long_line_is_not_waited_for(stderr: impl Fn() -> OwnedFd) {
 }
 
 #[test]
-fn a_pipe_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_pipe_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_reader, writer) = std::io::pipe().expect("a pipe");
         let again = || File::options().write(true).open(format!("/proc/self/fd/{}", writer.as_raw_fd()));
@@ -149,7 +149,7 @@ fn a_pipe_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_fifo_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_fifo_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let scratch = Scratch::new();
         let path = scratch.path().join("fifo");
@@ -161,7 +161,7 @@ fn a_fifo_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_socket_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_socket_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let readers = std::cell::RefCell::new(Vec::new());
         a_long_line_is_not_waited_for(|| {
@@ -180,7 +180,7 @@ fn a_socket_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_terminal_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_terminal_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let masters = std::cell::RefCell::new(Vec::new());
         a_long_line_is_not_waited_for(|| {
@@ -192,7 +192,7 @@ fn a_terminal_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_terminal_that_is_stopped_holds_nothing_up() {
+fn stopped_stderr_terminal_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_terminal, path, _output) = Terminal::open();
         let slave =
@@ -214,7 +214,7 @@ fn a_terminal_that_is_stopped_holds_nothing_up() {
 }
 
 #[test]
-fn a_pipe_that_fills_just_before_the_write_holds_nothing_up() {
+fn stderr_pipe_filled_just_before_a_write_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_reader, writer) = std::io::pipe().expect("a pipe");
         let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
@@ -234,7 +234,7 @@ fn a_pipe_that_fills_just_before_the_write_holds_nothing_up() {
 }
 
 #[test]
-fn a_stderr_that_nobody_empties_holds_nothing_up() {
+fn full_stderr_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         for options in ["-v", "-vc"] {
             // Full from the beginning. The reader is there, and doesn't read.
@@ -260,7 +260,7 @@ fn a_stderr_that_nobody_empties_holds_nothing_up() {
 }
 
 #[test]
-fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
+fn closed_stderr_is_not_reused_while_orphans_are_reaped() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -284,7 +284,7 @@ fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
 }
 
 #[test]
-fn a_write_that_always_fails_holds_nothing_up() {
+fn persistently_failing_write_does_not_block() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }

@@ -29,7 +29,7 @@ const NOT_ATTACHED: &str = "Unable to attach to controlling tty (errno=25 Inappr
 const SPAWNED: &str = "Child spawned with PID N.";
 
 #[test]
-fn a_life_is_told_from_its_start_to_its_end() {
+fn debug_log_covers_start_to_exit() {
     let outcome = init().word("-v").words(role(["exit", "3"])).run();
     let expected = [
         NOT_DETACHED,
@@ -45,7 +45,7 @@ fn a_life_is_told_from_its_start_to_its_end() {
 }
 
 #[test]
-fn a_death_by_a_signal_is_told() {
+fn death_by_signal_is_logged() {
     let outcome = init().word("-cv").words(role(["die", "9"])).run();
     let expected = [
         SPAWNED,
@@ -58,7 +58,7 @@ fn a_death_by_a_signal_is_told() {
 }
 
 #[test]
-fn what_a_variable_changes_is_told() {
+fn effects_of_variables_are_logged() {
     let start = |value: &str| init().variable("DUMB_INIT_DEBUG", value).variable("DUMB_INIT_SETSID", "0");
     let outcome = start("1").words(role(["exit", "0"])).run();
     let told = lines(&outcome.stderr());
@@ -80,7 +80,7 @@ fn recorder(options: &[&str]) -> Running {
 }
 
 #[test]
-fn what_becomes_of_a_signal_is_told() {
+fn handling_of_each_signal_is_logged() {
     let running = recorder(&["-vc", "-r", "10:12", "-r", "1:0"]);
     for (number, told) in [
         (15, "Forwarded signal 15 to children."),
@@ -113,7 +113,7 @@ fn what_becomes_of_a_signal_is_told() {
 }
 
 #[test]
-fn a_suspension_is_told() {
+fn suspension_is_logged() {
     let running = recorder(&["-v"]);
     running.signal(libc::SIGTSTP);
     running.wait_for_debug_line("Suspending");
@@ -129,7 +129,7 @@ fn a_suspension_is_told() {
 }
 
 #[test]
-fn the_rewrites_of_the_end_are_told_too() {
+fn rewrites_of_the_drain_signal_are_logged() {
     let outcome = init().words(["-cv", "-r", "15:0"]).words(role(["exit", "0"])).run();
     let told = lines(&outcome.stderr());
     let expected = [
@@ -141,7 +141,7 @@ fn the_rewrites_of_the_end_are_told_too() {
 }
 
 #[test]
-fn each_line_is_one_write() {
+fn log_line_is_one_write() {
     // A terminal or a pipe with several writers mixes writes, never the bytes of one.
     let (reader, writer) = std::os::unix::net::UnixDatagram::pair().unwrap();
     let running = init()

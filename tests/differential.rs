@@ -179,7 +179,7 @@ fn random_command(rng: &mut Rng) -> Vec<OsString> {
 const CASES: usize = 600;
 
 #[test]
-fn random_command_lines_lead_to_the_same_as_with_the_original() {
+fn random_command_lines_behave_like_the_original() {
     let Some(original) = other() else { return };
     let seed =
         std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
@@ -252,7 +252,7 @@ fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&st
 }
 
 #[test]
-fn every_signal_in_every_mode_leads_to_the_same_as_with_the_original() {
+fn signals_in_every_mode_behave_like_the_original() {
     let Some(original) = other() else { return };
     for number in (1..=64).filter(|number| ![32, 33].contains(number)) {
         let rewrites = [0, 10, number].map(|to| format!("{number}:{to}"));

@@ -10,7 +10,7 @@ use crate::support::differences::{Original, wanted_difference};
 use crate::support::{Outcome, Scratch, init, procfs, role};
 
 #[test]
-fn what_was_ignored_when_it_started_is_default_in_the_command() {
+fn inherited_ignored_signals_are_default_in_the_command() {
     for options in [&[][..], &["-c"]] {
         let outcome = init().condition("ignored=all").words(options).words(role(["report"])).run();
         let dispositions = outcome.report("dispositions");
@@ -28,7 +28,7 @@ fn what_was_ignored_when_it_started_is_default_in_the_command() {
 }
 
 #[test]
-fn nothing_is_ignored_that_was_not() {
+fn command_ignores_no_signal() {
     for options in [&[][..], &["-c"]] {
         let outcome = init().words(options).words(role(["report"])).run();
         assert_eq!(outcome.report("dispositions"), "", "{outcome}");
@@ -36,7 +36,7 @@ fn nothing_is_ignored_that_was_not() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_command_by_sigpipe() {
+fn command_without_reader_dies_by_sigpipe() {
     for options in [&[][..], &["-c"]] {
         let outcome = init().words(options).words(["sh", "-c", "{ yes; echo $? >&2; } | head -n 1"]).run();
         outcome.expect_code(0).expect_stdout("y\n").expect_stderr("141\n");
@@ -44,7 +44,7 @@ fn a_reader_that_goes_away_ends_the_command_by_sigpipe() {
 }
 
 #[test]
-fn the_commands_mask_is_empty_whatever_it_was() {
+fn command_signal_mask_is_empty() {
     for condition in ["blocked=all", "blocked=15", "blocked=34", "blocked=17"] {
         for options in [&[][..], &["-c"]] {
             let outcome = init().condition(condition).words(options).words(role(["report"])).run();
@@ -56,7 +56,7 @@ fn the_commands_mask_is_empty_whatever_it_was() {
 }
 
 #[test]
-fn an_ignored_sigchld_hides_no_death() {
+fn ignored_sigchld_hides_no_exit() {
     for options in [&[][..], &["-c"]] {
         init().condition("ignored=17").words(options).words(role(["exit", "7"])).run().expect_code(7);
     }
@@ -77,7 +77,7 @@ fn report_to_a_file(conditions: &[&str], options: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn a_closed_standard_descriptor_stays_closed() {
+fn closed_standard_descriptor_stays_closed() {
     for options in [&[][..], &["-c"]] {
         assert_eq!(report_to_a_file(&[], options), ["0", "1", "2"]);
         assert_eq!(report_to_a_file(&["closed=0"], options), ["1", "2"]);
@@ -93,7 +93,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn arguments_and_environment_arrive_byte_for_byte() {
+fn arguments_and_environment_are_passed_byte_for_byte() {
     let odd = OsStr::from_bytes(b"\xff\xfe = \n\t\x01");
     let words = [odd, OsStr::new(""), OsStr::new("--"), OsStr::new("-v"), OsStr::new("\u{e9}")];
     let outcome = init()
@@ -113,7 +113,7 @@ fn arguments_and_environment_arrive_byte_for_byte() {
 }
 
 #[test]
-fn the_environment_is_the_same_as_without_an_init() {
+fn environment_equals_that_without_an_init() {
     let lines = |outcome: Outcome| outcome.report("environment");
     let with =
         |start: crate::support::Start| lines(start.variable("A", "B=C").variable("LISTEN_PID", "1").run());
@@ -142,7 +142,7 @@ fn entries_of_a_service(outcome: &Outcome) -> Vec<String> {
 }
 
 #[test]
-fn what_names_the_init_as_a_service_names_the_command() {
+fn service_variables_naming_the_init_name_the_command() {
     wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
         for options in [&[][..], &["-c"]] {
             let outcome = init().condition("service").words(options).words(role(["report"])).run();
@@ -159,7 +159,7 @@ fn what_names_the_init_as_a_service_names_the_command() {
 }
 
 #[test]
-fn what_names_another_process_as_a_service_stays() {
+fn service_variables_naming_another_process_are_kept() {
     for options in [&[][..], &["-c"]] {
         let start = ["LISTEN_PID", "LISTEN_PIDFDID", "WATCHDOG_PID"]
             .into_iter()
@@ -170,7 +170,7 @@ fn what_names_another_process_as_a_service_stays() {
 }
 
 #[test]
-fn the_init_keeps_no_descriptor_of_the_commands() {
+fn init_keeps_no_descriptor_of_the_command() {
     wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
         // The shell gives the init a pipe as descriptor 5; it has no end as long as somebody holds the other side.
         let scratch = Scratch::new();
@@ -203,7 +203,7 @@ fn the_init_keeps_no_descriptor_of_the_commands() {
 }
 
 #[test]
-fn descriptors_that_were_passed_on_reach_the_command() {
+fn inherited_descriptors_reach_the_command() {
     let script = "exec 5</dev/null 9>/dev/null; exec \"$@\"";
     for options in [&[][..], &["-c"]] {
         let outcome = crate::support::Start::program("sh")

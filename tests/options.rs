@@ -24,7 +24,7 @@ fn run(variables: &[(&str, &str)], words: &[&str], command: &[&str]) -> Option<O
 }
 
 #[test]
-fn a_bad_value_is_refused_on_one_line_that_names_where_it_stands_and_nothing_is_started() {
+fn invalid_value_is_refused_on_one_line_with_its_source() {
     let forward = "child, group or tree";
     let limit = "a duration (10s, 500ms, 2m, 1h, forever)";
     let delay = "SIGNAL:DURATION (TERM:5s) for a signal that can be held";
@@ -70,7 +70,7 @@ fn a_bad_value_is_refused_on_one_line_that_names_where_it_stands_and_nothing_is_
 }
 
 #[test]
-fn the_long_options_must_be_spelled_out() {
+fn long_options_beyond_the_original_have_no_abbreviation() {
     for word in [
         "--forwar",
         "--drai",
@@ -103,7 +103,7 @@ fn leads_a_session(variables: &[(&str, &str)], words: &[&str]) -> Option<bool> {
 }
 
 #[test]
-fn who_gets_a_signal_is_said_last_by_the_command_line_then_by_one_variable_then_by_the_other() {
+fn forward_option_overrides_variable_overrides_setsid() {
     let (setsid, forward) = (("DUMB_INIT_SETSID", "0"), "DUMB_INIT_FORWARD");
     for (variables, words, expected) in [
         (&[][..], &["-c"][..], false),
@@ -131,7 +131,7 @@ fn who_gets_a_signal_is_said_last_by_the_command_line_then_by_one_variable_then_
 }
 
 #[test]
-fn an_exit_status_is_reported_as_another() {
+fn exit_map_replaces_exit_status() {
     wanted_difference("16. Options and variables of our own", Original::Fails, || {
         let variable = "DUMB_INIT_EXIT_MAP";
         for (variables, words, command, expected) in [
@@ -153,7 +153,7 @@ fn an_exit_status_is_reported_as_another() {
 }
 
 #[test]
-fn rewrites_have_names_and_real_time_signals() {
+fn rewrite_accepts_names_and_real_time_signals() {
     wanted_difference("15. Rewrites", Original::Fails, || {
         for (variables, words, sent, expected) in [
             (&[][..], &["-r", "TERM:QUIT"][..], 15, 3),
@@ -179,7 +179,7 @@ fn rewrites_have_names_and_real_time_signals() {
 }
 
 #[test]
-fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
+fn ignored_text_after_a_rewrite_is_logged() {
     wanted_difference("15. Rewrites", Original::Fails, || {
         for (variables, words) in
             [(&[][..], &["-r", "15:3x"][..]), (&[("DUMB_INIT_REWRITE", "15:3x,1:0")], &[])]
@@ -192,7 +192,7 @@ fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
 }
 
 #[test]
-fn refused_or_ignored_text_is_shown_escaped() {
+fn refused_and_ignored_text_is_escaped() {
     let (value, shown) =
         ("15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}", r"15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}");
     let shown = shown.replace(r"\u{e9}", "\u{e9}");
@@ -211,7 +211,7 @@ fn refused_or_ignored_text_is_shown_escaped() {
 }
 
 #[test]
-fn every_duration_can_be_given_by_a_variable() {
+fn durations_can_be_set_by_variable() {
     // Its deadline passes, and the one who doesn't end is killed.
     for (variables, words) in [
         (&[("DUMB_INIT_KILL_AFTER", "0.2")][..], &[][..]),
@@ -231,7 +231,7 @@ fn every_duration_can_be_given_by_a_variable() {
 }
 
 #[test]
-fn orphans_are_adopted_where_that_is_asked_for_or_implied() {
+fn orphans_are_adopted_if_requested_or_implied() {
     for (variables, words, expected) in [
         (&[][..], &[][..], false),
         (&[], &["--subreaper"], true),
@@ -257,7 +257,7 @@ fn orphans_are_adopted_where_that_is_asked_for_or_implied() {
 }
 
 #[test]
-fn where_adoption_is_refused_that_is_told_and_it_goes_on() {
+fn refused_adoption_is_logged_and_ends_nothing() {
     let Some(start) = init_beyond() else { return };
     let start = start.condition("refused=prctl:1").words(["-v", "--subreaper"]);
     let outcome = start.words(role(["exit", "3"])).run();
@@ -267,7 +267,7 @@ fn where_adoption_is_refused_that_is_told_and_it_goes_on() {
 }
 
 #[test]
-fn the_death_of_the_parent_is_told_by_a_signal() {
+fn parent_death_signal_is_forwarded() {
     let init = init_under_test().display().to_string();
     for (variable, words) in
         [(("X", "x"), "--parent-death-signal USR1"), (("DUMB_INIT_PARENT_DEATH_SIGNAL", "10"), "")]
@@ -285,7 +285,7 @@ fn the_death_of_the_parent_is_told_by_a_signal() {
 }
 
 #[test]
-fn without_that_the_death_of_the_parent_is_no_news() {
+fn parent_death_is_ignored_without_the_option() {
     let init = init_under_test().display().to_string();
     let script = format!("{init} {} record 10 & wait", probe().display());
     let running = Start::program("sh").words(["-c", &script]).start();
@@ -300,7 +300,7 @@ fn without_that_the_death_of_the_parent_is_no_news() {
 }
 
 #[test]
-fn the_words_of_an_interpreter_line_are_split() {
+fn split_string_splits_an_interpreter_line() {
     if init_beyond().is_none() {
         return;
     }
@@ -323,7 +323,7 @@ fn the_words_of_an_interpreter_line_are_split() {
 }
 
 #[test]
-fn splitting_is_the_first_option_or_none() {
+fn split_string_applies_only_as_first_option() {
     for (words, text) in [
         (&["-v", "-S", "true"][..], "option '--split-string' must be the first one"),
         (&["-vS", "true"], "option '--split-string' must be the first one"),
@@ -352,7 +352,7 @@ fn splitting_is_the_first_option_or_none() {
 }
 
 #[test]
-fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
+fn highest_verbosity_logs_senders_recipients_and_remaining() {
     wanted_difference("17. `-v` twice", Original::Fails, || {
         for (variables, words) in
             [(&[][..], &["-vv"][..]), (&[], &["-v", "-v"]), (&[("DUMB_INIT_DEBUG", "2")], &[])]
@@ -388,7 +388,7 @@ fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
 }
 
 #[test]
-fn at_the_highest_verbosity_a_sender_that_is_not_to_be_seen_is_told_as_such() {
+fn highest_verbosity_logs_an_invisible_sender() {
     let Some(start) = init_beyond() else { return };
     if !can_have_pid_namespaces() {
         return;
@@ -403,7 +403,7 @@ fn at_the_highest_verbosity_a_sender_that_is_not_to_be_seen_is_told_as_such() {
 }
 
 #[test]
-fn a_single_v_beats_the_variable() {
+fn single_v_overrides_the_variable() {
     let Some(outcome) = run(&[("DUMB_INIT_DEBUG", "2")], &["-v"], &["exit", "0"]) else { return };
     let first = outcome.stderr().lines().next().map(str::to_owned);
     assert_eq!(first.as_deref(), Some("[dumb-init] Running in debug mode."), "{outcome}");

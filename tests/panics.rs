@@ -6,7 +6,7 @@ use crate::support::{
 };
 
 #[test]
-fn a_panic_is_told_and_ends_nothing() {
+fn panic_is_logged_and_ends_nothing() {
     for options in [&[][..], &["-c"]] {
         let start = || init().words(options).words(role(["record", "64"]));
         let mut starts = vec![start()];
@@ -31,7 +31,7 @@ fn a_panic_is_told_and_ends_nothing() {
 }
 
 #[test]
-fn after_a_panic_deaths_are_reaped_and_told() {
+fn exits_after_a_panic_are_reaped_and_logged() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -48,7 +48,7 @@ fn after_a_panic_deaths_are_reaped_and_told() {
 }
 
 #[test]
-fn after_a_panic_among_deaths_the_others_are_reaped() {
+fn panic_during_reaping_leaves_no_zombie() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -62,7 +62,7 @@ fn after_a_panic_among_deaths_the_others_are_reaped() {
 }
 
 #[test]
-fn a_second_panic_aborts() {
+fn second_panic_aborts() {
     let running = init().words(role(["hang"])).start();
     running.wait_for_line("ready");
     running.signal(62);
@@ -72,7 +72,7 @@ fn a_second_panic_aborts() {
 }
 
 #[test]
-fn a_panic_in_a_pause_ends_nothing() {
+fn panic_during_pause_ends_nothing() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -93,7 +93,7 @@ fn a_panic_in_a_pause_ends_nothing() {
 }
 
 #[test]
-fn a_panic_in_a_drain_or_while_a_signal_is_held_loses_neither() {
+fn panic_keeps_drain_and_delayed_signal() {
     let probe = probe().display().to_string();
     let script = format!("setsid {probe} work far 100 & exec {probe} record 15");
     let running =

@@ -6,7 +6,7 @@ use crate::support::differences::{Original, wanted_difference};
 use crate::support::{Outcome, Start, can_have_pid_namespaces, init, procfs, role, send};
 
 #[test]
-fn as_pid_1_it_forwards_and_reports_as_anywhere() {
+fn pid_1_forwards_and_reports() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -26,7 +26,7 @@ fn as_pid_1_it_forwards_and_reports_as_anywhere() {
 }
 
 #[test]
-fn as_pid_1_it_is_pid_1_and_its_command_is_not() {
+fn init_is_pid_1_and_its_command_is_not() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -38,7 +38,7 @@ fn as_pid_1_it_is_pid_1_and_its_command_is_not() {
 }
 
 #[test]
-fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
+fn pid_1_reaps_every_orphan() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -56,7 +56,7 @@ pub(crate) fn expect_orphans_to_be_reaped(start: Start) {
 }
 
 #[test]
-fn as_pid_1_it_goes_on_where_a_plain_process_is_suspended() {
+fn pid_1_continues_on_a_stop_signal() {
     // The kernel stops no PID 1 at its own request, so it must not wait for a SIGCONT.
     if !can_have_pid_namespaces() {
         return;
@@ -70,7 +70,7 @@ fn as_pid_1_it_goes_on_where_a_plain_process_is_suspended() {
 }
 
 #[test]
-fn on_a_terminal_as_pid_1_the_command_gets_it() {
+fn pid_1_hands_the_terminal_to_the_command() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -83,7 +83,7 @@ fn on_a_terminal_as_pid_1_the_command_gets_it() {
 }
 
 #[test]
-fn as_pid_1_a_flood_of_deaths_does_not_keep_a_signal_waiting() {
+fn pid_1_forwards_signals_during_a_flood_of_exits() {
     if !can_have_pid_namespaces() {
         return;
     }

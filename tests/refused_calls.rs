@@ -19,7 +19,7 @@ fn is_refused(call: &str, line: &str) {
 }
 
 #[test]
-fn it_does_not_start_if_signals_can_not_be_blocked() {
+fn start_is_refused_if_signals_cannot_be_blocked() {
     is_refused(
         "rt_sigprocmask:1",
         "[dumb-init] Unable to block signals (errno=1 Operation not permitted).\n",
@@ -27,7 +27,7 @@ fn it_does_not_start_if_signals_can_not_be_blocked() {
 }
 
 #[test]
-fn it_does_not_start_if_signals_can_not_be_waited_for() {
+fn start_is_refused_if_signals_cannot_be_waited_for() {
     let line = "[dumb-init] Unable to wait for signals (errno=38 Function not implemented). Exiting.\n";
     is_refused("rt_sigtimedwait:38", line);
 }
@@ -39,7 +39,7 @@ fn faulty(faults: &[&str], options: &[&str]) -> Start {
 }
 
 #[test]
-fn the_child_does_not_run_the_command_with_signals_blocked() {
+fn child_refuses_to_exec_with_signals_blocked() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
@@ -82,7 +82,7 @@ fn init_of(running: &crate::support::Running) -> nix::unistd::Pid {
 }
 
 #[test]
-fn it_goes_on_with_signalfd_if_waiting_fails_later() {
+fn signalfd_replaces_a_later_refused_sigtimedwait() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
@@ -99,7 +99,7 @@ fn it_goes_on_with_signalfd_if_waiting_fails_later() {
 }
 
 #[test]
-fn it_looks_for_signals_if_signalfd_is_refused_too() {
+fn pending_signals_are_polled_if_signalfd_is_refused() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
@@ -111,7 +111,7 @@ fn it_looks_for_signals_if_signalfd_is_refused_too() {
 }
 
 #[test]
-fn the_commands_end_is_learned_of_if_no_signal_can_be_seen() {
+fn command_exit_is_noticed_if_no_signal_can_be_read() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }

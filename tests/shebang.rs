@@ -35,7 +35,7 @@ fn can_be_tried() -> bool {
 }
 
 #[test]
-fn a_line_without_a_program_is_refused() {
+fn shebang_without_program_is_refused() {
     if !can_be_tried() {
         return;
     }
@@ -62,7 +62,7 @@ fn a_line_without_a_program_is_refused() {
 }
 
 #[test]
-fn a_line_without_a_program_is_refused_behind_other_programs() {
+fn shebang_without_program_is_refused_behind_wrappers() {
     if !can_be_tried() {
         return;
     }
@@ -78,7 +78,7 @@ fn a_line_without_a_program_is_refused_behind_other_programs() {
 }
 
 #[test]
-fn a_line_of_env_without_a_program_is_refused() {
+fn env_shebang_without_program_is_refused() {
     if !can_be_tried() {
         return;
     }
@@ -101,7 +101,7 @@ fn a_line_of_env_without_a_program_is_refused() {
 }
 
 #[test]
-fn a_line_with_a_program_runs_it() {
+fn shebang_with_program_runs_it() {
     if !can_be_tried() {
         return;
     }
@@ -130,7 +130,7 @@ fn a_line_with_a_program_runs_it() {
 }
 
 #[test]
-fn an_init_that_runs_itself_is_no_script() {
+fn init_running_itself_is_not_a_script() {
     if !can_be_tried() {
         return;
     }

@@ -27,12 +27,12 @@ fn forwarded() -> impl Iterator<Item = i32> {
 }
 
 #[test]
-fn every_signal_is_forwarded_to_the_group() {
+fn signals_are_forwarded_to_the_group() {
     forwards_every_signal(&[]);
 }
 
 #[test]
-fn every_signal_is_forwarded_to_the_single_child() {
+fn signals_are_forwarded_to_the_single_child() {
     forwards_every_signal(&["-c"]);
 }
 
@@ -47,7 +47,7 @@ fn forwards_every_signal(options: &[&str]) {
 }
 
 #[test]
-fn the_signals_that_c_libraries_keep_for_themselves_are_forwarded_too() {
+fn signals_reserved_by_c_libraries_are_forwarded() {
     wanted_difference("5. Signals 32 and 33", Original::Fails, || {
         for options in [&[][..], &["-c"]] {
             let running = recorder(options);
@@ -61,7 +61,7 @@ fn the_signals_that_c_libraries_keep_for_themselves_are_forwarded_too() {
 }
 
 #[test]
-fn a_signal_to_the_single_child_reaches_nobody_else() {
+fn signal_to_the_single_child_reaches_no_other_process() {
     let [probe, record, until] = <[_; 3]>::try_from(role(["record", "64"])).unwrap();
     let script = "\"$@\" & first=$!; exec \"$@\"";
     let both = |options: &[&str]| {
@@ -87,7 +87,7 @@ fn a_signal_to_the_single_child_reaches_nobody_else() {
 }
 
 #[test]
-fn a_rewritten_signal_arrives_as_the_other_and_a_dropped_one_not_at_all() {
+fn rewritten_signal_arrives_and_dropped_signal_does_not() {
     for mode in [&[][..], &["-c"]] {
         let options: Vec<&str> =
             mode.iter().copied().chain(["-r", "15:2", "-r15:10", "-r1:0", "-r", "12:12"]).collect();
@@ -102,7 +102,7 @@ fn a_rewritten_signal_arrives_as_the_other_and_a_dropped_one_not_at_all() {
 }
 
 #[test]
-fn a_signal_can_be_rewritten_to_one_that_can_not_be_caught() {
+fn signal_can_be_rewritten_to_sigkill_or_sigstop() {
     let running = init().words(["-r", "15:9"]).words(role(["record", "64"])).start();
     running.wait_for_line("ready");
     running.signal(libc::SIGTERM);
@@ -110,7 +110,7 @@ fn a_signal_can_be_rewritten_to_one_that_can_not_be_caught() {
 }
 
 #[test]
-fn a_signal_is_forwarded_as_often_as_it_comes() {
+fn signal_is_forwarded_as_often_as_received() {
     let running = recorder(&[]);
     // Real-time signals queue; each of these is one.
     for _ in 0..200 {
@@ -121,7 +121,7 @@ fn a_signal_is_forwarded_as_often_as_it_comes() {
 }
 
 #[test]
-fn a_signal_that_the_command_ignores_ends_nothing() {
+fn ignored_signal_ends_nothing() {
     for options in [&[][..], &["-c"]] {
         let script = "trap '' TERM; echo ready; while read line; do [ \"$line\" = end ] && exit 9; done";
         let (reader, mut writer) = std::io::pipe().unwrap();
@@ -138,7 +138,7 @@ fn a_signal_that_the_command_ignores_ends_nothing() {
 }
 
 #[test]
-fn when_the_command_has_ended_the_rest_of_its_group_gets_sigterm() {
+fn command_exit_sends_sigterm_to_its_group() {
     for (options, expected) in [(&[][..], "got 15"), (&["-r", "15:10"], "got 10")] {
         let script = "\"$@\" & while read line; do exit 6; done";
         let (reader, writer) = std::io::pipe().unwrap();
@@ -156,7 +156,7 @@ fn when_the_command_has_ended_the_rest_of_its_group_gets_sigterm() {
 }
 
 #[test]
-fn no_signal_of_the_first_milliseconds_is_lost() {
+fn signal_during_start_is_not_lost() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         for round in 0..200 {
             let options: &[&str] = if round % 2 == 0 { &[] } else { &["-c"] };
@@ -174,7 +174,7 @@ fn no_signal_of_the_first_milliseconds_is_lost() {
 }
 
 #[test]
-fn a_real_time_signal_that_waits_at_the_start_reaches_the_command() {
+fn pending_real_time_signal_reaches_the_command() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         // musl unblocks 34 for its own use when a handler is set up for whatever else.
         for number in [34, 64] {

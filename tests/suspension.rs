@@ -29,7 +29,7 @@ fn recorded(running: Running) -> Vec<i32> {
 }
 
 #[test]
-fn a_group_is_stopped_and_the_init_stops_too() {
+fn stop_signal_stops_the_group_and_the_init() {
     for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
         let running = recorder(&[]);
         let command = running.command_pid();
@@ -43,7 +43,7 @@ fn a_group_is_stopped_and_the_init_stops_too() {
 }
 
 #[test]
-fn a_single_child_gets_the_signal_itself() {
+fn stop_signal_reaches_the_single_child_unchanged() {
     for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
         let running = recorder(&["-c"]);
         suspend_and_go_on(&running, number);
@@ -52,7 +52,7 @@ fn a_single_child_gets_the_signal_itself() {
 }
 
 #[test]
-fn a_rewrite_says_what_the_group_gets_in_place_of_a_stop() {
+fn rewritten_stop_signal_reaches_the_group() {
     for (rewrite, got) in
         [("20:20", &[20, 18, SENTINEL][..]), ("20:15", &[15, 18, SENTINEL]), ("20:0", &[18, SENTINEL])]
     {
@@ -66,7 +66,7 @@ fn a_rewrite_says_what_the_group_gets_in_place_of_a_stop() {
 }
 
 #[test]
-fn what_comes_while_it_is_stopped_is_forwarded_when_it_goes_on() {
+fn signals_during_suspension_are_forwarded_after_resume() {
     let running = recorder(&["-c"]);
     running.signal(libc::SIGTSTP);
     procfs::wait_for_state(running.pid(), 'T');
@@ -81,7 +81,7 @@ fn what_comes_while_it_is_stopped_is_forwarded_when_it_goes_on() {
 }
 
 #[test]
-fn a_death_while_it_is_stopped_is_told_when_it_goes_on() {
+fn exit_during_suspension_is_reported_after_resume() {
     let mut running = recorder(&["-r", "20:15", "-c"]);
     running.signal(libc::SIGTSTP);
     procfs::wait_for_state(running.pid(), 'T');

@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[test]
-fn the_command_takes_over_the_terminal_of_a_session_leader() {
+fn session_leader_hands_its_terminal_to_the_command() {
     let (running, _terminal) = init().words(role(["report"])).start_on_terminal();
     let outcome = running.outcome();
     outcome.expect_code(5);
@@ -22,7 +22,7 @@ fn the_command_takes_over_the_terminal_of_a_session_leader() {
 }
 
 #[test]
-fn a_single_child_shares_the_terminal() {
+fn single_child_shares_the_terminal() {
     let (running, _terminal) = init().word("-c").words(role(["report"])).start_on_terminal();
     let outcome = running.outcome();
     assert_eq!(outcome.report("terminal"), "true", "{outcome}");
@@ -31,7 +31,7 @@ fn a_single_child_shares_the_terminal() {
 }
 
 #[test]
-fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
+fn hand_off_is_logged_and_its_signals_are_not_forwarded() {
     let (running, _terminal) = init().word("-v").words(role(["record", "64"])).start_on_terminal();
     running.wait_for_line("ready");
     running.wait_for_debug_line("Ignoring tty hand-off signal 18.");
@@ -64,7 +64,7 @@ fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
 }
 
 #[test]
-fn a_hangup_after_the_hand_off_reaches_the_command() {
+fn hangup_after_hand_off_reaches_the_command() {
     let (running, _terminal) = init().words(role(["record", "64"])).start_on_terminal();
     running.wait_for_line("ready");
     // One that has been forwarded shows that the hand-off's own two, whose numbers are lower or which came before, are
@@ -78,7 +78,7 @@ fn a_hangup_after_the_hand_off_reaches_the_command() {
 }
 
 #[test]
-fn a_hangup_that_was_pending_at_the_hand_off_reaches_the_command() {
+fn hangup_pending_at_hand_off_reaches_the_command() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
         let (running, _terminal) = init()
             .condition("pending=1")
@@ -97,7 +97,7 @@ fn a_hangup_that_was_pending_at_the_hand_off_reaches_the_command() {
 }
 
 #[test]
-fn a_hangup_that_comes_while_the_hand_off_is_being_told_reaches_the_command() {
+fn hangup_while_hand_off_is_logged_reaches_the_command() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
         // Nobody reads what it says, for which it waits a while.
         let start = init().condition("clogged=2").word("-v").words(role(["hang"]));
@@ -118,7 +118,7 @@ fn a_hangup_that_comes_while_the_hand_off_is_being_told_reaches_the_command() {
 }
 
 #[test]
-fn a_hangup_is_not_swallowed_where_the_hand_off_sent_none() {
+fn hangup_is_forwarded_if_hand_off_caused_none() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
         // Not in the foreground: the kernel's two go to another group.
         let (running, _terminal) =
@@ -133,14 +133,14 @@ fn a_hangup_is_not_swallowed_where_the_hand_off_sent_none() {
 }
 
 #[test]
-fn control_c_reaches_the_command_once() {
+fn ctrl_c_reaches_the_command_once() {
     let (running, mut terminal) = init().words(role(["record", "64"])).start_on_terminal();
     running.wait_for_line("ready");
     keys_and_expect(&running, &mut terminal, &["got 2", "got 3"]);
 }
 
 #[test]
-fn control_c_reaches_a_single_child_once() {
+fn ctrl_c_reaches_a_single_child_once() {
     wanted_difference("10. Keys", Original::Fails, || {
         let (running, mut terminal) = init().word("-vc").words(role(["record", "64"])).start_on_terminal();
         running.wait_for_line("ready");
@@ -171,7 +171,7 @@ fn keys_and_expect(running: &crate::support::Running, terminal: &mut Terminal, e
 }
 
 #[test]
-fn a_key_from_before_the_start_reaches_a_single_child() {
+fn key_before_start_reaches_a_single_child() {
     wanted_difference("10. Keys", Original::IsNotTried, || {
         let (running, mut terminal) = init()
             .condition("blocked=2")
@@ -220,7 +220,7 @@ pub(crate) fn type_before_the_exec(key: &str, start: impl Fn() -> Start) -> Outc
 }
 
 #[test]
-fn a_key_from_before_the_exec_reaches_the_command() {
+fn key_before_exec_reaches_the_command() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         for (key, code) in [("\x03", 130), ("\x1c", 131)] {
             type_before_the_exec(key, init).expect_code(code);
@@ -229,7 +229,7 @@ fn a_key_from_before_the_exec_reaches_the_command() {
 }
 
 #[test]
-fn a_key_that_is_rewritten_reaches_a_single_child_as_the_other_signal() {
+fn rewritten_key_reaches_a_single_child() {
     let (running, mut terminal) =
         init().words(["-c", "-r", "2:10"]).words(role(["record", "64"])).start_on_terminal();
     running.wait_for_line("ready");
@@ -254,7 +254,7 @@ fn send_by_kernel(running: &crate::support::Running, number: i32) {
 }
 
 #[test]
-fn what_the_kernel_sends_to_the_init_alone_reaches_a_single_child() {
+fn kernel_signal_to_the_init_reaches_a_single_child() {
     wanted_difference("10. Keys", Original::IsNotTried, || {
         let start = || init().word("-c").words(role(["record", "64"]));
         for is_on_terminal in [false, true] {
@@ -284,7 +284,7 @@ fn what_the_kernel_sends_to_the_init_alone_reaches_a_single_child() {
 }
 
 #[test]
-fn a_hidden_terminal_is_handed_over_too() {
+fn terminal_is_handed_over_with_redirected_stdin() {
     wanted_difference("7. A terminal behind a redirected stdin", Original::Fails, || {
         let (running, _terminal) = init().condition("null=0").words(role(["report"])).start_on_terminal();
         let outcome = running.outcome();
@@ -295,7 +295,7 @@ fn a_hidden_terminal_is_handed_over_too() {
 }
 
 #[test]
-fn a_terminal_that_nobody_controls_becomes_the_commands() {
+fn uncontrolled_terminal_becomes_that_of_the_command() {
     let (_terminal, path, _output) = Terminal::open();
     let stdin = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap();
     let outcome = init().word("-v").words(role(["report"])).stdin(stdin).run();
@@ -310,7 +310,7 @@ fn a_terminal_that_nobody_controls_becomes_the_commands() {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_handed_over() {
+fn nothing_is_handed_over_without_a_terminal() {
     let outcome = init().word("-v").words(role(["report"])).run();
     let errno = "(errno=25 Inappropriate ioctl for device).";
     for line in ["Unable to detach from controlling tty", "Unable to attach to controlling tty"] {
@@ -320,7 +320,7 @@ fn without_a_terminal_nothing_is_handed_over() {
 }
 
 #[test]
-fn with_a_closed_stdin_nothing_is_handed_over() {
+fn nothing_is_handed_over_with_closed_stdin() {
     let outcome = init().condition("closed=0").word("-v").words(role(["exit", "0"])).run();
     outcome.expect_code(0);
     for line in ["Unable to detach from controlling tty", "Unable to attach to controlling tty"] {
@@ -342,7 +342,7 @@ fn as_a_job(options: &[&str], command: [&str; 2]) -> (crate::support::Running, T
 }
 
 #[test]
-fn a_terminal_that_belongs_to_a_shell_stays_its_own() {
+fn terminal_of_a_shell_is_not_taken() {
     let (running, _terminal) = as_a_job(&["-v"], ["exit", "3"]);
     let outcome = running.outcome();
     outcome.expect_code(3);
@@ -355,7 +355,7 @@ fn a_terminal_that_belongs_to_a_shell_stays_its_own() {
 }
 
 #[test]
-fn control_z_stops_a_job_and_it_goes_on_when_the_shell_says_so() {
+fn ctrl_z_stops_a_job_and_fg_resumes_it() {
     for options in [&[][..], &["-c"]] {
         let (running, mut terminal) = as_a_job(options, ["record", "64"]);
         running.wait_for_line("ready");
@@ -373,7 +373,7 @@ fn control_z_stops_a_job_and_it_goes_on_when_the_shell_says_so() {
 }
 
 #[test]
-fn control_c_on_a_job_reaches_its_command_once() {
+fn ctrl_c_on_a_job_reaches_its_command_once() {
     let (running, mut terminal) = as_a_job(&[], ["record", "64"]);
     running.wait_for_line("ready");
     terminal.keys("\x03");
@@ -384,7 +384,7 @@ fn control_c_on_a_job_reaches_its_command_once() {
 }
 
 #[test]
-fn its_own_output_does_not_stop_it_where_the_terminal_has_tostop() {
+fn init_output_with_tostop_does_not_stop_the_init() {
     for options in [&["-v"][..], &["-vc"]] {
         let (running, _terminal) = init()
             .condition("stderr-as-stdout")

@@ -32,7 +32,7 @@ impl Drop for Project<'_> {
 }
 
 #[test]
-fn compose_waits_for_the_delay_and_the_drain() {
+fn compose_waits_for_delay_and_drain() {
     let Some(base) = image() else { return };
     if Command::new("docker-compose").arg("version").output().is_err() {
         skip("docker-compose is not installed");

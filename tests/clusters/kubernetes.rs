@@ -20,7 +20,7 @@ fn grace(file: &str) -> String {
 }
 
 #[test]
-fn a_pod_ends_after_the_delay_and_the_drain() {
+fn pod_ends_after_delay_and_drain() {
     let Some(image) = image() else { return };
     let Some(podman) = Podman::with(image) else { return };
     let file = "kubernetes/pod.yaml";
@@ -34,7 +34,7 @@ fn a_pod_ends_after_the_delay_and_the_drain() {
 }
 
 #[test]
-fn in_a_pod_with_shared_pids_the_containers_init_keeps_its_orphans() {
+fn container_init_keeps_its_orphans_in_a_pod_with_shared_pids() {
     let Some(image) = image() else { return };
     let Some(podman) = Podman::with(image) else { return };
     let file = "kubernetes/shared-pids.yaml";

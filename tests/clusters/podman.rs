@@ -67,7 +67,7 @@ impl Drop for Podman {
 }
 
 #[test]
-fn podman_starts_it_as_the_init_of_a_container() {
+fn podman_run_init_starts_the_init() {
     let Some(image) = image() else { return };
     let Some(podman) = Podman::with(image) else { return };
     let init = init_under_test().display().to_string();

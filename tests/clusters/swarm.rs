@@ -25,7 +25,7 @@ fn deploy(engine: &OwnEngine, image: &str, release: &str) {
 }
 
 #[test]
-fn no_replica_is_cut_short_by_a_rolling_update_or_a_removal() {
+fn swarm_update_and_removal_let_every_replica_finish() {
     let Some(image) = image() else { return };
     let Some(engine) = OwnEngine::start("{}", &[]) else { return };
     engine.load(image);

@@ -5,7 +5,7 @@ use crate::support::docker::{Base, Container, START_SCRIPT};
 use crate::support::init_beyond;
 
 #[test]
-fn stop_on_a_terminal_lets_all_programs_finish() {
+fn docker_stop_on_terminal_lets_all_programs_finish() {
     if init_beyond().is_none() {
         return;
     }

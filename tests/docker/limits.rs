@@ -10,7 +10,7 @@ use crate::support::docker::{Base, Container};
 use crate::support::init_beyond;
 
 #[test]
-fn it_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
+fn init_needs_no_root_no_capability_and_no_writable_file() {
     thread::scope(|scope| {
         for base in [Base::Empty, Base::Busybox] {
             scope.spawn(move || {
@@ -29,7 +29,7 @@ fn it_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
 }
 
 #[test]
-fn a_drain_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
+fn drain_needs_no_root_no_capability_and_no_writable_file() {
     if init_beyond().is_none() {
         return;
     }
@@ -50,7 +50,7 @@ fn a_drain_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() 
 }
 
 #[test]
-fn where_no_process_can_be_made_it_says_so_and_ends() {
+fn failed_fork_is_reported_and_ends_the_init() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
@@ -101,12 +101,12 @@ fn blow_up(options: &[&str]) {
 }
 
 #[test]
-fn what_a_fork_bomb_leaves_is_reaped_and_the_container_can_be_stopped() {
+fn container_stops_and_reaps_after_a_fork_bomb() {
     blow_up(&[]);
 }
 
 #[test]
-fn what_a_fork_bomb_leaves_is_reaped_and_drained() {
+fn container_drains_and_reaps_after_a_fork_bomb() {
     if init_beyond().is_some() {
         blow_up(&["--env", "DUMB_INIT_DRAIN=50s", "--env", "DUMB_INIT_FORWARD=tree"]);
     }

@@ -7,7 +7,7 @@ mod drains;
 mod limits;
 mod own_engines;
 mod restarts;
-mod sharing;
+mod shared_pids;
 mod stops;
 mod terminals;
 

@@ -1,12 +1,12 @@
 //! What an engine has to be started for: user namespaces, and this init as `docker run --init`'s.
 
 use super::image;
-use crate::founding_case::{expect_all_three, wait_for_all};
+use crate::start_script::{expect_all_three, wait_for_all};
 use crate::support::docker::{Base, Container, OwnEngine, REMAPPED};
 use crate::support::{init_beyond, init_under_test};
 
 #[test]
-fn in_a_user_namespace_it_forwards_and_reaps_and_reports() {
+fn init_works_in_a_user_namespace() {
     let Some(image) = image(Base::Busybox) else { return };
     let Some(own) = OwnEngine::start("{}", &["--userns-remap", REMAPPED]) else { return };
     own.load(image);
@@ -38,7 +38,7 @@ fn expect_a_complete_shutdown(own: &OwnEngine, options: &[&str], image: &str, wo
 }
 
 #[test]
-fn an_engine_can_have_it_as_its_own_init() {
+fn engine_uses_the_init_as_docker_init() {
     let Some(image) = image(Base::Busybox) else { return };
     let init = init_under_test().canonicalize().expect("the init").display().to_string();
     let Some(own) = OwnEngine::start("{}", &["--init-path", &init]) else { return };

@@ -11,7 +11,7 @@ fn end(container: &Container) -> String {
 }
 
 #[test]
-fn a_failure_is_restarted_as_often_as_allowed_and_its_status_is_the_commands() {
+fn failed_command_is_restarted_and_its_status_is_kept() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let script = "echo started; probe orphans 3 & exit 3";
@@ -24,7 +24,7 @@ fn a_failure_is_restarted_as_often_as_allowed_and_its_status_is_the_commands() {
 }
 
 #[test]
-fn a_success_is_not_restarted() {
+fn successful_command_is_not_restarted() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     container
@@ -47,7 +47,7 @@ fn ask_to_end_from_inside(container: &Container, options: &[&str]) {
 }
 
 #[test]
-fn who_has_died_of_sigterm_has_failed() {
+fn death_by_sigterm_counts_as_failure() {
     if image(Base::Busybox).is_none() {
         return;
     }
@@ -60,7 +60,7 @@ fn who_has_died_of_sigterm_has_failed() {
 }
 
 #[test]
-fn an_exit_map_makes_a_death_of_sigterm_a_success_that_is_not_restarted() {
+fn exit_map_prevents_a_restart_after_sigterm() {
     if init_beyond().is_none() || image(Base::Busybox).is_none() {
         return;
     }
@@ -73,7 +73,7 @@ fn an_exit_map_makes_a_death_of_sigterm_a_success_that_is_not_restarted() {
 }
 
 #[test]
-fn an_exit_map_makes_a_success_a_failure_that_is_restarted() {
+fn exit_map_restarts_after_success() {
     if init_beyond().is_none() {
         return;
     }

@@ -8,7 +8,7 @@ use crate::support::docker::{Base, Container, derived};
 use crate::support::init_beyond;
 
 #[test]
-fn a_stop_reaches_the_command_and_ends_with_it_on_every_base() {
+fn docker_stop_ends_with_the_command_on_every_base_image() {
     thread::scope(|scope| {
         for base in [Base::Empty, Base::Busybox, Base::Dash] {
             scope.spawn(move || {
@@ -30,7 +30,7 @@ fn a_stop_reaches_the_command_and_ends_with_it_on_every_base() {
 }
 
 #[test]
-fn who_dies_of_a_stop_is_told_by_the_status_of_the_container() {
+fn container_status_shows_death_by_docker_stop() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let running = container.run(&[], image, &["probe", "hang"]).start();
@@ -44,7 +44,7 @@ fn who_dies_of_a_stop_is_told_by_the_status_of_the_container() {
 }
 
 #[test]
-fn a_kill_by_any_name_reaches_the_command() {
+fn docker_kill_reaches_command_by_any_signal_name() {
     let Some(image) = image(Base::Empty) else { return };
     let container = Container::new();
     let running = container.run(&[], image, &["probe", "record", "64"]).start();
@@ -76,7 +76,7 @@ fn a_kill_by_any_name_reaches_the_command() {
 }
 
 #[test]
-fn a_stop_signal_of_the_image_reaches_the_command_as_what_it_is() {
+fn stop_signal_of_the_image_reaches_the_command() {
     let Some(image) = image(Base::Busybox) else { return };
     let image = derived(image, "stop-signal", "STOPSIGNAL SIGRTMIN+3");
     let container = Container::new();
@@ -88,7 +88,7 @@ fn a_stop_signal_of_the_image_reaches_the_command_as_what_it_is() {
 }
 
 #[test]
-fn a_stop_signal_of_the_image_can_be_rewritten_to_the_commands() {
+fn stop_signal_of_the_image_can_be_rewritten() {
     if init_beyond().is_none() {
         return;
     }

@@ -15,7 +15,7 @@ fn wait_for_prompt(running: &Running, times: usize) {
 }
 
 #[test]
-fn a_shell_has_job_control() {
+fn docker_shell_has_job_control() {
     thread::scope(|scope| {
         for base in [Base::Busybox, Base::Dash] {
             for setsid in ["1", "0"] {
@@ -61,7 +61,7 @@ fn stop_a_job_and_bring_it_back(base: Base, setsid: &str) {
 }
 
 #[test]
-fn keys_reach_a_command_once() {
+fn docker_terminal_key_reaches_command_once() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let (running, mut terminal) =
@@ -88,7 +88,7 @@ fn initial_sizes(text: &str) -> usize {
 }
 
 #[test]
-fn a_new_size_of_the_window_reaches_the_command() {
+fn docker_window_resize_reaches_command() {
     let Some(image) = image(Base::Empty) else { return };
     let container = Container::new();
     // Without the client's own `docker kill` for each SIGWINCH that it gets: what comes is the kernel's.

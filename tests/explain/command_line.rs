@@ -9,7 +9,7 @@ fn typed(words: &[&str]) -> crate::support::Outcome {
 }
 
 #[test]
-fn what_is_typed_wrong_is_said_in_one_line() {
+fn explain_usage_error_is_one_line() {
     for (words, complaint) in [
         (&["--explain=FOO"][..], "option '--explain' takes a signal (15, TERM, SIGTERM, RTMIN+3), not 'FOO'"),
         (&["--explain=0"], "option '--explain' takes a signal (15, TERM, SIGTERM, RTMIN+3), not '0'"),
@@ -31,7 +31,7 @@ fn what_is_typed_wrong_is_said_in_one_line() {
 }
 
 #[test]
-fn who_is_not_there_can_not_be_explained() {
+fn explain_refuses_a_missing_process() {
     // No process ever has this PID.
     let outcome = typed(&["--explain", "--pid", "2147483647"]);
     let complaint = "dumb-init: unable to find PID 2147483647: /proc does not show it\n";
@@ -39,7 +39,7 @@ fn who_is_not_there_can_not_be_explained() {
 }
 
 #[test]
-fn what_is_no_running_program_can_not_be_explained() {
+fn explain_refuses_a_zombie_or_kernel_thread() {
     // A child that has ended, as long as nobody waits for it.
     let mut child = std::process::Command::new("true").spawn().expect("a child");
     procfs::wait_for_state(nix::unistd::Pid::from_raw(child.id().cast_signed()), 'Z');
@@ -49,7 +49,7 @@ fn what_is_no_running_program_can_not_be_explained() {
 }
 
 #[test]
-fn what_was_meant_for_another_init_changes_nothing() {
+fn explain_ignores_settings_of_another_init() {
     let running = init().words(role(["hang"])).start();
     running.wait_for_line("ready");
     let start = explainer(&running).word("--explain");
@@ -62,7 +62,7 @@ fn what_was_meant_for_another_init_changes_nothing() {
 }
 
 #[test]
-fn any_signal_can_be_asked_for() {
+fn explain_accepts_any_signal() {
     let running = init().words(role(["manner", "Catches", "it"])).start();
     running.wait_for_stdout("it is ready", |text| text.contains("it ready"));
     for (option, name) in [
@@ -92,7 +92,7 @@ fn any_signal_can_be_asked_for() {
 }
 
 #[test]
-fn as_the_first_process_it_has_nothing_to_explain() {
+fn explain_as_pid_1_is_refused() {
     if !crate::support::can_have_pid_namespaces() {
         return;
     }
@@ -103,7 +103,7 @@ fn as_the_first_process_it_has_nothing_to_explain() {
 
 /// A reader that has seen enough ends it as it ends any tool; one that takes nothing is an error.
 #[test]
-fn what_can_not_be_written_is_an_error() {
+fn explain_write_failure_is_an_error() {
     let running = init().words(role(["hang"])).start();
     running.wait_for_line("ready");
     let outcome = explainer(&running).condition("full=1").word("--explain").run();

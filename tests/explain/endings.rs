@@ -7,7 +7,7 @@ use crate::support::{
 };
 
 #[test]
-fn it_is_told_until_when_the_init_waits() {
+fn explain_reports_the_deadline_of_the_drain() {
     let main = TWO.join(" ");
     for (words, code, sentence) in [
         (
@@ -76,7 +76,7 @@ fn it_is_told_until_when_the_init_waits() {
 }
 
 #[test]
-fn when_the_command_has_ended_everybody_gets_it() {
+fn signal_reaches_all_after_command_exit() {
     // It lingers, or it drains, which asks everybody to end; but nobody here does.
     for options in [&["--linger", "--drain", "60s", "-c"][..], &["--drain", "60s", "-c"]] {
         in_both_settings(|start| {
@@ -101,7 +101,7 @@ fn when_the_command_has_ended_everybody_gets_it() {
 }
 
 #[test]
-fn whoever_got_another_signal_than_the_drains_gets_that_too() {
+fn drain_signal_follows_another_signal() {
     in_both_settings(|start| {
         let (init, probe) = (init_under_test().display().to_string(), probe().display().to_string());
         let script =
@@ -118,7 +118,7 @@ fn whoever_got_another_signal_than_the_drains_gets_that_too() {
 }
 
 #[test]
-fn a_draining_init_below_waits_for_all_too() {
+fn nested_draining_init_waits_for_all() {
     if init_beyond().is_none() || !can_have_pid_namespaces() {
         return;
     }
@@ -140,7 +140,7 @@ fn a_draining_init_below_waits_for_all_too() {
 }
 
 #[test]
-fn a_stopped_init_is_told_of() {
+fn stopped_init_is_reported() {
     let running = init().words(["sleep", "600"]).start();
     procfs::wait_until("there is a command", || !procfs::children(running.pid()).is_empty());
     send(running.pid(), libc::SIGSTOP);

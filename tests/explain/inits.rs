@@ -18,7 +18,7 @@ fn script(scratch: &Scratch, first_line: &str, text: &str) -> std::path::PathBuf
 }
 
 #[test]
-fn the_settings_are_those_that_the_init_has_read() {
+fn settings_are_read_from_the_init_process() {
     for (words, variables, line) in [
         (&["-c"][..], &[][..], "its direct child alone: -c on its command line"),
         (&["--single-child"], &[], "its direct child alone: -c on its command line"),
@@ -62,7 +62,7 @@ fn the_settings_are_those_that_the_init_has_read() {
 }
 
 #[test]
-fn a_rewrite_and_a_delay_are_told() {
+fn rewrite_and_delay_are_reported() {
     let Some(start) = init_beyond() else { return };
     let words = ["-r", "TERM:QUIT", "-r", "HUP:0", "--delay", "TERM:5s"];
     let running = start.words(words).words(role(["manner", "Catches", "it"])).start();
@@ -81,7 +81,7 @@ fn a_rewrite_and_a_delay_are_told() {
 }
 
 #[test]
-fn a_shell_that_waits_for_one_program_needs_exec_or_a_drain() {
+fn shell_waiting_for_one_program_is_advised_exec_or_drain() {
     let scratch = Scratch::new();
     let script = script(&scratch, "/bin/sh", "probe hang\n:");
     let running = init().word(&script).start();
@@ -100,7 +100,7 @@ fn cut(path: &Path) -> String {
 }
 
 #[test]
-fn an_option_behind_the_command_is_pointed_out() {
+fn option_after_the_command_is_pointed_out() {
     let Some(start) = init_beyond() else { return };
     let running = start.words(["sh", "-c", "sleep 600 & sleep 600; :", "sh", "--drain", "10s"]).start();
     wait_for_two(&running);
@@ -120,7 +120,7 @@ fn an_option_behind_the_command_is_pointed_out() {
 }
 
 #[test]
-fn what_a_variable_can_not_change_is_advised_as_an_option() {
+fn option_is_advised_if_no_variable_can_override() {
     let Some(start) = init_beyond() else { return };
     let words = ["sh", "-c", "sleep 600 & sleep 600; :"];
     let running = start.word("-c").words(words).start();
@@ -135,7 +135,7 @@ fn what_a_variable_can_not_change_is_advised_as_an_option() {
 }
 
 #[test]
-fn an_entrypoint_in_shell_form_is_pointed_out() {
+fn shell_form_entrypoint_is_pointed_out() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -154,7 +154,7 @@ fn an_entrypoint_in_shell_form_is_pointed_out() {
 }
 
 #[test]
-fn a_service_without_an_init_is_told_what_it_is_in_for() {
+fn service_as_pid_1_without_init_is_warned() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -175,7 +175,7 @@ fn a_service_without_an_init_is_told_what_it_is_in_for() {
 }
 
 #[test]
-fn whoever_else_the_first_process_is_it_is_not_known_whether_it_forwards() {
+fn forwarding_by_an_unknown_pid_1_is_reported_as_unknown() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -191,7 +191,7 @@ fn whoever_else_the_first_process_is_it_is_not_known_whether_it_forwards() {
 }
 
 #[test]
-fn an_init_of_another_user_keeps_its_variables_to_itself() {
+fn variables_of_another_users_init_are_reported_as_unknown() {
     if !nix::unistd::geteuid().is_root() {
         skip("only for root");
         return;
@@ -204,7 +204,7 @@ fn an_init_of_another_user_keeps_its_variables_to_itself() {
 }
 
 #[test]
-fn the_command_is_found_among_older_children() {
+fn command_is_found_among_older_children() {
     // A shell's child that becomes the init's, with the same words as nobody else.
     for option in ["-c", "-v"] {
         let text = format!("probe record 64 & exec {} {option} probe hang", init_under_test().display());
@@ -222,7 +222,7 @@ fn the_command_is_found_among_older_children() {
 }
 
 #[test]
-fn another_init_of_another_user_keeps_its_variables_to_itself_too() {
+fn variables_of_another_users_other_init_are_unknown() {
     if !nix::unistd::geteuid().is_root() {
         skip("only for root");
         return;

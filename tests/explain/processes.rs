@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 #[test]
-fn whatever_a_process_is_called_its_line_is_one_line() {
+fn process_name_never_breaks_its_line() {
     let scratch = Scratch::new();
     let copy = scratch.executable_copy(&probe());
     let odd = scratch
@@ -28,7 +28,7 @@ fn whatever_a_process_is_called_its_line_is_one_line() {
 }
 
 #[test]
-fn a_zombie_does_not_count_and_who_is_stopped_is_told_of() {
+fn zombie_is_left_out_and_stopped_process_is_reported() {
     let text = "probe exit 0 & exec probe hang".replace("probe", &probe().display().to_string());
     let running = init().words(["sh", "-c", &text]).start();
     running.wait_for_line("ready");
@@ -50,7 +50,7 @@ fn a_zombie_does_not_count_and_who_is_stopped_is_told_of() {
 }
 
 #[test]
-fn whether_an_init_finds_who_is_stopped_and_left_behind_is_not_known() {
+fn stopped_orphan_below_another_init_is_reported_as_unknown() {
     let Some(start) = init_beyond() else { return };
     // The command of the init below dies of it, and leaves one behind that the init above, which goes through all its
     // descendants, may come upon in time to let it go on.
@@ -72,7 +72,7 @@ fn whether_an_init_finds_who_is_stopped_and_left_behind_is_not_known() {
 }
 
 #[test]
-fn each_manner_is_told_from_the_others() {
+fn dispositions_are_distinguished() {
     for (manner, fate) in [
         ("Catches", "catches it"),
         ("CatchesInAThread", "catches it"),
@@ -99,7 +99,7 @@ fn each_manner_is_told_from_the_others() {
 }
 
 #[test]
-fn the_first_process_of_a_namespace_below_drops_what_it_has_no_handler_for() {
+fn nested_pid_1_drops_signals_without_handler() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -121,7 +121,7 @@ fn the_first_process_of_a_namespace_below_drops_what_it_has_no_handler_for() {
 }
 
 #[test]
-fn from_outside_a_namespace_the_same_is_said() {
+fn explain_gives_same_answer_from_outside_a_namespace() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -147,7 +147,7 @@ fn explainer_from_outside(running: &crate::support::Running) -> Start {
 }
 
 #[test]
-fn whom_the_init_may_not_signal_is_told() {
+fn processes_the_init_may_not_signal_are_reported() {
     if !geteuid().is_root() {
         skip("only for root");
         return;
@@ -160,7 +160,7 @@ fn whom_the_init_may_not_signal_is_told() {
 }
 
 #[test]
-fn where_others_processes_are_hidden_it_is_said() {
+fn hidden_processes_are_mentioned() {
     if !geteuid().is_root() || !can_have_pid_namespaces() {
         skip("only for root");
         return;
@@ -190,7 +190,7 @@ fn explainer_as(running: &crate::support::Running, user: &str) -> crate::support
 }
 
 #[test]
-fn processes_that_end_while_they_are_read_do_no_harm() {
+fn processes_exiting_during_the_scan_are_tolerated() {
     let text = "echo ready; while :; do (exit 0) & (exit 0) & wait; done";
     let running = init().words(["sh", "-c", text]).start();
     running.wait_for_line("ready");
@@ -206,7 +206,7 @@ fn processes_that_end_while_they_are_read_do_no_harm() {
 
 /// Has the init of a namespace explained, whose command shares its group, with which it is an orphaned one.
 #[test]
-fn the_stop_of_a_job_does_nothing_in_an_orphaned_group() {
+fn job_stop_has_no_effect_in_an_orphaned_group() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -230,7 +230,7 @@ fn the_stop_of_a_job_does_nothing_in_an_orphaned_group() {
 }
 
 #[test]
-fn a_kill_from_outside_is_another_than_one_from_inside() {
+fn sigkill_from_outside_differs_from_sigkill_from_inside() {
     if !can_have_pid_namespaces() {
         return;
     }

@@ -51,7 +51,7 @@ fn last(told: &Told) -> &str {
 }
 
 #[test]
-fn workers_beside_their_master_are_named_and_spared_in_child_mode() {
+fn workers_beside_their_master_are_spared_in_child_mode() {
     for options in [&[][..], &["--drain", "60s"], &["--drain", "60s", "--forward", "tree"]] {
         let Some(running) = start_master(options) else { return };
         let told = explain(&running, "--explain");
@@ -72,7 +72,7 @@ fn workers_beside_their_master_are_named_and_spared_in_child_mode() {
 }
 
 #[test]
-fn process_below_one_that_stays_is_reached_when_its_parent_exits() {
+fn process_below_a_survivor_is_reached_after_parent_exit() {
     let text =
         "probe manner Catches main & trap : TERM; wait".replace("probe", &probe().display().to_string());
     let script = format!("bash -c '{text}; wait' & exec {} hang", probe().display());

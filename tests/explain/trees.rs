@@ -20,7 +20,7 @@ const SIZE: usize = 12;
 const LAST: i32 = 64;
 
 #[test]
-fn what_is_said_comes_true_in_random_trees() {
+fn prediction_holds_in_random_trees() {
     // `SEED=random` for others each time.
     let begin = match std::env::var("SEED").as_deref() {
         Err(_) => 20_261_126,

@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use super::{Case, Init, Setting};
 use crate::support::{Scratch, Start, procfs, role};
 
-pub fn a_broken_stderr_changes_nothing(case: Case) {
+pub fn broken_stderr_changes_nothing(case: Case) {
     let kinds: [fn(Start) -> Start; 3] =
         [|start| start.condition("closed=2"), |start| start.condition("full=2"), without_a_reader];
     for broken in kinds {
@@ -37,7 +37,7 @@ fn without_a_reader(start: Start) -> Start {
     start.stdin(File::from(OwnedFd::from(writer))).condition("stderr-as-stdin").condition("null=0")
 }
 
-pub fn a_closed_descriptor_stays_closed(case: Case) {
+pub fn closed_descriptor_stays_closed(case: Case) {
     for (closed, expected) in [("0", "1 2"), ("1", "0 2"), ("2", "0 1")] {
         let scratch = Scratch::new();
         let report = scratch.path().join("report");
@@ -48,7 +48,7 @@ pub fn a_closed_descriptor_stays_closed(case: Case) {
     }
 }
 
-pub fn the_command_finds_default_dispositions(case: Case) {
+pub fn command_starts_with_default_dispositions(case: Case) {
     let start = match case.init {
         // Also where whoever started it left something else.
         Init::UnderTest | Init::Original => case.start().condition("ignored=13").condition("blocked=10"),
@@ -60,7 +60,7 @@ pub fn the_command_finds_default_dispositions(case: Case) {
     assert_eq!(outcome.report("blocked"), "", "{outcome}");
 }
 
-pub fn the_init_keeps_no_other_descriptor(case: Case) {
+pub fn init_closes_descriptors_above_2(case: Case) {
     // Whoever starts the init gives it a pipe as descriptor 5; it has no end as long as somebody holds the other side.
     let scratch = Scratch::new();
     let fifo = scratch.path().join("fifo");
@@ -74,7 +74,7 @@ pub fn the_init_keeps_no_other_descriptor(case: Case) {
     procfs::wait_until("the pipe has an end", &mut ends);
 }
 
-pub fn listen_pid_names_the_command(case: Case) {
+pub fn listen_pid_is_set_to_the_command(case: Case) {
     let outcome = case.start().condition("listen-pid").words(role(["report"])).run();
     assert_eq!(outcome.report("listen-pid"), outcome.report("pid"), "{outcome}");
     if (case.init, case.setting) == (Init::UnderTest, Setting::Plain) {

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::{Case, Init, Setting, is_root};
 use crate::support::{Scratch, role};
 
-pub fn a_fork_that_fails_is_told(case: Case) {
+pub fn failed_fork_is_reported(case: Case) {
     if !is_root() {
         return;
     }
@@ -24,7 +24,7 @@ pub fn a_fork_that_fails_is_told(case: Case) {
     }
 }
 
-pub fn an_exec_that_fails_is_told(case: Case) {
+pub fn failed_exec_is_reported(case: Case) {
     let scratch = Scratch::new();
     let no_interpreter = scratch.file("no-interpreter", "#!/nonexistent/sh\n", 0o755);
     let not_utf8 = OsStr::from_bytes(b"/nonexistent/\xff\xfe");
@@ -62,17 +62,17 @@ fn lives(case: Case, condition: &str) {
     }
 }
 
-pub fn a_refused_prctl_changes_nothing(case: Case) {
+pub fn refused_prctl_changes_nothing(case: Case) {
     lives(case, "refused=prctl:1");
 }
 
-pub fn everything_works_without_proc(case: Case) {
+pub fn init_works_without_proc(case: Case) {
     if case.setting == Setting::Pid1 || is_root() {
         lives(case, "hidden=/proc");
     }
 }
 
-pub fn a_refused_call_changes_nothing(case: Case) {
+pub fn refused_new_system_call_changes_nothing(case: Case) {
     let newer = [
         "pidfd_open",
         "pidfd_send_signal",

@@ -8,7 +8,7 @@ use super::{Case, Init, Setting, is_root};
 use crate::support::trace::Traced;
 use crate::support::{procfs, role, send, without_pids};
 
-pub fn a_signal_that_comes_before_the_exec_is_not_lost(case: Case) {
+pub fn signal_before_exec_is_not_lost(case: Case) {
     // It is pending when the init is executed, so it comes before whatever the init does.
     for _ in 0..3 {
         let outcome = case.start().condition("pending=15").words(role(["record", "15"])).run();
@@ -18,7 +18,7 @@ pub fn a_signal_that_comes_before_the_exec_is_not_lost(case: Case) {
     }
 }
 
-pub fn a_signal_that_may_not_be_sent_is_told_and_ends_nothing(case: Case) {
+pub fn signal_refused_with_eperm_is_logged_and_ends_nothing(case: Case) {
     if !is_root() {
         return;
     }
@@ -37,7 +37,7 @@ pub fn a_signal_that_may_not_be_sent_is_told_and_ends_nothing(case: Case) {
     }
 }
 
-pub fn a_member_that_may_not_be_signalled_is_told(case: Case) {
+pub fn group_member_refused_with_eperm_is_logged(case: Case) {
     if !is_root() {
         return;
     }
@@ -62,7 +62,7 @@ pub fn a_member_that_may_not_be_signalled_is_told(case: Case) {
     assert_eq!(outcome.stderr().lines().count(), 1, "{outcome}");
 }
 
-pub fn a_stopped_command_that_is_asked_to_end_ends(case: Case) {
+pub fn stopped_command_exits_on_a_termination_signal(case: Case) {
     for number in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
         let running = case.start().words(role(["hang"])).start();
         running.wait_for_line("ready");
@@ -87,7 +87,7 @@ pub fn real_time_signals_are_forwarded_and_reported(case: Case) {
     }
 }
 
-pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
+pub fn pid_of_a_reaped_process_is_never_signalled(case: Case) {
     the_leader_ends(case, "\"$@\" & while read line; do exit 6; done", Before::Nobody);
     // The SIGCHLD that the init gets tells of an orphan, and the leader's death comes with it.
     if case.setting == Setting::Pid1 {

@@ -13,7 +13,7 @@ const DOCUMENT: &str = include_str!("../../docs/hazards.md");
 const INITS: [Init; 4] = [Init::UnderTest, Init::Original, Init::Tini, Init::Catatonit];
 
 #[test]
-fn the_documentation_has_every_row_and_names_its_test() {
+fn hazards_page_has_every_row_and_its_test() {
     for row in ROWS {
         let begin = format!("| {} | {} |", row.number, row.title);
         assert!(DOCUMENT.contains(&begin), "no row {begin}");
@@ -29,10 +29,10 @@ fn the_documentation_has_every_row_and_names_its_test() {
 }
 
 /// Prints the table, and compares it with the documentation's:
-/// `cargo test --test suite -- --ignored --nocapture the_table_of_the_peers`
+/// `cargo test --test suite -- --ignored --nocapture peer_table`
 #[test]
 #[ignore = "takes a minute and needs the packaged inits; run by name"]
-fn the_table_of_the_peers_is_as_documented() {
+fn peer_table_is_as_documented() {
     if !can_have_pid_namespaces() {
         return;
     }

@@ -3,7 +3,7 @@
 use super::Case;
 use crate::support::{procfs, role};
 
-pub fn a_key_reaches_the_command_once(case: Case) {
+pub fn key_on_a_shared_terminal_reaches_command_once(case: Case) {
     // Two of the same that wait are one, so a second one shows now and then only.
     for _ in 0..10 {
         let (running, mut terminal) = case.start().words(role(["record", "64"])).start_on_terminal();
@@ -18,7 +18,7 @@ pub fn a_key_reaches_the_command_once(case: Case) {
     }
 }
 
-pub fn a_real_hangup_is_not_swallowed(case: Case) {
+pub fn genuine_hangup_after_hand_off_reaches_command(case: Case) {
     // Not in the foreground, so the hand-off's own signals go to another group.
     let (running, _terminal) =
         case.start().condition("background").words(role(["record", "64"])).start_on_terminal();
@@ -29,13 +29,13 @@ pub fn a_real_hangup_is_not_swallowed(case: Case) {
     running.outcome().expect_code(42);
 }
 
-pub fn the_command_has_the_terminal_behind_a_redirected_stdin(case: Case) {
+pub fn command_gets_the_terminal_with_redirected_stdin(case: Case) {
     let (running, _terminal) = case.start().condition("null=0").words(role(["report"])).start_on_terminal();
     let outcome = running.outcome();
     assert_eq!(outcome.report("terminal"), "true", "{outcome}");
 }
 
-pub fn its_own_output_never_stops_it(case: Case) {
+pub fn init_output_with_tostop_never_stops_the_init(case: Case) {
     for _ in 0..3 {
         let (running, _terminal) = case
             .start_verbose()

@@ -138,7 +138,7 @@ fn scratch_files(names: &Names) -> PathBuf {
 }
 
 #[test]
-fn random_command_lines_lead_to_the_same_as_with_the_peer() {
+fn random_command_lines_behave_like_the_peer() {
     let Some(names) = Names::new() else { return };
     let directory = scratch_files(&names);
     for peer in PEERS {
@@ -161,7 +161,7 @@ fn random_command_lines_lead_to_the_same_as_with_the_peer() {
 }
 
 #[test]
-fn every_name_of_a_signal_is_taken_or_refused_as_by_tini() {
+fn signal_names_are_accepted_or_refused_like_tini() {
     let Some(names) = Names::new() else { return };
     let Some(pair) = names.pair(Peer::Tini) else { return };
     // As bash has them, with those that have two names, and one too many.
@@ -180,7 +180,7 @@ fn every_name_of_a_signal_is_taken_or_refused_as_by_tini() {
 }
 
 #[test]
-fn the_version_is_the_line_that_daemons_look_at() {
+fn version_line_is_the_one_daemons_parse() {
     let Some(names) = Names::new() else { return };
     for (name, option, line) in [
         ("tini", "--version", "tini version 0.19.0\n"),
@@ -194,7 +194,7 @@ fn the_version_is_the_line_that_daemons_look_at() {
 }
 
 #[test]
-fn its_own_name_is_told_by_the_help() {
+fn help_names_dumb_init() {
     let Some(names) = Names::new() else { return };
     for name in ["tini", "docker-init", "catatonit"] {
         let outcome = names.init(name).word("-h").run();

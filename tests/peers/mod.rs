@@ -2,7 +2,7 @@
 //! packaged original of that name.
 
 mod command_lines;
-mod life;
+mod lifecycle;
 mod terminals;
 mod variables;
 

@@ -5,7 +5,7 @@ use crate::support::role;
 use crate::terminals::type_before_the_exec;
 
 #[test]
-fn the_command_is_in_the_foreground_and_gets_each_key_once() {
+fn foreground_command_receives_each_key_once() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, mut terminal) =
@@ -25,7 +25,7 @@ fn the_command_is_in_the_foreground_and_gets_each_key_once() {
 }
 
 #[test]
-fn a_key_from_before_the_exec_reaches_the_command() {
+fn key_before_exec_reaches_the_command() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         type_before_the_exec("\x03", || names.init(peer.name()).word("--")).expect_code(130);
@@ -33,7 +33,7 @@ fn a_key_from_before_the_exec_reaches_the_command() {
 }
 
 #[test]
-fn the_command_keeps_the_session_and_its_terminal() {
+fn command_keeps_session_and_terminal() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, _terminal) =
@@ -47,7 +47,7 @@ fn the_command_keeps_the_session_and_its_terminal() {
 }
 
 #[test]
-fn a_redirected_stdin_hides_the_terminal_from_tini_alone() {
+fn redirected_stdin_hides_the_terminal_from_tini_only() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, _terminal) = names

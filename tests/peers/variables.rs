@@ -4,7 +4,7 @@ use super::{Names, PEERS, Peer};
 use crate::support::{Start, can_have_pid_namespaces, docker, procfs, role};
 
 #[test]
-fn the_verbosity_is_that_of_tinis_variable_or_else_of_its_option() {
+fn verbosity_is_read_from_tini_variable_then_option() {
     let Some(names) = Names::new() else { return };
     for (variable, options, speaks) in [
         (None, &["-v"][..], true),
@@ -27,7 +27,7 @@ fn the_verbosity_is_that_of_tinis_variable_or_else_of_its_option() {
 }
 
 #[test]
-fn the_verbosity_of_dumb_inits_variable_beats_that_of_tinis() {
+fn dumb_init_verbosity_variable_overrides_tini_variable() {
     let Some(names) = Names::new() else { return };
     for (name, theirs, ours) in [("tini", "TINI_VERBOSITY", "1"), ("catatonit", "CATATONIT_DEBUG", "2")] {
         let start = names.init(name).variable(theirs, "1").variable("DUMB_INIT_DEBUG", ours);
@@ -42,7 +42,7 @@ fn the_verbosity_of_dumb_inits_variable_beats_that_of_tinis() {
 }
 
 #[test]
-fn what_their_names_drop_can_be_forwarded() {
+fn signals_dropped_by_a_personality_can_be_forwarded() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let start = names.init(peer.name()).variable("DUMB_INIT_REWRITE", "TTIN:TTIN");
@@ -55,7 +55,7 @@ fn what_their_names_drop_can_be_forwarded() {
 }
 
 #[test]
-fn the_variables_of_dumb_init_count_under_every_name() {
+fn dumb_init_variables_apply_under_every_name() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let init = || names.init(peer.name()).word("--");
@@ -97,7 +97,7 @@ fn explain(running: &crate::support::Running) -> String {
 }
 
 #[test]
-fn what_is_explained_is_what_its_name_makes_of_it() {
+fn explain_follows_the_personality() {
     let Some(names) = Names::new() else { return };
     for (peer, options, variable, who) in [
         (Peer::Tini, &[][..], None, "tini (PID {}) forwards to its direct child alone\n"),
@@ -126,7 +126,7 @@ fn what_is_explained_is_what_its_name_makes_of_it() {
 }
 
 #[test]
-fn an_init_that_pauses_is_told_to_be_one() {
+fn explain_recognises_a_paused_init() {
     let Some(names) = Names::new() else { return };
     let Some(pair) = names.pair(Peer::Catatonit) else { return };
     for init in pair {
@@ -145,7 +145,7 @@ fn an_init_that_pauses_is_told_to_be_one() {
 }
 
 #[test]
-fn under_another_name_the_founding_case_is_cured_by_the_same_variable() {
+fn drain_variable_fixes_start_script_under_every_name() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;

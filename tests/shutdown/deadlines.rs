@@ -6,7 +6,7 @@ use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::{Scratch, init_beyond, probe, procfs, role, send};
 
 #[test]
-fn kill_after_counts_from_the_first_signal_and_names_whom_it_kills() {
+fn kill_after_counts_from_first_signal_and_names_the_killed() {
     in_both_settings(|start| {
         let running =
             start.words(["--kill-after", "300ms"]).words(role(["work", "stubborn", "999999"])).start();
@@ -27,7 +27,7 @@ fn kill_after_counts_from_the_first_signal_and_names_whom_it_kills() {
 }
 
 #[test]
-fn kill_after_kills_those_in_other_sessions_too() {
+fn kill_after_kills_processes_in_other_sessions() {
     in_both_settings(|start| {
         let text = "setsid probe work far 999999 & exec probe work main 999999";
         let options = ["--subreaper", "--linger", "--kill-after", "1.5"];
@@ -43,7 +43,7 @@ fn kill_after_kills_those_in_other_sessions_too() {
 }
 
 #[test]
-fn kill_after_ends_a_drain_that_has_no_end() {
+fn kill_after_ends_an_endless_drain() {
     in_both_settings(|start| {
         let text = "setsid probe work stubborn 999999 & probe work quick 10 & wait";
         let running = start.words(["--drain", "forever", "--kill-after", "2"]).words(script(text)).start();
@@ -57,7 +57,7 @@ fn kill_after_ends_a_drain_that_has_no_end() {
 }
 
 #[test]
-fn a_deadline_survives_a_suspension() {
+fn deadline_survives_a_suspension() {
     // Once it is over meanwhile, and once it isn't.
     for while_stopped in [4, 0].map(Duration::from_secs) {
         let Some(start) = init_beyond() else { return };
@@ -84,7 +84,7 @@ fn a_deadline_survives_a_suspension() {
 }
 
 #[test]
-fn a_held_signal_is_forwarded_when_its_time_has_come_and_all_others_at_once() {
+fn delayed_signal_is_forwarded_when_due_and_others_at_once() {
     in_both_settings(|start| {
         let running = start.words(["--delay", "TERM:2s"]).words(role(["record", "15"])).start();
         running.wait_for_line("ready");
@@ -99,7 +99,7 @@ fn a_held_signal_is_forwarded_when_its_time_has_come_and_all_others_at_once() {
 }
 
 #[test]
-fn orphans_are_reaped_while_a_signal_is_held() {
+fn orphans_are_reaped_while_a_signal_is_delayed() {
     in_both_settings(|start| {
         let text = "probe daemon work orphan 0; exec probe record 15";
         let running = start.words(["-v", "--subreaper", "--delay", "TERM:1h"]).words(script(text)).start();
@@ -115,7 +115,7 @@ fn orphans_are_reaped_while_a_signal_is_held() {
 }
 
 #[test]
-fn the_same_signal_again_ends_the_wait() {
+fn repeated_signal_ends_its_delay() {
     in_both_settings(|start| {
         let running = start.words(["-v", "--delay", "TERM:1h"]).words(role(["record", "15"])).start();
         running.wait_for_line("ready");
@@ -127,7 +127,7 @@ fn the_same_signal_again_ends_the_wait() {
 }
 
 #[test]
-fn the_end_of_the_command_ends_the_wait() {
+fn command_exit_ends_the_delay() {
     in_both_settings(|start| {
         let running = start.words(["-v", "--delay", "TERM:1h"]).words(role(["record", "10"])).start();
         running.wait_for_line("ready");
@@ -139,7 +139,7 @@ fn the_end_of_the_command_ends_the_wait() {
 }
 
 #[test]
-fn the_end_of_the_command_ends_the_wait_and_a_drain_follows() {
+fn command_exit_ends_the_delay_and_starts_the_drain() {
     in_both_settings(|start| {
         let text = "setsid probe work far 100 & exec probe record 10";
         let running = start.words(["-v", "--delay", "TERM:1h", "--drain", "10s"]).words(script(text)).start();
@@ -154,7 +154,7 @@ fn the_end_of_the_command_ends_the_wait_and_a_drain_follows() {
 }
 
 #[test]
-fn a_delay_comes_before_kill_after_and_a_drain_after_it() {
+fn delay_precedes_kill_after_and_drain_follows() {
     in_both_settings(|start| {
         let text = "setsid probe work far 999999 & exec probe work main 50";
         let options = ["--delay", "TERM:300ms", "--drain", "1s", "--kill-after", "1h"];
@@ -172,7 +172,7 @@ fn a_delay_comes_before_kill_after_and_a_drain_after_it() {
 }
 
 #[test]
-fn a_stop_that_is_held_does_not_keep_it_from_ending_with_the_command() {
+fn delayed_stop_signal_does_not_block_command_exit() {
     let Some(start) = init_beyond() else { return };
     let running = start.own_group().words(["-v", "--delay", "TSTP:1h"]).words(role(["record", "10"])).start();
     running.wait_for_line("ready");

@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 #[test]
-fn it_reaches_those_in_other_sessions_who_never_got_it() {
+fn drain_signals_unsignalled_processes_in_other_sessions() {
     in_both_settings(|start| {
         let text = "setsid probe work far 200 & probe work near 400 & wait";
         let running = start.words(["--drain", "10s"]).words(script(text)).start();
@@ -24,7 +24,7 @@ fn it_reaches_those_in_other_sessions_who_never_got_it() {
 }
 
 #[test]
-fn it_reaches_those_whom_a_single_child_has_around_it() {
+fn drain_signals_processes_around_a_single_child() {
     in_both_settings(|start| {
         let text = "probe work other 100 & exec probe work main 50";
         let running = start.words(["-c", "--drain", "10s"]).words(script(text)).start();
@@ -38,7 +38,7 @@ fn it_reaches_those_whom_a_single_child_has_around_it() {
 }
 
 #[test]
-fn it_reaches_what_was_started_later() {
+fn drain_signals_processes_started_later() {
     in_both_settings(|start| {
         let text = "trap 'probe daemon work late 100; exit 7' TERM; probe work early 300 & wait";
         let running = start.words(["--drain", "10s"]).words(script(text)).start();
@@ -54,7 +54,7 @@ fn it_reaches_what_was_started_later() {
 }
 
 #[test]
-fn it_needs_no_signal_to_begin() {
+fn drain_begins_without_a_signal() {
     in_both_settings(|start| {
         let text = "probe daemon work left 100; exit 5";
         let outcome = start.words(["--drain", "10s"]).words(script(text)).run();
@@ -69,7 +69,7 @@ const WITH_A_HELPER: &str = "(trap '' USR2; trap 'sh -c \"probe record 10; :\"; 
                              while :; do probe with waits -- /bin/true; done) & exec probe record 12";
 
 #[test]
-fn what_a_program_has_started_to_shut_down_is_not_cut_short() {
+fn drain_spares_shutdown_helpers_of_a_program() {
     for forward in ["group", "tree"] {
         in_both_settings(|start| {
             let start = start.words(["-v", "--drain", "60s", "--forward", forward]);
@@ -90,7 +90,7 @@ fn what_a_program_has_started_to_shut_down_is_not_cut_short() {
 }
 
 #[test]
-fn what_is_started_by_one_whom_the_drain_itself_has_asked_is_not_cut_short_either() {
+fn drain_spares_helpers_of_programs_it_signalled() {
     in_both_settings(|start| {
         let text = format!("probe daemon work other 999999; {WITH_A_HELPER}");
         // The worker's shell waits for it, so that it gets its signal at half time.
@@ -111,7 +111,7 @@ fn what_is_started_by_one_whom_the_drain_itself_has_asked_is_not_cut_short_eithe
 }
 
 #[test]
-fn a_helper_is_asked_to_end_at_half_time() {
+fn drain_signals_helpers_at_half_time() {
     in_both_settings(|start| {
         // The deadline is the earlier one.
         let running =
@@ -131,7 +131,7 @@ fn a_helper_is_asked_to_end_at_half_time() {
 }
 
 #[test]
-fn an_orphan_is_no_helper() {
+fn drain_signals_orphans_at_once() {
     in_both_settings(|start| {
         let text = "(trap '' USR2; trap 'probe daemon work helper 50; probe work worker 1; exit' TERM; \
                     while :; do probe with waits -- /bin/true; done) & exec probe record 12";
@@ -154,7 +154,7 @@ fn an_orphan_is_no_helper() {
 }
 
 #[test]
-fn it_sends_what_sigterm_is_rewritten_to_and_that_only_once() {
+fn drain_sends_the_rewritten_sigterm_once() {
     in_both_settings(|start| {
         let text = "trap 'exit 0' QUIT; setsid probe record 3 & probe record 3 & wait";
         let running = start.words(["--drain", "10s", "-r", "TERM:QUIT"]).words(script(text)).start();
@@ -167,7 +167,7 @@ fn it_sends_what_sigterm_is_rewritten_to_and_that_only_once() {
 }
 
 #[test]
-fn what_it_has_to_kill_is_named() {
+fn drain_names_the_processes_it_kills() {
     in_both_settings(|start| {
         // It gets SIGTERM, and stays for ever.
         let text = "setsid probe work stubborn 999999 & probe work quick 10 & wait";
@@ -197,7 +197,7 @@ fn drain_of_zero_is_off_and_overrides_the_variable() {
 }
 
 #[test]
-fn with_nobody_left_it_ends_at_once() {
+fn drain_with_no_process_remaining_ends_at_once() {
     in_both_settings(|start| {
         let before = Instant::now();
         start.words(["--drain", "60s"]).words(role(["exit", "9"])).run().expect_code(9).expect_stderr("");
@@ -206,7 +206,7 @@ fn with_nobody_left_it_ends_at_once() {
 }
 
 #[test]
-fn it_wakes_who_is_stopped() {
+fn drain_resumes_stopped_processes() {
     in_both_settings(|start| {
         let text = "probe hang & probe work other 10; exit 3";
         let running = start.words(["--drain", "60s"]).words(script(text)).start();
@@ -221,7 +221,7 @@ fn it_wakes_who_is_stopped() {
 }
 
 #[test]
-fn a_second_signal_reaches_everybody_who_is_left() {
+fn second_signal_during_drain_reaches_all_remaining() {
     in_both_settings(|start| {
         let text = "setsid probe work far 999999 & probe work near 999999 & wait";
         let running = start.words(["-v", "--drain", "60s"]).words(script(text)).start();
@@ -237,7 +237,7 @@ fn a_second_signal_reaches_everybody_who_is_left() {
 }
 
 #[test]
-fn it_goes_on_where_the_kernel_refuses_help() {
+fn drain_works_with_refused_system_calls() {
     // Pidfds, in part or whole; and prctl, by which orphans would be adopted that go elsewhere without it. (With that
     // refused, nothing more can be.)
     for refused in [&["pidfd_send_signal:1"][..], &["pidfd_send_signal:38"], &["pidfd_open:38", "prctl:1"]] {
@@ -259,7 +259,7 @@ fn it_goes_on_where_the_kernel_refuses_help() {
 }
 
 #[test]
-fn our_own_plumbing_is_not_waited_for() {
+fn drain_does_not_wait_for_inherited_pipe_process() {
     in_both_settings(|start| {
         // As `exec dumb-init ... > >(cat)` makes it in bash: a child from before that ends when we close its stdin. Nothing is lost
         // of what it has to pass on when we are PID 1.
@@ -272,7 +272,7 @@ fn our_own_plumbing_is_not_waited_for() {
 }
 
 #[test]
-fn plumbing_that_has_asked_to_be_traced_is_let_go_on() {
+fn traced_inherited_pipe_process_is_resumed() {
     in_both_settings(|start| {
         let outcome =
             start.condition("logger=trapped").words(["--drain", "60s"]).words(script("echo last")).run();
@@ -281,7 +281,7 @@ fn plumbing_that_has_asked_to_be_traced_is_let_go_on() {
 }
 
 #[test]
-fn without_proc_the_group_is_reached_and_the_lack_is_told() {
+fn drain_without_proc_signals_the_group_and_logs_it() {
     in_both_settings(|start| {
         if !nix::unistd::geteuid().is_root() {
             skip("only for root");
@@ -303,7 +303,7 @@ fn without_proc_the_group_is_reached_and_the_lack_is_told() {
 }
 
 #[test]
-fn who_is_hidden_is_reached_when_it_is_our_child_and_the_lack_is_told() {
+fn drain_signals_hidden_children_and_logs_hidden_processes() {
     if init_beyond().is_none() || !can_have_pid_namespaces() {
         return;
     }
@@ -327,7 +327,7 @@ fn who_is_hidden_is_reached_when_it_is_our_child_and_the_lack_is_told() {
 }
 
 #[test]
-fn without_proc_the_group_is_reached_also_when_the_command_ends_beside_an_orphan() {
+fn drain_without_proc_signals_the_group_beside_an_orphan() {
     let Some(start) = init_beyond().filter(|_| can_have_pid_namespaces()) else { return };
     let start = start.in_namespace().condition("hidden=/proc");
     let text = "probe work member 50 & (probe hang &); exec probe record 10";
@@ -352,7 +352,7 @@ fn without_proc_the_group_is_reached_also_when_the_command_ends_beside_an_orphan
 }
 
 #[test]
-fn who_has_got_its_signal_from_a_key_does_not_get_it_again() {
+fn drain_does_not_repeat_a_signal_sent_by_a_key() {
     let Some(start) = init_beyond() else { return };
     let start = start.words(["-c", "--drain", "60s", "-r", "TERM:INT"]);
     // A key throws away what the terminal hasn't shown yet (termios(3), NOFLSH), so they tell it elsewhere.

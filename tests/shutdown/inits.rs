@@ -11,7 +11,7 @@ fn sent_by_us(outcome: &Outcome, role: &str) -> usize {
 }
 
 #[test]
-fn what_an_init_below_reaches_is_left_to_it() {
+fn drain_leaves_descendants_to_a_nested_init() {
     let init = init_under_test().display().to_string();
     in_both_settings(|start| {
         let text = format!("{init} -- probe record 15 & probe work outer 200 & wait");
@@ -25,7 +25,7 @@ fn what_an_init_below_reaches_is_left_to_it() {
 }
 
 #[test]
-fn a_copy_of_ours_that_has_the_name_of_another_init_is_one_of_us_too() {
+fn copy_under_another_name_is_recognised_as_this_init() {
     // As in an image, where nothing is the same file.
     in_both_settings(|start| {
         let scratch = Scratch::new();
@@ -45,7 +45,7 @@ fn a_copy_of_ours_that_has_the_name_of_another_init_is_one_of_us_too() {
 }
 
 #[test]
-fn an_init_of_another_user_is_known_by_its_name() {
+fn init_of_another_user_is_recognised_by_name() {
     in_both_settings(|start| {
         if !nix::unistd::geteuid().is_root() {
             skip("only for root");
@@ -72,7 +72,7 @@ fn an_init_of_another_user_is_known_by_its_name() {
 }
 
 #[test]
-fn who_got_it_from_an_init_below_that_has_ended_does_not_get_it_again() {
+fn exited_nested_init_causes_no_second_signal() {
     let init = init_under_test().display().to_string();
     in_both_settings(|start| {
         // The inner one has no drain, and leaves a member of its group behind.
@@ -94,7 +94,7 @@ fn who_got_it_from_an_init_below_that_has_ended_does_not_get_it_again() {
 }
 
 #[test]
-fn an_init_below_that_ends_at_once_has_passed_it_on_all_the_same() {
+fn nested_init_exiting_at_once_has_forwarded_the_signal() {
     let init = init_under_test().display().to_string();
     in_both_settings(|start| {
         let inner = "probe work rest 300 & exec probe hang";
@@ -110,7 +110,7 @@ fn an_init_below_that_ends_at_once_has_passed_it_on_all_the_same() {
 }
 
 #[test]
-fn who_is_in_a_session_of_its_own_below_an_init_without_a_drain_gets_it_from_the_one_above() {
+fn drain_reaches_sessions_below_an_init_without_drain() {
     let init = init_under_test().display().to_string();
     in_both_settings(|start| {
         let inner =
@@ -128,7 +128,7 @@ fn who_is_in_a_session_of_its_own_below_an_init_without_a_drain_gets_it_from_the
 }
 
 #[test]
-fn with_the_same_variables_nobody_is_signalled_twice() {
+fn nested_inits_with_same_variables_signal_once() {
     let init = init_under_test().display().to_string();
     let tree: &[(&str, &str)] = &[("DUMB_INIT_FORWARD", "tree"), ("DUMB_INIT_DRAIN", "10s")];
     let linger: &[(&str, &str)] = &[("DUMB_INIT_LINGER", "1"), ("DUMB_INIT_DRAIN", "10s")];

@@ -5,7 +5,7 @@ use crate::support::procfs::{state, wait_until};
 use crate::support::{init_beyond, role, send, skip};
 
 #[test]
-fn it_stays_until_the_last_daemon_has_ended() {
+fn linger_waits_for_the_last_daemon() {
     in_both_settings(|start| {
         let text = "setsid probe work daemon 200 & exit 6";
         let running = start.words(["-v", "--linger"]).words(script(text)).start();
@@ -21,7 +21,7 @@ fn it_stays_until_the_last_daemon_has_ended() {
 }
 
 #[test]
-fn it_forwards_to_those_in_other_sessions_too() {
+fn linger_forwards_to_other_sessions() {
     in_both_settings(|start| {
         let text = "setsid probe work daemon 10 & probe work main 10";
         let running = start.words(["-c", "--linger"]).words(script(text)).start();
@@ -34,7 +34,7 @@ fn it_forwards_to_those_in_other_sessions_too() {
 }
 
 #[test]
-fn a_program_that_executes_itself_anew_by_forking_is_waited_for() {
+fn linger_waits_for_a_program_that_reexecutes_itself() {
     in_both_settings(|start| {
         // Each generation ends when it has started the next one.
         let text = "probe daemon work first 10; exit 0";
@@ -46,7 +46,7 @@ fn a_program_that_executes_itself_anew_by_forking_is_waited_for() {
 }
 
 #[test]
-fn a_drain_begins_with_the_signal_and_kills_at_its_end() {
+fn linger_drain_begins_at_the_signal_and_kills_at_deadline() {
     for signum in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
         in_both_settings(|start| {
             let text = "setsid probe work daemon 999999 & setsid probe work other 50 & exit 6";
@@ -64,7 +64,7 @@ fn a_drain_begins_with_the_signal_and_kills_at_its_end() {
 }
 
 #[test]
-fn a_drain_begins_while_the_command_runs_too() {
+fn linger_drain_begins_while_the_command_runs() {
     in_both_settings(|start| {
         let text = "setsid probe work daemon 50 & exec probe work main 100";
         let running = start.words(["--linger", "--drain", "60s"]).words(script(text)).start();
@@ -80,7 +80,7 @@ fn a_drain_begins_while_the_command_runs_too() {
 }
 
 #[test]
-fn nobody_wakes_up_while_no_deadline_is_set() {
+fn linger_does_not_wake_up_without_a_deadline() {
     in_both_settings(|start| {
         let options = ["--drain", "10s", "--kill-after", "10s", "--delay", "HUP:1s", "--linger"];
         let running = start.words(options).words(role(["record", "64"])).start();
@@ -104,7 +104,7 @@ fn nobody_wakes_up_while_no_deadline_is_set() {
 }
 
 #[test]
-fn a_key_reaches_those_in_other_groups_and_nobody_twice() {
+fn linger_key_reaches_each_group_once() {
     let Some(start) = init_beyond() else { return };
     // Not on the terminal: a key throws away what that hasn't shown yet (termios(3), NOFLSH).
     let text = "exec >&2; setsid probe record 64 & exec probe record 64";

@@ -5,15 +5,15 @@
 
 mod deadlines;
 mod drain;
-mod families;
+mod environments;
+mod forward_tree;
 mod inits;
 mod linger;
-mod looks;
 mod pipelines;
 mod promises;
-mod surroundings;
+mod random_trees;
+mod snapshots;
 mod terminals;
-mod tree;
 
 use std::thread;
 

@@ -183,7 +183,7 @@ fn standard_input_from_outside_makes_no_reader() {
 }
 
 #[test]
-fn child_whose_parent_writes_by_another_descriptor_is_signalled_at_once() {
+fn child_fed_by_another_descriptor_is_signalled_at_once() {
     for options in OPTIONS {
         in_both_settings(|start| {
             let bash = Bash::new();
@@ -315,7 +315,7 @@ fn deadline_kills_a_reader_too() {
 }
 
 #[test]
-fn signal_that_asks_nobody_to_end_is_not_deferred() {
+fn non_termination_signal_is_not_deferred() {
     for options in [&["--drain", "60s"][..], &["--forward", "tree"], &["--linger"]] {
         in_both_settings(|start| {
             let bash = Bash::new();
@@ -334,7 +334,7 @@ fn signal_that_asks_nobody_to_end_is_not_deferred() {
 }
 
 #[test]
-fn without_options_nobody_is_spared() {
+fn pipe_readers_are_signalled_without_options() {
     for start in [Some(init()), crate::support::can_have_pid_namespaces().then(|| init().in_namespace())]
         .into_iter()
         .flatten()
@@ -396,7 +396,7 @@ fn reader_without_writer_is_signalled_beside_hidden_process() {
 }
 
 #[test]
-fn child_that_its_parent_feeds_is_signalled_at_once_beside_hidden_process() {
+fn child_fed_by_parent_is_signalled_beside_hidden_process() {
     beside_hidden_process(|start| {
         let text = "probe with user=1000 -- probe work hidden 999999 & \
                     exec 5> >(exec probe work child 50 5>&-); child=$!; \

@@ -73,7 +73,7 @@ fn wait_for_interrupts(running: &Running, times: usize) {
 }
 
 #[test]
-fn key_reaches_a_plain_command_once_also_after_ctrl_z() {
+fn key_reaches_command_once_before_and_after_ctrl_z() {
     // With -c the init stops itself too, as the original does, so that a shell above it sees that.
     for way in 0..WAYS - 1 {
         in_both_settings(|start| {
@@ -97,7 +97,7 @@ fn key_reaches_a_plain_command_once_also_after_ctrl_z() {
 }
 
 #[test]
-fn program_that_ctrl_z_stops_beside_its_shell_ends_by_sigterm() {
+fn program_stopped_by_ctrl_z_exits_on_sigterm() {
     in_both_settings(|start| {
         // As with a shell that waits for the exec of a program that Ctrl-Z stops: the shell is not stopped.
         let text = "exec >&2; trap : TSTP; sh -c 'echo ready; while :; do sleep 1; done'; exit 5";
@@ -114,7 +114,7 @@ fn program_that_ctrl_z_stops_beside_its_shell_ends_by_sigterm() {
 }
 
 #[test]
-fn end_of_the_terminal_hangs_the_command_up() {
+fn closed_terminal_hangs_up_the_command() {
     if !nix::unistd::geteuid().is_root() {
         skip("only root can hang a terminal up");
         return;
@@ -139,7 +139,7 @@ done
 while :; do sleep 0.05; done"#;
 
 #[test]
-fn nobody_is_hung_up_by_the_end_of_the_command() {
+fn command_exit_hangs_up_no_process() {
     for way in 0..WAYS {
         for condition in [None, Some("null=0"), Some("background")] {
             in_both_settings(|start| {

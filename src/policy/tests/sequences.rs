@@ -326,7 +326,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_life_breaks_an_invariant(
+    fn random_event_sequences_keep_every_invariant(
         init in prop_oneof![2 => Just(Personality::DumbInit), 1 => Just(Personality::Tini), 1 => Just(Personality::Catatonit)],
         forward in prop_oneof![Just(Forward::Child), Just(Forward::Group), Just(Forward::Tree)],
         rewrites in proptest::collection::btree_map(1..=31, 0..=31, 0..8),

@@ -5,7 +5,7 @@ use crate::support::docker::{Base, Container};
 use crate::support::{Running, init_beyond};
 
 #[test]
-fn who_has_entered_can_signal_the_init() {
+fn docker_exec_process_can_signal_the_init() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let running = container.run(&[], image, &["probe", "record", "64"]).start();
@@ -21,7 +21,7 @@ fn who_has_entered_can_signal_the_init() {
 }
 
 #[test]
-fn who_has_entered_is_not_signalled_and_ends_with_the_container() {
+fn docker_exec_process_is_not_signalled_without_drain() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let running = container.run(&[], image, &["probe", "work", "main", "0"]).start();
@@ -42,7 +42,7 @@ fn who_has_entered_is_not_signalled_and_ends_with_the_container() {
 }
 
 #[test]
-fn a_drain_neither_signals_nor_awaits_who_has_entered() {
+fn drain_ignores_docker_exec_processes() {
     if init_beyond().is_none() {
         return;
     }
@@ -90,7 +90,7 @@ fn app(image: &str) -> (Container, Running) {
 }
 
 #[test]
-fn a_sidecar_forwards_and_reports_although_it_is_not_pid_1() {
+fn sidecar_forwards_and_reports_without_being_pid_1() {
     let Some(image) = image(Base::Busybox) else { return };
     let (app, other) = app(image);
     let sidecar = Container::new();
@@ -109,7 +109,7 @@ fn a_sidecar_forwards_and_reports_although_it_is_not_pid_1() {
 }
 
 #[test]
-fn a_sidecar_adopts_and_reaps_its_orphans_and_leaves_the_other_container_alone() {
+fn sidecar_reaps_only_its_own_orphans_with_drain() {
     if init_beyond().is_none() {
         return;
     }
@@ -140,7 +140,7 @@ fn a_sidecar_adopts_and_reaps_its_orphans_and_leaves_the_other_container_alone()
 }
 
 #[test]
-fn a_sidecar_without_a_drain_reaps_its_orphans_too() {
+fn sidecar_reaps_its_orphans_without_drain() {
     if init_beyond().is_none() {
         return;
     }

@@ -7,7 +7,7 @@ use crate::support::procfs::{state, wait_until};
 use crate::support::{Start, can_have_pid_namespaces, init_beyond, role, skip};
 
 #[test]
-fn it_reaches_everybody_and_those_who_are_born_meanwhile() {
+fn forward_tree_reaches_processes_forked_meanwhile() {
     in_both_settings(|start| {
         let text = "setsid probe work far 1 & probe work near 1 & setsid probe breed & wait";
         // Nobody is asked to end at the end of the command, so that only this signal ends the others.
@@ -32,7 +32,7 @@ fn is_bred(pid: Pid) -> bool {
 }
 
 #[test]
-fn each_gets_each_signal_once() {
+fn forward_tree_sends_each_signal_once() {
     in_both_settings(|start| {
         let text =
             "setsid probe record 64 & (setsid probe record 64 &) ; probe record 64 & exec probe record 64";
@@ -49,7 +49,7 @@ fn each_gets_each_signal_once() {
 }
 
 #[test]
-fn what_is_left_at_the_end_of_the_command_gets_sigterm_as_with_a_group() {
+fn forward_tree_sends_sigterm_to_the_remaining_at_exit() {
     in_both_settings(|start| {
         let text = "setsid probe work far 1 & probe with waits -- /bin/true; exit 3";
         let mut running = start.words(["--forward", "tree"]).words(script(text)).start();
@@ -66,7 +66,7 @@ fn what_is_left_at_the_end_of_the_command_gets_sigterm_as_with_a_group() {
 }
 
 #[test]
-fn it_leaves_alone_who_entered_from_outside() {
+fn forward_tree_ignores_processes_entered_from_outside() {
     let Some(start) = init_beyond() else { return };
     if !can_have_pid_namespaces() {
         return;

@@ -3,11 +3,11 @@
 use super::{Case, Setting};
 use crate::support::{procfs, role, send};
 
-pub fn an_ignored_sigchld_hides_no_death(case: Case) {
+pub fn ignored_sigchld_hides_no_exit(case: Case) {
     case.start().condition("ignored=17").words(role(["exit", "7"])).run().expect_code(7);
 }
 
-pub fn of_many_that_end_at_once_each_is_reaped(case: Case) {
+pub fn simultaneous_exits_are_all_reaped(case: Case) {
     for _ in 0..3 {
         let running = case.start().words(role(["crowd", "200", "7"])).start();
         running.wait_for_line("ready");
@@ -22,13 +22,13 @@ pub fn of_many_that_end_at_once_each_is_reaped(case: Case) {
     }
 }
 
-pub fn a_traced_child_goes_on(case: Case) {
+pub fn traced_child_resumes(case: Case) {
     // On with what it was about to do: nothing, for a stop that is meant for the tracer; dying of SIGTERM.
     case.start().words(role(["trapped", "19"])).run().expect_code(7).expect_stdout("goes on\n");
     case.start().words(role(["trapped", "15"])).run().expect_code(143).expect_stdout("");
 }
 
-pub fn a_child_from_before_the_start_is_not_taken_for_the_command(case: Case) {
+pub fn inherited_child_is_not_mistaken_for_the_command(case: Case) {
     let running = case.start().condition("zombie=9").words(role(["record", "64"])).start();
     running.wait_for_line("ready");
     let pid = running.pid();
@@ -40,7 +40,7 @@ pub fn a_child_from_before_the_start_is_not_taken_for_the_command(case: Case) {
     running.outcome().expect_code(42);
 }
 
-pub fn orphans_are_reaped_and_no_signal_of_a_burst_is_lost(case: Case) {
+pub fn thousand_orphans_are_reaped_and_no_signal_is_lost(case: Case) {
     if case.setting == Setting::Pid1 {
         let running = case.start().words(role(["orphans-that-wait", "1000"])).start();
         running.wait_for_line("ready");

@@ -37,7 +37,7 @@ fn expect_all_reached_once(outcome: &Outcome) {
 }
 
 #[test]
-fn one_free_descriptor_is_enough() {
+fn drain_works_with_one_free_descriptor() {
     for descriptors in [4, 5] {
         for options in [&["--drain", "4s"][..], &["--linger", "--drain", "60s"], &["-c", "--drain", "4s"]] {
             in_both_settings(|start| {
@@ -55,7 +55,7 @@ fn one_free_descriptor_is_enough() {
 const FAILED: &str = "only the command's group is signalled.\n";
 
 #[test]
-fn without_a_free_descriptor_the_group_is_reached() {
+fn drain_without_a_free_descriptor_signals_the_group() {
     for options in [&["--drain", "1s"][..], &["--linger", "--drain", "1s"], &["-c", "--drain", "1s"]] {
         in_both_settings(|start| {
             let mut running = start_family(start.words(options));
@@ -108,7 +108,7 @@ impl Drop for Faults {
 }
 
 #[test]
-fn failed_look_signals_nobody_twice_and_forgets_nobody() {
+fn failed_snapshot_neither_repeats_nor_loses_a_signal() {
     if init_beyond().is_none() || !can_inject_faults() {
         return;
     }
@@ -136,7 +136,7 @@ fn failed_look_signals_nobody_twice_and_forgets_nobody() {
 }
 
 #[test]
-fn process_that_is_called_like_an_init_is_signalled() {
+fn process_named_like_an_init_is_signalled() {
     for name in ["dumb-init", "tini"] {
         in_both_settings(|start| {
             let scratch = Scratch::new();
@@ -174,7 +174,7 @@ fn impostor(name: &str) -> String {
 }
 
 #[test]
-fn false_mark_harms_only_descendants_of_its_process() {
+fn false_init_mark_affects_only_its_descendants() {
     for name in ["dumb-init[init]", "dumb-init", "tini[dumb-init]"] {
         in_both_settings(|start| {
             let running = start.words(["--drain", "4s"]).words(script(&impostor(name))).start();
@@ -195,7 +195,7 @@ fn false_mark_harms_only_descendants_of_its_process() {
 }
 
 #[test]
-fn deadline_holds_below_a_false_mark() {
+fn deadline_holds_below_a_false_init_mark() {
     in_both_settings(|start| {
         let text = impostor("dumb-init[init]").replace("work child 50", "work child 999999");
         let mut running = start.words(["--drain", "1s"]).words(script(&text)).start();
@@ -218,7 +218,7 @@ fn address_space(pid: Pid) -> u64 {
 }
 
 #[test]
-fn drain_without_memory_ends_after_all_and_not_before() {
+fn drain_without_memory_waits_for_all_processes() {
     in_both_settings(|start| {
         // Several hundred that nobody but a walk reaches.
         let text = "i=0; while [ $i -lt 400 ]; do setsid sleep 999 & i=$((i + 1)); done; \

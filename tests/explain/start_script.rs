@@ -121,7 +121,7 @@ const LATER: &str = "Try: dumb-init 1.3 or later, with DUMB_INIT_DRAIN=10s\n";
 const SETSID: (&str, &str) = ("DUMB_INIT_SETSID", "0");
 
 #[test]
-fn what_is_said_of_our_set_ups_comes_true() {
+fn prediction_holds_for_start_script_under_this_init() {
     if init_beyond().is_none() || !can_have_pid_namespaces() {
         return;
     }
@@ -197,7 +197,7 @@ fn what_is_said_of_our_set_ups_comes_true() {
 }
 
 #[test]
-fn what_is_said_of_other_inits_comes_true() {
+fn prediction_holds_for_start_script_under_other_inits() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -290,7 +290,7 @@ fn what_is_said_of_other_inits_comes_true() {
 
 /// The report in the README, of the test image with the variable of a base image.
 #[test]
-fn in_a_container_it_is_told_as_the_readme_shows_it() {
+fn explain_in_a_container_prints_the_readme_example() {
     if init_beyond().is_none() {
         return;
     }

@@ -8,7 +8,7 @@ use crate::support::differences::{Original, wanted_difference};
 use crate::support::{Scratch, Start, init, init_under_test, procfs, report, role, send};
 
 #[test]
-fn the_exit_status_is_the_commands() {
+fn exit_status_is_that_of_the_command() {
     for options in [&[][..], &["-c"]] {
         for status in [0, 1, 2, 7, 127, 128, 143, 200, 255] {
             init().words(options).words(role(["exit", &status.to_string()])).run().expect_code(status);
@@ -17,7 +17,7 @@ fn the_exit_status_is_the_commands() {
 }
 
 #[test]
-fn a_death_by_a_signal_is_reported_as_128_and_its_number() {
+fn death_by_signal_is_reported_as_128_plus_its_number() {
     for options in [&[][..], &["-c"]] {
         // Those whose default action is to end the process (signal(7)), with and without a core. 32 and 33 are ignored
         // in whatever glibc's posix_spawn(3) has started, the tests' programs among them.
@@ -28,7 +28,7 @@ fn a_death_by_a_signal_is_reported_as_128_and_its_number() {
 }
 
 #[test]
-fn the_command_leads_a_session_of_its_own() {
+fn command_leads_its_own_session() {
     let outcome = init().words(role(["report"])).run();
     outcome.expect_code(5);
     let pid = outcome.report("pid");
@@ -36,7 +36,7 @@ fn the_command_leads_a_session_of_its_own() {
 }
 
 #[test]
-fn a_single_child_stays_in_the_session_and_group_that_it_was_started_in() {
+fn single_child_stays_in_the_init_session_and_group() {
     for options in [&["-c"][..], &[]] {
         let start = if options.is_empty() { init().variable("DUMB_INIT_SETSID", "0") } else { init() };
         let outcome = start.words(options).words(role(["report"])).run();
@@ -47,7 +47,7 @@ fn a_single_child_stays_in_the_session_and_group_that_it_was_started_in() {
 }
 
 #[test]
-fn only_the_two_variables_with_their_exact_values_change_anything() {
+fn variables_act_only_with_exact_names_and_values() {
     for value in ["", "1", "00", "0 ", "false", "no"] {
         let outcome = init().variable("DUMB_INIT_SETSID", value).words(role(["report"])).run();
         assert_eq!(outcome.report("sid"), outcome.report("pid"), "{value:?}\n{outcome}");
@@ -79,7 +79,7 @@ fn only_the_two_variables_with_their_exact_values_change_anything() {
 }
 
 #[test]
-fn the_init_moves_to_the_root_directory_and_the_command_does_not() {
+fn init_changes_to_root_directory_and_command_does_not() {
     let directory = std::env::temp_dir().canonicalize().unwrap();
     let running = init().directory(&directory).words(role(["hang"])).start();
     running.wait_for_line("ready");
@@ -89,7 +89,7 @@ fn the_init_moves_to_the_root_directory_and_the_command_does_not() {
 }
 
 #[test]
-fn the_end_of_another_child_is_not_the_end() {
+fn exit_of_another_child_does_not_end_the_init() {
     for options in [&[][..], &["-c"]] {
         // It was there before the init was executed, and ends, when the pipe does, with another status than the command.
         let scratch = Scratch::new();
@@ -111,7 +111,7 @@ fn the_end_of_another_child_is_not_the_end() {
 }
 
 #[test]
-fn a_child_that_ended_before_the_start_does_not_stay_a_zombie() {
+fn zombie_from_before_the_start_is_reaped() {
     wanted_difference("8. Zombies from before the start", Original::Fails, || {
         let running = init().condition("zombie=9").words(role(["record", "10"])).start();
         running.wait_for_line("ready");
@@ -124,7 +124,7 @@ fn a_child_that_ended_before_the_start_does_not_stay_a_zombie() {
 }
 
 #[test]
-fn a_fork_that_fails_is_told_and_ends_it() {
+fn failed_fork_is_logged_and_ends_the_init() {
     // For root there is no limit of processes.
     let start = if nix::unistd::geteuid().is_root() { init().condition("user=65534") } else { init() };
     let scratch = Scratch::new();
@@ -134,7 +134,7 @@ fn a_fork_that_fails_is_told_and_ends_it() {
 }
 
 #[test]
-fn a_stop_before_the_exec_stops_the_command_and_not_the_init() {
+fn sigstop_before_exec_stops_the_command_only() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         // The original's child doesn't write there, and so can't be held up.
         for (number, after_it) in [(libc::SIGTSTP, 'T'), (libc::SIGTERM, 'Z')] {
@@ -175,7 +175,7 @@ fn a_stop_before_the_exec_stops_the_command_and_not_the_init() {
 }
 
 #[test]
-fn it_sleeps_until_something_happens() {
+fn idle_init_does_not_wake_up() {
     let running = init().words(role(["hang"])).start();
     running.wait_for_line("ready");
     let pid = running.pid();
@@ -188,7 +188,7 @@ fn it_sleeps_until_something_happens() {
 }
 
 #[test]
-fn an_exec_by_the_command_changes_nothing() {
+fn exec_by_the_command_changes_nothing() {
     let probe = role(["report"]);
     let outcome = init().words(["sh", "-c", "exec \"$@\"", "sh"]).words(probe).run();
     outcome.expect_code(5);

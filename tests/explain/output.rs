@@ -21,7 +21,7 @@ fn long_name(length: usize) -> String {
 }
 
 #[test]
-fn on_a_terminal_it_is_a_table_that_fits() {
+fn explain_table_fits_the_terminal_width() {
     let running = init().words(role(["manner", "Catches", &long_name(300)])).start();
     running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
     let plain = &[("NO_COLOR", "1")][..];
@@ -40,7 +40,7 @@ fn on_a_terminal_it_is_a_table_that_fits() {
 }
 
 #[test]
-fn colours_are_for_terminals_that_want_them() {
+fn colours_are_used_only_on_capable_terminals() {
     let running = init().words(["-c"]).words(role(["manner", "Catches", "it"])).start();
     running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
     let is_coloured =
@@ -53,7 +53,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn both_ways_say_the_same() {
+fn table_and_tsv_give_the_same_answer() {
     let running = init().words(["-c"]).words(["sh", "-c", "sleep 600 & sleep 600; :"]).start();
     wait_for_two(&running);
     // Nothing is cut.

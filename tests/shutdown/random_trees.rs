@@ -17,12 +17,12 @@ enum Drains {
 }
 
 #[test]
-fn in_a_random_family_each_gets_the_signal_once_and_finishes() {
+fn drain_signals_each_process_of_a_random_tree_once() {
     try_families(Drains::All);
 }
 
 #[test]
-fn in_a_random_family_whose_other_inits_have_no_drain_each_gets_it_and_finishes() {
+fn drain_reaches_random_trees_below_inits_without_drain() {
     try_families(Drains::TheOuterOne);
 }
 

@@ -49,7 +49,7 @@ fn documented<const N: usize>(name: &str) -> [(usize, usize); N] {
 
 #[test]
 #[ignore = "takes a minute and needs Docker and the packaged inits; run by name"]
-fn the_founding_table_is_as_documented() {
+fn start_script_table_is_as_documented() {
     let Some(image) = docker::image() else { return };
     let peers = ["/usr/bin/dumb-init", "/usr/bin/tini", "/usr/bin/catatonit"];
     if let Some(missing) = peers.iter().find(|path| !Path::new(path).exists()) {
@@ -138,7 +138,7 @@ const SCENARIOS: [Scenario; 3] = [
 
 #[test]
 #[ignore = "takes a minute and needs the packaged inits; run by name"]
-fn the_shutdown_table_is_as_documented() {
+fn shutdown_table_is_as_documented() {
     if !can_have_pid_namespaces() {
         return;
     }

@@ -46,7 +46,7 @@ fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, S
 }
 
 #[test]
-fn every_signal_in_every_mode_leads_to_the_same_as_with_the_peer() {
+fn signals_in_every_mode_behave_like_the_peer() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let Some([ours, theirs]) = names.pair(peer) else { return };
@@ -62,7 +62,7 @@ fn every_signal_in_every_mode_leads_to_the_same_as_with_the_peer() {
 }
 
 #[test]
-fn what_the_peers_act_on_themselves_is_forwarded() {
+fn signals_that_peers_handle_themselves_are_forwarded() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         for number in (1..=64).filter(|&number| ends_the_peer(number)) {
@@ -85,7 +85,7 @@ fn two(start: Start) -> Running {
 }
 
 #[test]
-fn the_group_gets_signals_only_where_it_is_asked_for() {
+fn group_is_signalled_only_with_the_option() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let mut cases: Vec<(Vec<&str>, Vec<&str>, usize)> =
@@ -117,7 +117,7 @@ fn the_group_gets_signals_only_where_it_is_asked_for() {
 }
 
 #[test]
-fn the_command_leads_a_group_in_the_session_that_it_was_started_in() {
+fn command_leads_a_group_in_the_init_session() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         for options in [&[][..], &["-g"]] {
@@ -131,7 +131,7 @@ fn the_command_leads_a_group_in_the_session_that_it_was_started_in() {
 }
 
 #[test]
-fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
+fn pid_1_reaps_every_orphan() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;
@@ -142,7 +142,7 @@ fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
 }
 
 #[test]
-fn what_was_ignored_or_blocked_at_the_start_is_so_for_the_command() {
+fn command_inherits_ignored_and_blocked_signals() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let Some(pair) = names.pair(peer) else { return };
@@ -174,7 +174,7 @@ fn pause(names: &Names) -> Running {
 }
 
 #[test]
-fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
+fn paused_init_forwards_signals_during_a_flood_of_exits() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;
@@ -194,7 +194,7 @@ fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
 }
 
 #[test]
-fn a_stopped_command_that_is_asked_to_end_is_let_go_on() {
+fn stopped_command_is_resumed_for_a_termination_signal() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let running = names.init(peer.name()).word("--").words(role(["hang"])).start();
@@ -208,7 +208,7 @@ fn a_stopped_command_that_is_asked_to_end_is_let_go_on() {
 }
 
 #[test]
-fn a_closed_stdin_is_no_reason_not_to_start() {
+fn closed_stdin_does_not_prevent_the_start() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let start = names.init(peer.name()).condition("closed=0").word("--").words(role(["report"]));
@@ -221,7 +221,7 @@ fn a_closed_stdin_is_no_reason_not_to_start() {
 const LEAVES_AN_ORPHAN: &str = r#"(sh -c 'echo "orphan $$"; exec probe hang' &); read line; exit 6"#;
 
 #[test]
-fn orphans_are_adopted_where_the_peer_adopts_them() {
+fn orphans_are_adopted_like_the_peer() {
     let Some(names) = Names::new() else { return };
     let script = LEAVES_AN_ORPHAN.replace("probe", &probe().display().to_string());
     for (peer, options, variable, adopts) in [
@@ -254,7 +254,7 @@ fn orphans_are_adopted_where_the_peer_adopts_them() {
 }
 
 #[test]
-fn catatonit_adopts_orphans_unasked() {
+fn catatonit_adopts_orphans_by_default() {
     let Some(names) = Names::new() else { return };
     let running = names.init("catatonit").word("--").words(role(["orphans", "20"])).start();
     running.wait_for_line("ready");
@@ -265,7 +265,7 @@ fn catatonit_adopts_orphans_unasked() {
 }
 
 #[test]
-fn a_pause_runs_nothing_and_reaps_whatever_becomes_its_child() {
+fn pause_runs_nothing_and_reaps_every_child() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;

@@ -31,7 +31,7 @@ fn count(text: &str, what: &str) -> usize {
 }
 
 #[test]
-fn every_program_of_the_group_gets_the_signal() {
+fn group_mode_signals_every_program_of_the_script() {
     let scratch = Scratch::new();
     let mut running = init().word(script(&scratch)).start();
     wait_for_all(&running);
@@ -43,7 +43,7 @@ fn every_program_of_the_group_gets_the_signal() {
 }
 
 #[test]
-fn with_the_variable_of_a_base_image_none_of_them_gets_it() {
+fn setsid_variable_keeps_signal_from_all_programs() {
     let scratch = Scratch::new();
     let mut running = init().variable("DUMB_INIT_SETSID", "0").word(script(&scratch)).start();
     wait_for_all(&running);
@@ -57,7 +57,7 @@ fn with_the_variable_of_a_base_image_none_of_them_gets_it() {
 }
 
 #[test]
-fn as_pid_1_it_ends_with_the_script_and_nobody_finishes() {
+fn pid_1_exits_with_the_script_before_programs_finish() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -74,7 +74,7 @@ fn as_pid_1_it_ends_with_the_script_and_nobody_finishes() {
 }
 
 #[test]
-fn as_a_containers_entrypoint_it_ends_with_the_script_and_nobody_finishes() {
+fn container_ends_with_the_script_before_programs_finish() {
     let Some(image) = docker::image() else { return };
     for setsid in ["1", "0"] {
         let container = docker::Container::new();
@@ -90,7 +90,7 @@ fn as_a_containers_entrypoint_it_ends_with_the_script_and_nobody_finishes() {
 }
 
 #[test]
-fn the_first_line_of_a_script_can_name_it() {
+fn shebang_line_can_name_the_init() {
     let scratch = Scratch::new();
     let text =
         format!("#!{} /bin/sh\necho \"$0\" \"$@\"\nexit 6\n", crate::support::init_under_test().display());
@@ -142,7 +142,7 @@ fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
 }
 
 #[test]
-fn with_a_drain_all_three_get_it_once_and_finish() {
+fn drain_signals_each_program_once_and_all_finish() {
     expect_all_to_be_cured(script);
 }
 
@@ -155,12 +155,12 @@ fn script_with_an_init(scratch: &Scratch) -> PathBuf {
 }
 
 #[test]
-fn with_a_drain_nobody_gets_it_twice_from_two_inits_either() {
+fn drain_with_nested_inits_signals_each_program_once() {
     expect_all_to_be_cured(script_with_an_init);
 }
 
 #[test]
-fn in_a_container_all_three_get_it_once_and_finish_and_it_ends_with_the_last() {
+fn container_drain_ends_at_last_program_exit() {
     if init_beyond().is_none() {
         return;
     }

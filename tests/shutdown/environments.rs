@@ -13,7 +13,7 @@ use crate::support::{
 };
 
 #[test]
-fn executable_on_hung_file_system_delays_nobody_else() {
+fn executable_on_hung_file_system_delays_no_other_process() {
     let (Some(start), Some(busybox)) =
         (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox())
     else {
