@@ -1,4 +1,4 @@
-//! stderr is closed, full, or a pipe that nobody reads: nothing changes but that the lines are lost.
+//! stderr is closed, full, or a pipe without a reader: only the log lines are lost.
 
 use std::fs::File;
 use std::io::Write;
@@ -45,7 +45,7 @@ fn with_stderr(stderr: impl Into<OwnedFd>) -> Start {
     Start::init(&init_under_test()).stdin(stderr).condition("stderr-as-stdin").condition("null=0")
 }
 
-/// A pipe whose reader is gone, as the program's stderr.
+/// Pipe without a reader as the program's stderr.
 fn unread_stderr(words: &[&str]) -> Start {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
@@ -69,7 +69,8 @@ fn stderr_pipe_without_reader_forwards_no_sigpipe() {
     });
 }
 
-/// The command receives `number` if it is sent, and not because of what the init writes.
+/// Expects that the command receives `number` only if it is sent, and not because of the init's
+/// writes.
 fn only_what_is_sent_is_forwarded(start: Start, number: i32) {
     let running = start.words(role(["record", "12"])).start();
     running.wait_for_line("ready");
@@ -128,7 +129,7 @@ fn stderr_at_file_size_limit_forwards_no_sigxfsz() {
     });
 }
 
-/// Has the init write a line for which there is room at first, but not for all of it.
+/// Makes the init write a line for which there is only partly room.
 fn a_long_line_is_not_waited_for(stderr: impl Fn() -> OwnedFd) {
     let name = format!("/{}", "x".repeat(100_000));
     in_every_way(

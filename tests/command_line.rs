@@ -1,4 +1,4 @@
-//! What a command line means, and what is said about a wrong one.
+//! Meaning of a command line, and the messages for a wrong one.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +20,7 @@ fn refused(words: &[&str], stderr: &str) {
     run(words).expect_code(1).expect_stdout("").expect_stderr(stderr);
 }
 
-/// The command line runs a command whose status is 0.
+/// Expects that the command line runs a command with status 0.
 fn accepted(options: &[&str]) {
     init().words(options).words(role(["exit", "0"])).run().expect_code(0).expect_stdout("").expect_stderr("");
 }
@@ -90,7 +90,7 @@ fn invalid_rewrite_is_refused_before_the_start() {
         refused(&[&format!("--rewrite={value}"), "echo", "started"], BAD_REWRITE);
     }
     refused(&["-r", "15:2", "-r", "15:99", "true"], BAD_REWRITE);
-    // The next word is the value, whatever it looks like.
+    // The next word is the value, even if it looks like an option.
     refused(&["-r", "-c", "true"], BAD_REWRITE);
     refused(&["-r", "--", "true"], BAD_REWRITE);
 }
@@ -179,7 +179,7 @@ fn help_text_is_our_own() {
         let help = run(&["--help"]).stderr();
         assert!(help.starts_with(&format!("dumb-init v{}\n", env!("CARGO_PKG_VERSION"))), "{help}");
         assert!(help.contains("DUMB_INIT_SETSID=0"), "{help}");
-        // The original's five come first, in a group of their own.
+        // The original's five options come first, as a group.
         let groups: Vec<&str> =
             help.lines().filter(|line| line.ends_with(':') && !line.contains(' ')).collect();
         let first = help.split("Options of the original:").nth(1).and_then(|rest| rest.split("\n\n").next());

@@ -1,4 +1,4 @@
-//! What `-v` says, line by line.
+//! Lines of `-v`.
 
 use crate::support::{Running, init, role, without_pids};
 
@@ -65,7 +65,7 @@ fn effects_of_variables_are_logged() {
     assert_eq!(told[..3], ["Running in debug mode.", "Not running in setsid mode.", SPAWNED], "{outcome}");
     let outcome = start("0").word("-v").words(role(["exit", "0"])).run();
     assert_eq!(lines(&outcome.stderr())[..2], ["Not running in setsid mode.", SPAWNED], "{outcome}");
-    // Nothing is told where nothing is run.
+    // Nothing is logged if nothing is run.
     start("1").word("-x").run().expect_stderr("dumb-init: invalid option -- 'x'\n");
     let usage = start("1").run();
     assert!(usage.stderr().starts_with("Usage: "), "{usage}");

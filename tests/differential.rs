@@ -1,5 +1,5 @@
-//! The same command lines, environments and signals, given to the init under test and to the packaged original: what
-//! they print and how they end is compared.
+//! Compares the init under test with the packaged original: same command lines, environments and
+//! signals, same output and exit status.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 use crate::support::{Outcome, Scratch, Start, init_under_test, original, procfs, role, skip, without_pids};
 
-/// The original, unless it is missing or is what is under test.
+/// The original, unless it is missing or under test.
 fn other() -> Option<PathBuf> {
     let path = original();
     if path.is_none() {
@@ -19,7 +19,7 @@ fn other() -> Option<PathBuf> {
     path
 }
 
-/// What can be compared of an outcome.
+/// Comparable part of an outcome.
 #[derive(PartialEq, Eq)]
 struct Seen {
     code: i32,
@@ -38,9 +38,9 @@ impl Seen {
 const OURS_ALONE: [&str; 4] =
     ["] Ignoring what follows", "] Still running:", " comes from ", " goes to PID "];
 
-/// stderr without what may differ: PIDs, the version, the help's own words, the place of the line that the original's
-/// parent writes while its child writes others, and the lines that are wanted differences: what `-r` ignores, and
-/// what a second `-v` has to say.
+/// stderr without the parts that may differ: PIDs, the version, the help, the position of a line
+/// that the original's parent writes while its child writes others, and the lines that are wanted
+/// differences.
 fn normalised(stderr: &str) -> String {
     let mut lines = Vec::new();
     let mut spawned = 0;
@@ -117,14 +117,14 @@ fn random_number(rng: &mut Rng) -> String {
 
 fn random_rewrite(rng: &mut Rng) -> String {
     let separator = rng.choice([":", ":", ":", ":", ":", "", " :", "::", ";"]).unwrap();
-    // Two numbers that run together may be a real-time signal's, if a third one follows.
+    // Two numbers that run together may be a real-time signal's, if a third follows.
     let rest =
         if separator.is_empty() { "" } else { rng.choice(["", "", "", "", "x", ":3", " ", ",4:5"]).unwrap() };
     let (from, to) = (random_number(rng), random_number(rng));
     format!("{from}{separator}{to}{rest}")
 }
 
-/// An option, or what looks like one, in one or two words.
+/// Option, or a word that looks like one, in one or two words.
 fn random_option(rng: &mut Rng) -> Vec<OsString> {
     let names =
         ["help", "single-child", "rewrite", "verbose", "version", "", "yolo", "verboser", "Single-child"];
@@ -175,7 +175,7 @@ fn random_command(rng: &mut Rng) -> Vec<OsString> {
     }
 }
 
-/// How many random command lines are compared.
+/// Number of random command lines.
 const CASES: usize = 600;
 
 #[test]
@@ -239,7 +239,7 @@ fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&st
         survived || ended()
     });
     if survived {
-        // Of several signals that wait, the one with the highest number comes last.
+        // The kernel delivers the highest pending signal last.
         running.signal(64);
     }
     let outcome = running.outcome();

@@ -1,4 +1,4 @@
-//! What the documentation says about the tests and the program is so.
+//! The documentation agrees with the tests and the program.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -107,7 +107,7 @@ fn readme_recipes_use_accepted_variables() {
 /// The options and variables that the help names.
 fn in_the_help() -> BTreeSet<String> {
     let help = Start::init(&built_init()).word("--help").run().stderr();
-    // What begins a line; further words are values, and what is said about the option.
+    // The words at the beginning of a line are options; the others are values and descriptions.
     let options =
         help.lines().flat_map(|line| line.split_whitespace().take_while(|word| word.starts_with('-')));
     let is_of_an_option = |letter: char| letter.is_ascii_alphabetic() || letter == '-';

@@ -1,4 +1,4 @@
-//! Which file is executed, and what is said where none can be: exit 2.
+//! The file that is executed, and the message and exit code 2 if there is none.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -96,7 +96,7 @@ fn command_is_searched_like_execvp() {
     // An empty directory in PATH is the current one, and so is an empty PATH.
     path(":/bin").words(["tool"]).run().expect_code(0).expect_stdout("found as tool\n");
     path("").words(["tool"]).run().expect_code(0).expect_stdout("found as tool\n");
-    // A file that may not be executed is told rather than one that is missing.
+    // A file without execute permission takes precedence over a missing file.
     let here = scratch.path().display();
     let outcome = path(&format!("{here}:/nonexistent")).words(["denied"]).run();
     outcome.expect_code(2).expect_stderr("[dumb-init] denied: Permission denied\n");

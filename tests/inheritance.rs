@@ -1,4 +1,4 @@
-//! What the command finds: its arguments, environment, descriptors, dispositions and mask.
+//! Arguments, environment, descriptors, dispositions and mask of the command.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -18,7 +18,7 @@ fn inherited_ignored_signals_are_default_in_the_command() {
             !dispositions.split(' ').any(|number| number.parse::<i32>().is_ok_and(|n| n < 32)),
             "{outcome}"
         );
-        // The real-time ones stay what they were.
+        // Real-time signals keep their disposition.
         assert!(dispositions.split(' ').any(|number| number == "40"), "{outcome}");
     }
     for number in [libc::SIGPIPE, libc::SIGCHLD, libc::SIGHUP, libc::SIGINT] {
@@ -172,7 +172,8 @@ fn service_variables_naming_another_process_are_kept() {
 #[test]
 fn init_keeps_no_descriptor_of_the_command() {
     wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
-        // The shell gives the init a pipe as descriptor 5; it has no end as long as somebody holds the other side.
+        // The shell gives the init a pipe as descriptor 5. It has no end of file while a process
+        // holds the other side.
         let scratch = Scratch::new();
         let fifo = scratch.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();

@@ -19,8 +19,8 @@ fn exit_status_is_that_of_the_command() {
 #[test]
 fn death_by_signal_is_reported_as_128_plus_its_number() {
     for options in [&[][..], &["-c"]] {
-        // Those whose default action is to end the process (signal(7)), with and without a core. 32 and 33 are ignored
-        // in whatever glibc's posix_spawn(3) has started, the tests' programs among them.
+        // Signals that kill by default, with and without a core (signal(7)). glibc's posix_spawn(3)
+        // leaves 32 and 33 ignored.
         for number in (1..=64).filter(|number| ![17, 18, 19, 20, 21, 22, 23, 28, 32, 33].contains(number)) {
             init().words(options).words(role(["die", &number.to_string()])).run().expect_code(128 + number);
         }
@@ -138,7 +138,8 @@ fn sigstop_before_exec_stops_the_command_only() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         // The original's child doesn't write there, and so can't be held up.
         for (number, after_it) in [(libc::SIGTSTP, 'T'), (libc::SIGTERM, 'Z')] {
-            // The child can't write its first line before somebody reads, so it stays where it is before its exec.
+            // The child cannot write its first line before the test reads, so it waits before its
+            // exec.
             let (mut reader, mut writer) = std::io::pipe().unwrap();
             nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
             while writer.write(&[b'x'; 4096]).is_ok() {}
@@ -155,7 +156,7 @@ fn sigstop_before_exec_stops_the_command_only() {
             let command = running.command_pid();
             send(command, number);
             let reader = std::thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-            // Either it is told of the end, or it sees its command stopped.
+            // The init receives SIGCHLD for the exit, or sees the command stopped.
             procfs::wait_until("the command has acted on it", || {
                 let state = procfs::state(command);
                 state == Some(after_it) || after_it == 'Z' && state.is_none()
@@ -182,7 +183,7 @@ fn idle_init_does_not_wake_up() {
     procfs::wait_for_state(pid, 'S');
     let switches = || procfs::status_field(pid, "voluntary_ctxt_switches");
     let before = switches();
-    // The time itself is what is looked at: in it nothing may happen.
+    // The test measures idle time: nothing may happen in it.
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(switches(), before);
 }

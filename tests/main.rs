@@ -1,8 +1,8 @@
-//! The tests: real processes, signals, terminals and namespaces.
+//! Tests with real processes, signals, terminals and namespaces.
 //!
-//! They run against the init that was built with them, or against the one that `INIT_UNDER_TEST` names. What needs more
-//! than Rust and a C linker (namespaces, Docker, the packaged original) is skipped where that isn't there, and says so;
-//! with `REQUIRE_ALL_TESTS` set it fails instead.
+//! They run against the init that was built with them, or against the one in `INIT_UNDER_TEST`. A
+//! test that needs more than Rust and a C linker (namespaces, Docker, the packaged original) is
+//! skipped without it, and prints that. With `REQUIRE_ALL_TESTS` it fails instead.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that panics is a test that fails.
 #![allow(unsafe_code, unreachable_pub)] // kill(2) with any number; a test harness has no public.

@@ -1,5 +1,5 @@
-//! What each option says that the original doesn't have, by flag and by variable; which of them wins; and what is said about
-//! a bad value. (What they make of a shutdown is tried in `shutdown`.)
+//! Options beyond the original, by flag and by variable: effect, precedence, and messages for
+//! invalid values. `shutdown` has their effect on a shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -56,12 +56,12 @@ fn invalid_value_is_refused_on_one_line_with_its_source() {
             let words = words.each_ref().map(String::as_str);
             let outcome = run(&[(&variable, value)], &words, &["report"]).unwrap();
             outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
-            // Another one behind it doesn't make it good.
+            // A second value does not make up for the first.
             let repeated =
                 run(&[(&variable, "")], &[words[0], words[1], "-c", words[0], good], &["report"]).unwrap();
             repeated.expect_code(1).expect_stdout("").expect_stderr(&text);
         }
-        // An empty one counts as not set.
+        // An empty value counts as not set.
         run(&[(&format!("DUMB_INIT_{variable}"), "")], &[], &["exit", "0"])
             .unwrap()
             .expect_code(0)
@@ -87,7 +87,7 @@ fn long_options_beyond_the_original_have_no_abbreviation() {
         let text = format!("dumb-init: unrecognized option '{word}'\n");
         outcome.expect_code(1).expect_stderr(&text);
     }
-    // What was an abbreviation still is one: --s was --single-child.
+    // Abbreviations of the original stay valid: --s is --single-child.
     run(&[], &["--s"], &["exit", "0"]).unwrap().expect_code(0).expect_stderr("");
     let text = "dumb-init: option '--linger' doesn't allow an argument\n";
     run(&[], &["--linger=1"], &["exit", "0"]).unwrap().expect_code(1).expect_stderr(text);
@@ -95,7 +95,7 @@ fn long_options_beyond_the_original_have_no_abbreviation() {
     init_beyond().unwrap().word("--drain").run().expect_code(1).expect_stderr(text);
 }
 
-/// Is the command's process, which tells, in a session of its own?
+/// Whether the command leads its own session.
 fn leads_a_session(variables: &[(&str, &str)], words: &[&str]) -> Option<bool> {
     let outcome = run(variables, words, &["report"])?;
     outcome.expect_code(5).expect_stderr("");
@@ -212,7 +212,7 @@ fn refused_and_ignored_text_is_escaped() {
 
 #[test]
 fn durations_can_be_set_by_variable() {
-    // Its deadline passes, and the one who doesn't end is killed.
+    // The deadline passes, and the remaining process is killed.
     for (variables, words) in [
         (&[("DUMB_INIT_KILL_AFTER", "0.2")][..], &[][..]),
         (&[("DUMB_INIT_KILL_AFTER", "1h")], &["--kill-after", "200ms"]),

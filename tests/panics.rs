@@ -1,4 +1,4 @@
-//! What a mistake in the init would lead to: with the feature `deliberate-panic` it panics on signal 62.
+//! With the feature `deliberate-panic` the init panics on signal 62.
 
 use crate::pid_1::flood;
 use crate::support::{
@@ -104,7 +104,7 @@ fn panic_keeps_drain_and_delayed_signal() {
     running.wait_for_debug_line("Holding signal 15");
     running.signal(62);
     running.wait_for_debug_line("Going on.");
-    // The second one lets the first one go; the command ends by it, and the drain begins and ends.
+    // The second signal releases the first. The command exits, and the drain begins and ends.
     running.signal(libc::SIGTERM);
     let outcome = running.outcome();
     outcome.expect_code(42);

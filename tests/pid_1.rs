@@ -1,4 +1,4 @@
-//! As PID 1 of a namespace, which is what it is made for.
+//! The init as PID 1 of a namespace.
 
 use nix::unistd::Pid;
 

@@ -15,7 +15,7 @@ fn directory() -> (Scratch, PathBuf) {
     (scratch, init)
 }
 
-/// Runs a program as a user who may have few processes, so that inits without end have one.
+/// Runs a program as a user with a limit of processes, so that an endless chain of inits ends.
 fn with_few_processes(program: &Path, words: &[&str], path: &Path) -> Outcome {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     // One that has no other processes.
@@ -122,7 +122,7 @@ fn shebang_with_program_runs_it() {
                 .expect_stderr("");
         };
         run(&script, &["a"]);
-        // As the command of another one, whatever that is called.
+        // The init is the command of another init, under any name.
         run(&init, &[name, "a"]);
         run(Path::new("/usr/bin/env"), &["dumb-init", name, "a"]);
         run(Path::new("/usr/bin/env"), &["dumb-init", "-c", name, "a"]);

@@ -1,9 +1,9 @@
-//! Which signals the command gets, and who else does.
+//! Recipients of forwarded signals.
 
 use crate::support::differences::{Original, wanted_difference};
 use crate::support::{Running, init, role, send};
 
-/// The last signal: of several that wait, it is delivered last, so whatever was to come before it has come.
+/// The last signal. The kernel delivers the lowest pending signal first, so all others precede it.
 const SENTINEL: i32 = 64;
 
 fn recorder(options: &[&str]) -> Running {
@@ -12,7 +12,7 @@ fn recorder(options: &[&str]) -> Running {
     running
 }
 
-/// What a recorder has got up to the sentinel.
+/// Signals that a recorder has received before the sentinel.
 fn recorded(running: Running) -> Vec<i32> {
     running.signal(SENTINEL);
     let outcome = running.outcome();
@@ -20,8 +20,8 @@ fn recorded(running: Running) -> Vec<i32> {
     outcome.stdout().lines().filter_map(|line| line.strip_prefix("got ")?.parse().ok()).collect()
 }
 
-/// Every signal but those that can't be caught, those by which a terminal suspends, which are a matter of their own,
-/// SIGCHLD, which is ours, and the two that C libraries keep for themselves.
+/// Every signal except those that cannot be caught, suspend a terminal's job, are SIGCHLD, or are
+/// reserved by C libraries.
 fn forwarded() -> impl Iterator<Item = i32> {
     (1..SENTINEL).filter(|number| ![9, 17, 19, 20, 21, 22, 32, 33].contains(number))
 }
@@ -72,7 +72,7 @@ fn signal_to_the_single_child_reaches_no_other_process() {
         running.wait_for_line("got 10");
         running
     };
-    // To the group: both get it.
+    // Both members of the group receive it.
     let running = both(&[]);
     running.wait_for_stdout("two lines \"got 10\"", |text| text.matches("got 10").count() == 2);
     // To the child alone. The other one tells nothing but the signal that it gets last.
@@ -166,7 +166,7 @@ fn signal_during_start_is_not_lost() {
                 std::hint::spin_loop();
             }
             running.signal(libc::SIGTERM);
-            // By the signal itself where it came before we could block it, by the command's death of it else.
+            // The init dies by the signal before it can block it, or the command dies by it later.
             let code = running.outcome().code();
             assert!(code == 143 || code == -15, "round {round}: {code}");
         }
@@ -176,7 +176,7 @@ fn signal_during_start_is_not_lost() {
 #[test]
 fn pending_real_time_signal_reaches_the_command() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
-        // musl unblocks 34 for its own use when a handler is set up for whatever else.
+        // musl unblocks 34 for its own use when a handler is set.
         for number in [34, 64] {
             for options in [&[][..], &["-c"]] {
                 let start = init().condition(format!("pending={number}")).words(options);

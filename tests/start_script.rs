@@ -1,8 +1,7 @@
-//! The start script that launches several programs, and what becomes of them when the container is stopped.
+//! A start script that launches several programs, and the end of its container.
 //!
-//! First the original's behaviour, which is also this program's as long as nothing else is asked for: the script dies of
-//! SIGTERM, the init ends with it, and whatever still cleans up is killed with the container. Then what `--drain` makes
-//! of it.
+//! The default is that of the original: the script dies by SIGTERM, the init exits, and programs
+//! that still clean up are killed with the container. With `--drain` all programs finish.
 
 use std::path::PathBuf;
 use std::thread;
@@ -48,9 +47,9 @@ fn setsid_variable_keeps_signal_from_all_programs() {
     let mut running = init().variable("DUMB_INIT_SETSID", "0").word(script(&scratch)).start();
     wait_for_all(&running);
     running.signal(libc::SIGTERM);
-    // The script dies of it, as would the init without one.
+    // The script dies by it, as without an init.
     assert_eq!(running.wait().code(), Some(143));
-    // Each gets one signal now, and tells nothing else.
+    // Each program receives one signal now and reports only that.
     running.descendants().into_iter().for_each(|pid| send(pid, 64));
     running.wait_for_stdout("the last signal, three times", |text| count(text, "got 64") == 3);
     assert_eq!(count(&running.stdout(), "got 15"), 0, "{running}");

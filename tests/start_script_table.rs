@@ -11,7 +11,7 @@ const README: &str = include_str!("../README.md");
 const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 const ROUNDS: usize = 3;
 
-/// How many of the three programs.
+/// Numbers of the three programs.
 #[derive(Clone, Copy)]
 struct Counts {
     got: usize,
@@ -101,7 +101,7 @@ fn stopped(image: &str, words: &[&str], variables: &[&str]) -> Counts {
     for peer in ["dumb-init", "tini", "catatonit"] {
         start = start.words(["--volume".to_owned(), format!("/usr/bin/{peer}:/peers/{peer}:ro")]);
     }
-    // What they are linked to.
+    // Libraries of the peers.
     for libraries in ["/lib64", "/lib/x86_64-linux-gnu"] {
         start = start.words(["--volume".to_owned(), format!("{libraries}:{libraries}:ro")]);
     }
@@ -164,7 +164,7 @@ fn shutdown_table_is_as_documented() {
     }
 }
 
-/// How many runs go well with each init.
+/// Number of good runs with each init.
 fn measure(run: fn(Start) -> bool) -> [usize; INITS.len()] {
     let count = |(_, path, options): (_, &str, &[&str])| {
         let path = if path.is_empty() { init_under_test() } else { path.into() };

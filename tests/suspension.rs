@@ -1,4 +1,4 @@
-//! SIGTSTP, SIGTTIN and SIGTTOU: what the command gets, and that the init stops with it.
+//! SIGTSTP, SIGTTIN and SIGTTOU stop the command and the init.
 
 use crate::support::{Running, init, procfs, role};
 
@@ -10,7 +10,7 @@ fn recorder(options: &[&str]) -> Running {
     running
 }
 
-/// Sends a signal of the terminal's, waits until the init has stopped, and lets it go on.
+/// Sends a terminal's stop signal, waits until the init has stopped, and resumes it.
 fn suspend_and_go_on(running: &Running, number: i32) {
     let command = running.command_pid();
     running.signal(number);

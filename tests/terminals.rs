@@ -1,4 +1,4 @@
-//! The controlling terminal: who gets it, and what its keys do.
+//! The controlling terminal: its owner, and the effect of its keys.
 
 use std::fs::File;
 use std::io::Write;
@@ -46,7 +46,7 @@ fn hand_off_is_logged_and_its_signals_are_not_forwarded() {
     let ignored =
         ["[dumb-init] Ignoring tty hand-off signal 1.", "[dumb-init] Ignoring tty hand-off signal 18."];
     assert_eq!(lines, ignored, "{outcome}");
-    // With the original, whose two processes race, they mostly stand there.
+    // The two processes of the original race here.
     if init_beyond().is_some() {
         let lines: Vec<&str> = stderr.lines().skip(1).take(6).collect();
         let expected = [
@@ -102,7 +102,7 @@ fn hangup_while_hand_off_is_logged_reaches_the_command() {
         // Nobody reads what it says, for which it waits a while.
         let start = init().condition("clogged=2").word("-v").words(role(["hang"]));
         let (running, _terminal) = start.start_on_terminal();
-        // Its controlling terminal (proc_pid_stat(5)), which it has given up by then.
+        // Its controlling terminal (proc_pid_stat(5)), which it has given up before.
         let terminal = || {
             let text = std::fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
             text.rsplit(") ").next().and_then(|fields| fields.split(' ').nth(4)).map(str::to_owned)
@@ -146,7 +146,8 @@ fn ctrl_c_reaches_a_single_child_once() {
         running.wait_for_line("ready");
         keys_and_expect(&running, &mut terminal, &["got 2", "got 3"]);
         running.wait_for_debug_line("Forwarded signal 64");
-        // Two of the same that wait are one; so what the command gets does not tell for sure how often it was sent.
+        // Two pending signals of the same number become one, so the command's reports do not count
+        // them.
         for number in [2, 3] {
             assert!(running.stderr().contains(&format!("Received signal {number}.")), "{running}");
             assert!(!running.stderr().contains(&format!("Forwarded signal {number} ")), "{running}");
@@ -154,7 +155,7 @@ fn ctrl_c_reaches_a_single_child_once() {
     });
 }
 
-/// Presses Ctrl-C and Ctrl-\, then ends the command, and compares what it got.
+/// Presses Ctrl-C and Ctrl-\, ends the command, and compares its reports.
 fn keys_and_expect(running: &crate::support::Running, terminal: &mut Terminal, expected: &[&str]) {
     for (key, line) in ["\x03", "\x1c"].iter().zip(expected) {
         terminal.keys(key);
@@ -190,7 +191,7 @@ fn key_before_start_reaches_a_single_child() {
     });
 }
 
-/// Has the process its terminal, while it hasn't executed anything yet?
+/// Whether the process has its terminal, and has not executed the command yet.
 fn is_in_the_foreground(pid: nix::unistd::Pid) -> bool {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
@@ -198,8 +199,8 @@ fn is_in_the_foreground(pid: nix::unistd::Pid) -> bool {
     fields.get(2).is_some_and(|group| *group == pid.to_string() && fields.get(5) == Some(group))
 }
 
-/// Types a key between the moment when the command has the terminal and its exec, which takes some hundredths of a second: it
-/// is found in the last of thousands of directories. Where that was missed, it is tried again.
+/// Types a key after the command has the terminal and before its exec. The search in thousands of
+/// directories takes some hundredths of a second. A miss is repeated.
 pub(crate) fn type_before_the_exec(key: &str, start: impl Fn() -> Start) -> Outcome {
     let scratch = Scratch::new();
     std::os::unix::fs::symlink(probe(), scratch.path().join("found")).expect("a link");
@@ -237,7 +238,7 @@ fn rewritten_key_reaches_a_single_child() {
     running.wait_for_line("got 10");
 }
 
-/// Has the kernel send the init a signal for a pipe in which there is something to read.
+/// Makes the kernel send the init a signal when a pipe becomes readable.
 fn send_by_kernel(running: &crate::support::Running, number: i32) {
     const F_SETSIG: i32 = 10;
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
@@ -249,7 +250,7 @@ fn send_by_kernel(running: &crate::support::Running, number: i32) {
         assert_eq!(result, 0, "fcntl({command}, {value})");
     }
     writer.write_all(b"x").expect("the pipe");
-    // Before the other end, which would be one more occasion.
+    // Dropped before the other end, which would raise another signal.
     drop(reader);
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::inits::Init;
 
-/// Where in the page the figures stand.
+/// Markers of the figures in the page.
 const BEGIN: &str = "<!-- measured: written by `cargo bench -- publish` -->\n";
 const END: &str = "<!-- end of what was measured -->\n";
 
@@ -22,7 +22,7 @@ pub fn publish(inits: &[Init], table: &str, aims: &str, svg: &str) {
     println!("written: docs/benchmarks.md, docs/benchmarks.svg");
 }
 
-/// What it was measured on.
+/// Machine of the measurement.
 fn machine(inits: &[Init]) -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processors

@@ -38,7 +38,7 @@ fn compose_waits_for_delay_and_drain() {
         skip("docker-compose is not installed");
         return;
     }
-    // An image with a stop signal of its own, which the file overrules.
+    // The image has its own stop signal, which the file overrides.
     let image = format!("{base}-quit");
     let scratch = Scratch::new();
     scratch.file("Dockerfile", &format!("FROM {base}\nSTOPSIGNAL SIGQUIT\n"), 0o644);

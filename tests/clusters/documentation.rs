@@ -14,7 +14,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// The row of the page's table about a file: what runs it, and the tests.
+/// Row of the page's table about a file: the engines that run it, and the tests.
 fn row(file: &str) -> (&'static str, &'static str) {
     let start = format!("| [{file}](examples/{file}) |");
     let line =

@@ -6,7 +6,7 @@ use super::{are_ready, example, expect_all_three, image};
 use crate::support::docker::{self, Container};
 use crate::support::{Scratch, Start};
 
-/// Runs an image, stops it when it is ready, and returns what it has printed.
+/// Runs an image, stops it when it is ready, and returns its output.
 fn run_and_stop(image: &str, options: &[&str]) -> String {
     let container = Container::new();
     let running = Start::program("docker")

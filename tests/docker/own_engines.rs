@@ -1,4 +1,5 @@
-//! What an engine has to be started for: user namespaces, and this init as `docker run --init`'s.
+//! Tests that need an engine with settings of its own: user namespaces, and this init for `docker
+//! run --init`.
 
 use super::image;
 use crate::start_script::{expect_all_three, wait_for_all};

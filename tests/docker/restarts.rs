@@ -4,7 +4,8 @@ use super::{count, image};
 use crate::support::docker::{Base, Container};
 use crate::support::{init_beyond, procfs};
 
-/// Waits until the engine has no intention to start it again, and tells the status and the number of restarts.
+/// Waits until the engine does not restart it again, and returns the status and the number of
+/// restarts.
 fn end(container: &Container) -> String {
     procfs::ask_until("the engine is done with it", || container.inspect("{{.State.Status}}") == "exited");
     container.inspect("{{.State.ExitCode}} {{.RestartCount}}")
@@ -35,14 +36,14 @@ fn successful_command_is_not_restarted() {
     assert_eq!(container.logs(), "started\n");
 }
 
-/// Runs a command that dies of the SIGTERM that somebody in the container sends, at which the engine has no part.
+/// Runs a command that dies by a SIGTERM from inside the container. The engine has no part in it.
 fn ask_to_end_from_inside(container: &Container, options: &[&str]) {
     let Some(image) = image(Base::Busybox) else { return };
     let all = [&["--detach", "--restart", "on-failure:1"], options].concat();
     container.run(&all, image, &["probe", "hang"]).run().expect_code(0);
     procfs::ask_until("it is ready", || count(&container.logs(), "ready") == 1);
     container.expect_no_zombie();
-    // Its own end may come before that of what has asked for it.
+    // The init may exit before its sender does.
     container.exec(&["kill", "-TERM", "1"]).run();
 }
 

@@ -1,4 +1,5 @@
-//! Who is in the container's PID namespace without being one of ours: `docker exec`, and `--pid container:NAME`.
+//! Processes in the container's PID namespace that the init has not started: `docker exec`, and
+//! `--pid container:NAME`.
 
 use super::{count, image};
 use crate::support::docker::{Base, Container};
@@ -15,7 +16,7 @@ fn docker_exec_process_can_signal_the_init() {
         running.wait_for_line(line);
     }
     container.expect_no_zombie();
-    // Its own end may come before that of what has asked for it.
+    // The init may exit before its sender does.
     container.exec(&["kill", "-64", "1"]).run();
     running.outcome().expect_code(42).expect_stdout("ready\ngot 10\ngot 15\ngot 37\ngot 64\n");
 }
@@ -66,7 +67,7 @@ fn drain_ignores_docker_exec_processes() {
         container.wait_until("the main process is reaped", |processes| {
             processes.iter().all(|process| process.pid != main.pid)
         });
-        // The drain has begun when the init forwards what comes after that.
+        // The drain has begun when the init forwards the next signal.
         container.exec(&["kill", "-USR1", "1"]).run().expect_code(0);
         running.wait_for_line("got 10");
         let pid = container.process("probe record 63").pid.to_string();
@@ -81,7 +82,7 @@ fn drain_ignores_docker_exec_processes() {
     }
 }
 
-/// A container whose PID namespace another one shares. Its PID 1 reaps nobody.
+/// Container that shares its PID namespace. Its PID 1 reaps no zombie.
 fn app(image: &str) -> (Container, Running) {
     let app = Container::new();
     let running = app.run(&["--entrypoint", "probe"], image, &["record", "64"]).start();

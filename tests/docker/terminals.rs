@@ -1,4 +1,4 @@
-//! `docker run --interactive --tty`, where the test is the person in front of the client's terminal.
+//! `docker run --interactive --tty`. The test types on the client's terminal.
 
 use std::collections::HashSet;
 use std::thread;
@@ -69,7 +69,7 @@ fn docker_terminal_key_reaches_command_once() {
     running.wait_for_line("ready");
     for (key, number) in [("\x03", 2), ("\x1c", 3), ("\x1a", 20)] {
         terminal.keys(key);
-        // Behind what the container's terminal shows of the key itself.
+        // The container's terminal echoes the key first.
         running.wait_for_stdout("the key's signal", |text| text.contains(&format!("got {number}")));
     }
     container.expect_no_zombie();
@@ -82,7 +82,7 @@ fn docker_terminal_key_reaches_command_once() {
     assert_eq!(outcome.stdout().matches("got ").count(), 4 + initial_sizes(&outcome.stdout()), "{outcome}");
 }
 
-/// The client tells the size of its window once it has started the container.
+/// The client sends the size of its window after the start of the container.
 fn initial_sizes(text: &str) -> usize {
     text.matches("got 28\r\n").count()
 }
@@ -91,7 +91,7 @@ fn initial_sizes(text: &str) -> usize {
 fn docker_window_resize_reaches_command() {
     let Some(image) = image(Base::Empty) else { return };
     let container = Container::new();
-    // Without the client's own `docker kill` for each SIGWINCH that it gets: what comes is the kernel's.
+    // With `--sig-proxy=false` the client does not send SIGWINCH itself. The kernel does.
     let options = [&ON_A_TERMINAL, &["--sig-proxy=false"][..]].concat();
     let (running, mut terminal) = container.run(&options, image, &["probe", "window"]).start_on_terminal();
     running.wait_for_line("ready");

@@ -1,4 +1,4 @@
-//! Rows about what the command inherits, and about stderr.
+//! Rows about inherited descriptors and dispositions, and about stderr.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -23,7 +23,7 @@ pub fn broken_stderr_changes_nothing(case: Case) {
             running.signal(12);
             let outcome = running.outcome();
             outcome.expect_code(42);
-            // Some tell what they do there.
+            // Some inits write to it.
             let stdout = outcome.stdout();
             let got: Vec<&str> = stdout.lines().filter(|line| line.starts_with("got")).collect();
             assert_eq!(got, ["got 10", "got 13", "got 12"], "{outcome}");
@@ -61,7 +61,8 @@ pub fn command_starts_with_default_dispositions(case: Case) {
 }
 
 pub fn init_closes_descriptors_above_2(case: Case) {
-    // Whoever starts the init gives it a pipe as descriptor 5; it has no end as long as somebody holds the other side.
+    // The init inherits a pipe as descriptor 5. The pipe has no end of file while a process holds
+    // its other side.
     let scratch = Scratch::new();
     let fifo = scratch.path().join("fifo");
     nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");

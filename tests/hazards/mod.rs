@@ -1,7 +1,8 @@
-//! The ways in which inits lose signals, hang or die (docs/hazards.md): a scenario each.
+//! Ways in which inits lose signals, hang or die (docs/hazards.md): a scenario each.
 //!
-//! A scenario is written for any init, and panics where one doesn't behave as it should. Each runs with the init under test
-//! as PID 1 of a namespace and as a plain process, and, for the table of the peers, with each of those as PID 1.
+//! A scenario works with any init, and panics if the init misbehaves. Each runs with the init under
+//! test as PID 1 of a namespace and as a plain process. The table of the peers runs each with all
+//! inits as PID 1.
 
 mod child_exits;
 mod descriptors;
@@ -37,7 +38,7 @@ enum Setting {
     Plain,
 }
 
-/// Who gets a forwarded signal.
+/// Recipient of a forwarded signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Group,
@@ -64,7 +65,7 @@ impl Init {
             Self::UnderTest | Self::Original => (&[], &["-c"], &["-v"]),
             // As a subreaper, so that it isn't only as PID 1 that it gets the orphans.
             Self::Tini => (&["-s", "-g"], &["-s"], &["-vvv"]),
-            // It has nothing to tell.
+            // catatonit prints nothing.
             Self::Catatonit => (&["-g"], &[], &[]),
         };
         let mode = match mode {
@@ -100,7 +101,7 @@ impl Case {
     }
 }
 
-/// What a row of the table is about.
+/// Row of the table.
 pub struct Row {
     number: u8,
     title: &'static str,
@@ -160,7 +161,7 @@ rows! {
 /// Runs a scenario as PID 1 and as a plain process.
 fn in_every_setting(modes: &[Mode], scenario: fn(Case)) {
     if tests_the_original() {
-        // What it makes of each row stands in the table, which is a test of its own.
+        // The table of the peers, another test, has the results of the original.
         return;
     }
     for &mode in modes {

@@ -1,4 +1,4 @@
-//! Rows about what the kernel refuses.
+//! Rows about refused system calls and missing file systems.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -9,7 +9,7 @@ use crate::support::trace::Traced;
 use crate::support::{procfs, role, send, without_pids};
 
 pub fn signal_before_exec_is_not_lost(case: Case) {
-    // It is pending when the init is executed, so it comes before whatever the init does.
+    // It is pending before the init is executed.
     for _ in 0..3 {
         let outcome = case.start().condition("pending=15").words(role(["record", "15"])).run();
         // By default, or once the recorder has it blocked, which it may be from the beginning: some inits leave the
@@ -27,7 +27,7 @@ pub fn signal_refused_with_eperm_is_logged_and_ends_nothing(case: Case) {
     running.wait_for_line("ready");
     running.signal(libc::SIGUSR1);
     running.wait_for_debug_line("10");
-    // From us, who have CAP_KILL.
+    // The test has CAP_KILL.
     send(running.command_pid(), 64);
     let outcome = running.outcome();
     outcome.expect_code(42);
@@ -89,13 +89,13 @@ pub fn real_time_signals_are_forwarded_and_reported(case: Case) {
 
 pub fn pid_of_a_reaped_process_is_never_signalled(case: Case) {
     the_leader_ends(case, "\"$@\" & while read line; do exit 6; done", Before::Nobody);
-    // The SIGCHLD that the init gets tells of an orphan, and the leader's death comes with it.
+    // The SIGCHLD of an orphan comes first, together with the leader's exit.
     if case.setting == Setting::Pid1 {
         the_leader_ends(case, "\"$@\" & (sleep 1000 &) ; while read line; do exit 6; done", Before::AnOrphan);
     }
 }
 
-/// Who ends before the leader does?
+/// Process that exits before the leader.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nobody,
@@ -127,7 +127,8 @@ fn the_leader_ends(case: Case, script: &str, before: Before) {
     }
     writer.write_all(b"end\n").expect("the shell reads");
     procfs::wait_for_state(command, 'Z');
-    // No SIGTERM beside an orphan: there the one is looked for that the init sends at the end.
+    // There is no SIGTERM beside an orphan, since the test looks for the SIGTERM that the init
+    // sends at the end.
     let signals: &[i32] =
         if before == Before::AnOrphan { &[libc::SIGUSR1, 40] } else { &[libc::SIGUSR1, libc::SIGTERM, 40] };
     for &signal in signals {

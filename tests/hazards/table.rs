@@ -1,4 +1,4 @@
-//! The table of the peers: what each of them makes of each row.
+//! Table of the peers: the result of each row with each init.
 
 use std::any::Any;
 use std::io::Write;
@@ -40,7 +40,7 @@ fn peer_table_is_as_documented() {
         skip(&format!("{missing:?} is not installed"));
         return;
     }
-    // What fails is part of the table, and no message of this test's.
+    // Failures are results here, so their messages are hidden.
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
     let columns = thread::scope(|scope| {
@@ -68,7 +68,7 @@ fn peer_table_is_as_documented() {
     assert!(differing.is_empty(), "not as in docs/hazards.md:\n{}", differing.join("\n"));
 }
 
-/// Does this init, as PID 1, do in every mode what is expected? If not, what was wrong.
+/// Runs a row's scenario with an init as PID 1 in every mode. The error is the reason of a failure.
 fn behaves(init: Init, row: &Row) -> Result<(), String> {
     let scenario = || {
         for &mode in row.modes {

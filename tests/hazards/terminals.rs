@@ -4,7 +4,7 @@ use super::Case;
 use crate::support::{procfs, role};
 
 pub fn key_on_a_shared_terminal_reaches_command_once(case: Case) {
-    // Two of the same that wait are one, so a second one shows now and then only.
+    // Two pending signals of the same number become one, so a second signal shows only sometimes.
     for _ in 0..10 {
         let (running, mut terminal) = case.start().words(role(["record", "64"])).start_on_terminal();
         running.wait_for_line("ready");

@@ -1,4 +1,4 @@
-//! What is typed.
+//! Command lines of the peers.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use fastrand::Rng;
 use super::{Names, PEERS, Peer};
 use crate::support::{Outcome, Start, role};
 
-/// What can be compared of an outcome: texts are in everybody's own words, but for getopt(3)'s.
+/// Comparable part of an outcome. Messages differ, except getopt(3)'s.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     code: i32,
@@ -18,7 +18,7 @@ struct Seen {
 impl Seen {
     fn of(outcome: &Outcome, program: &Path) -> Self {
         let stdout = outcome.stdout();
-        // tini's debug lines, and a text that somebody asked for.
+        // tini's debug lines, and requested texts.
         let debug =
             |line: &&str| !["[INFO  ", "[DEBUG ", "[TRACE "].iter().any(|level| line.starts_with(level));
         let lines: Vec<&str> = stdout.lines().filter(debug).collect();
@@ -31,7 +31,7 @@ impl Seen {
         Self {
             code: outcome.code(),
             stdout: if is_text { "TEXT".to_owned() } else { lines.join("\n") },
-            // What is said of a bad value has no such place.
+            // A message about an invalid value is not compared.
             getopt: stderr
                 .lines()
                 .find(is_getopts)

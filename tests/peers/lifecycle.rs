@@ -1,4 +1,4 @@
-//! What becomes of signals, groups, orphans and statuses.
+//! Signals, groups, orphans and exit statuses.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ fn ends_the_peer(number: i32) -> bool {
     of_errors.contains(&number) || [libc::SIGKILL, libc::SIGSTOP, 32, 33].contains(&number)
 }
 
-/// What a command gets of a signal to its init, and how the whole ends.
+/// Reports of a command after a signal to its init, and the exit status.
 fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, String) {
     let words: Vec<_> =
         std::iter::once(probe().into_os_string()).chain(command.iter().map(Into::into)).collect();
@@ -38,7 +38,7 @@ fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, S
         libc::SIGTTOU,
     ];
     if command != ["hang"] || does_nothing.contains(&number) {
-        // Of several signals that wait, the one with the highest number comes last.
+        // The kernel delivers the highest pending signal last.
         running.signal(64);
     }
     let outcome = running.outcome();
@@ -162,8 +162,8 @@ fn command_inherits_ignored_and_blocked_signals() {
     }
 }
 
-/// A catatonit that pauses as PID 1, and tells what it gets. It does so by then: before, it is unshare(1), and the kernel keeps
-/// from a PID 1 what that doesn't handle.
+/// Starts a catatonit that pauses as PID 1 and logs signals. It is ready on return: before its exec
+/// it is unshare(1), and the kernel drops signals that PID 1 does not handle.
 fn pause(names: &Names) -> Running {
     let running = names.init("catatonit").in_namespace().variable("CATATONIT_DEBUG", "").word("-P").start();
     procfs::wait_until("it tells of a signal", || {
@@ -273,7 +273,7 @@ fn pause_runs_nothing_and_reaps_every_child() {
     for number in [libc::SIGTERM, libc::SIGINT] {
         let running = pause(&names);
         let pid = running.pid();
-        // Others are nobody's.
+        // Other processes do not belong to it.
         for other in [libc::SIGTSTP, libc::SIGUSR1, 34] {
             running.signal(other);
             running.wait_for_debug_line(&format!("Received signal {other}."));

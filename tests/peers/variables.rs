@@ -87,7 +87,7 @@ fn dumb_init_variables_apply_under_every_name() {
     }
 }
 
-/// What `--explain` says of a running init, in sentences.
+/// Sentences of `--explain` about a running init.
 fn explain(running: &crate::support::Running) -> String {
     let pid = running.pid().to_string();
     crate::support::Start::init(&crate::support::built_init())

@@ -1,4 +1,4 @@
-//! The role that sets up how another program finds itself started: `with CONDITION... -- PROGRAM ARGS...`.
+//! Conditions in which another program is executed.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::io::stdin;
@@ -19,6 +19,7 @@ use crate::{say, seccomp};
 
 pub(crate) fn exec_with(words: &[OsString]) -> i32 {
     let end = words.iter().position(|word| word == "--").expect("--");
+/// Executes a program in these conditions: `CONDITION... -- PROGRAM ARGS...`.
     let mut mask = 0;
     for condition in &words[..end] {
         apply(condition.to_str().expect("a condition"), &mut mask);
@@ -161,7 +162,7 @@ fn check(result: i32) {
     assert!(result >= 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Has this descriptor as a full pipe, whose reader is whoever is executed, and doesn't read.
+/// Makes this descriptor a full pipe. The executed program inherits the reading end, and doesn't read.
 fn clog(descriptor: i32) {
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK).expect("pipe");
     while nix::unistd::write(&writer, &[b'x'; 4096]).is_ok() {}

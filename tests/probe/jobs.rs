@@ -1,5 +1,4 @@
-//! Roles on a terminal that is their stdin: a shell with job control, `shell PROGRAM ARGS...`, and one that tells the size of its
-//! `window`.
+//! Roles on the terminal that is their stdin.
 
 use std::ffi::{CString, OsString};
 use std::io::stdin;
@@ -13,10 +12,10 @@ use nix::unistd::{ForkResult, Pid, execv, fork, getpgrp, getpid, setpgid, tcsetp
 use crate::signals::{ALL, next, set_disposition, set_mask};
 use crate::{say, wait_for};
 
-/// Starts a job in the foreground. Each time it stops, says so, brings it back to the foreground and lets it go on.
+/// Runs a job in the foreground, as a shell with job control. Resumes it whenever it stops.
 pub(crate) fn shell(words: &[OsString]) -> i32 {
     let argv: Vec<CString> = words.iter().map(|word| CString::new(word.as_bytes()).unwrap()).collect();
-    // As shells do, so as to be able to take the terminal back.
+    // A background process that takes the terminal back receives SIGTTOU.
     set_disposition(libc::SIGTTOU, libc::SIG_IGN);
     // SAFETY: a single-threaded program.
     let job = match unsafe { fork() }.expect("fork") {
@@ -52,7 +51,7 @@ fn to_foreground(job: Pid) {
     tcsetpgrp(stdin(), job).expect("tcsetpgrp");
 }
 
-/// Tells each signal that comes, and the size that the window has then. SIGTERM ends it.
+/// Reports each signal, and the window's size at that moment. Exits on SIGTERM.
 pub(crate) fn window() -> i32 {
     set_mask(ALL);
     say("ready");

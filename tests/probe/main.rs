@@ -1,7 +1,6 @@
-//! What the tests start under the init: it does one simple thing, and tells on stdout what happened to it.
+//! Program that the tests start under the init: it carries out one order, and reports on stdout.
 //!
-//! Like the init itself it has no `fn main`: std's runtime would reopen closed descriptors and ignore SIGPIPE before it
-//! could be told.
+//! Like the init itself it has no `fn main`: std's runtime would reopen closed descriptors and ignore SIGPIPE.
 
 #![no_main]
 #![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)] // A test program, which plays with what the kernel has.

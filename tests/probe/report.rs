@@ -1,4 +1,4 @@
-//! The role that tells what a command finds: `report [FILE]`, in lines of a name and a value.
+//! Properties of a process, one per line.
 
 use std::ffi::{CStr, OsString};
 use std::fmt::Write;
@@ -24,7 +24,6 @@ fn numbers(numbers: impl Iterator<Item = i32>) -> String {
     numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Signals whose disposition isn't the default one.
 fn dispositions() -> String {
     numbers((1..=64).filter(|&number| {
         // SAFETY: zeros are a valid sigaction; the call writes to it alone.
@@ -59,7 +58,7 @@ fn environment() -> String {
     entries.join(" ")
 }
 
-/// The number of this process's pidfds.
+/// Inode number of this process's pidfds.
 pub(crate) fn pidfd_id() -> String {
     // SAFETY: touches no memory.
     let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
@@ -70,7 +69,7 @@ pub(crate) fn pidfd_id() -> String {
 }
 
 pub(crate) fn print(words: &[OsString]) -> i32 {
-    // SAFETY: asks only whether they are open.
+    // SAFETY: reads the flags of a descriptor.
     let descriptors = numbers((0..256).filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0));
     // SAFETY: returns the number of the group, or an error.
     let foreground = unsafe { libc::tcgetpgrp(0) };

@@ -1,4 +1,4 @@
-//! The condition in which the kernel refuses a system call, as in a sandbox: `refused=NAME:ERRNO`.
+//! System calls that fail, as in a sandbox (seccomp(2)).
 
 use nix::sys::prctl::set_no_new_privs;
 
@@ -69,7 +69,7 @@ fn statement(code: u32, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: code.try_into().unwrap(), jt: 0, jf: 0, k }
 }
 
-/// Skips so many statements unless the comparison holds.
+/// Skips `otherwise` statements unless the comparison holds.
 fn jump(comparison: u32, k: u32, otherwise: u8) -> libc::sock_filter {
     let code = libc::BPF_JMP | comparison | libc::BPF_K;
     libc::sock_filter { code: code.try_into().unwrap(), jt: 0, jf: otherwise, k }

@@ -1,4 +1,4 @@
-//! What happens when time has run out, and while a signal is held?
+//! Deadlines of a drain, and delayed signals.
 
 use std::time::{Duration, Instant};
 
@@ -58,7 +58,7 @@ fn kill_after_ends_an_endless_drain() {
 
 #[test]
 fn deadline_survives_a_suspension() {
-    // Once it is over meanwhile, and once it isn't.
+    // The deadline passes during the suspension, or later.
     for while_stopped in [4, 0].map(Duration::from_secs) {
         let Some(start) = init_beyond() else { return };
         let start = start.own_group().words(["-v", "--kill-after", "2s"]);
@@ -69,14 +69,14 @@ fn deadline_survives_a_suspension() {
         running.wait_for_line("stubborn got 15");
         running.signal(libc::SIGTSTP);
         procfs::wait_for_state(running.pid(), 'T');
-        // The time itself is what is tried.
+        // This test measures time.
         procfs::wait_until("it has been stopped for so long", || before.elapsed() >= while_stopped);
         running.signal(libc::SIGCONT);
         let continued = Instant::now();
         let outcome = running.outcome();
         outcome.expect_code(137);
         assert!(before.elapsed() >= Duration::from_secs(2), "{outcome}");
-        // What was over when it went on isn't waited for again.
+        // A deadline that passed during the suspension has expired.
         if !while_stopped.is_zero() {
             assert!(continued.elapsed() < Duration::from_millis(1500), "{outcome}");
         }

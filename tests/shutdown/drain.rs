@@ -1,4 +1,4 @@
-//! Whom does a drain ask to end, for whom does it wait, and when is it over?
+//! Recipients, duration and end of a drain.
 
 use std::time::{Duration, Instant};
 
@@ -113,7 +113,7 @@ fn drain_spares_helpers_of_programs_it_signalled() {
 #[test]
 fn drain_signals_helpers_at_half_time() {
     in_both_settings(|start| {
-        // The deadline is the earlier one.
+        // The deadline comes first.
         let running =
             start.words(["--drain", "60s", "--kill-after", "6s"]).words(script(WITH_A_HELPER)).start();
         wait_for_lines(&running, &["ready", "worker ready"]);
@@ -338,7 +338,7 @@ fn drain_without_proc_signals_the_group_beside_an_orphan() {
     let command = procfs::oldest_child(running.pid()).expect("the command");
     let orphan =
         procfs::children(running.pid()).into_iter().find(|&child| child != command).expect("an orphan");
-    // The SIGCHLD tells of the orphan, and the command has ended, too.
+    // SIGCHLD reports the orphan, and the command has exited as well.
     send(running.pid(), libc::SIGSTOP);
     procfs::wait_for_state(running.pid(), 'T');
     for (process, signal) in [(orphan, libc::SIGKILL), (command, 10)] {

@@ -53,7 +53,7 @@ impl Drop for Pause {
     }
 }
 
-/// A FUSE file system with one program, whose server can be stopped.
+/// FUSE file system with one program. Its server can be stopped.
 struct Mount {
     server: Running,
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Does `--forward tree` reach every descendant, and nobody else?
+//! `--forward tree` reaches every descendant, and no other process.
 
 use nix::unistd::Pid;
 
@@ -58,7 +58,7 @@ fn forward_tree_sends_sigterm_to_the_remaining_at_exit() {
         let waits = super::find(&running, "waits");
         crate::support::send(waits, libc::SIGUSR1);
         assert_eq!(running.wait().code(), Some(3));
-        // In a namespace it may be killed with us before it can tell.
+        // In a namespace, SIGKILL at the end may reach it before its report.
         if !namespaced {
             wait_for_lines(&running, &["far got 15", "far finished"]);
         }

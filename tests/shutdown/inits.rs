@@ -1,10 +1,10 @@
-//! What if there are several of us, one under the other?
+//! Nested inits.
 
 use super::{count, expect_lines, in_both_settings, script, wait_for_lines};
 use crate::support::{Outcome, Scratch, init_under_test, skip};
 
-/// How often has the outer init, which tells, sent a signal to this one? Two that come at once may be one, so what he got
-/// doesn't tell.
+/// Number of signals that the outer init has sent to a process, by its log. The process may receive
+/// two as one.
 fn sent_by_us(outcome: &Outcome, role: &str) -> usize {
     let who = format!("({role}");
     outcome.stderr().lines().filter(|line| line.contains(" goes to ") && line.contains(&who)).count()
@@ -26,7 +26,7 @@ fn drain_leaves_descendants_to_a_nested_init() {
 
 #[test]
 fn copy_under_another_name_is_recognised_as_this_init() {
-    // As in an image, where nothing is the same file.
+    // Another file, as in an image.
     in_both_settings(|start| {
         let scratch = Scratch::new();
         let copy = scratch.executable_copy(&init_under_test());
@@ -83,7 +83,7 @@ fn exited_nested_init_causes_no_second_signal() {
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(143).expect_stderr("");
-        // One from the inner init's forwarding, one from its own end.
+        // The inner init forwards one signal, and sends another when it exits.
         for line in ["inner got 15", "inner finished", "rest finished", "outer got 15", "outer finished"] {
             expect_lines(&outcome, &[(line, 1)]);
         }

@@ -1,4 +1,4 @@
-//! What if the end of the command isn't the end?
+//! `--linger`: the init outlives the command.
 
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::procfs::{state, wait_until};

@@ -1,7 +1,7 @@
-//! What `--drain`, `--linger`, `--kill-after`, `--delay` and `--forward tree` make of the end.
+//! Effects of `--drain`, `--linger`, `--kill-after`, `--delay` and `--forward tree` on a shutdown.
 //!
-//! Each with real processes, as PID 1 where that can be had and as a plain process. `work NAME MS` tells each signal that it
-//! gets, and that it has finished so long after the first SIGTERM.
+//! Each test has real processes, and runs as a plain process and, if possible, as PID 1.
+//! `Order::Work` reports each signal, and finishes some milliseconds after the first SIGTERM.
 
 mod deadlines;
 mod drain;
@@ -56,8 +56,8 @@ fn wait_for_lines(running: &Running, lines: &[&str]) {
     }
 }
 
-/// The descendant with this word in its command line, which is no shell's. Waits until there is one: a daemon has the same words
-/// as whoever has started it, as long as that is there.
+/// The probe with this word in its command line. Waits until there is one: a daemon has the same
+/// words as its parent.
 pub(crate) fn find(running: &Running, word: &str) -> Pid {
     let has_it = |pid: &Pid| {
         let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -111,7 +111,7 @@ fn reader_of_named_fifo_is_spared() {
     }
 }
 
-/// Says when it is ready and what it receives by descriptor 3.
+/// Reports its signals by descriptor 3.
 const MEMBER: &str =
     r#"trap 'echo "$1 got 15" >&3; exit' TERM; echo "$1 ready" >&3; while :; do sleep 0.05 & wait; done"#;
 
@@ -373,7 +373,7 @@ fn reader_is_spared_while_its_writer_redirects_its_output() {
     }
 }
 
-/// Starts the init where it cannot see what processes of other users read and write.
+/// Starts the init without permission to inspect the descriptors of other users' processes.
 fn beside_hidden_process(scenario: impl Fn(Start) + Sync) {
     if nix::unistd::geteuid().is_root() {
         in_both_settings(|start| scenario(start.condition("without-cap-ptrace")));

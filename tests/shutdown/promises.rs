@@ -143,7 +143,7 @@ fn stopped_pipe_reader_reads_to_end_of_file() {
             let mut running = start.word(writer).start();
             let begin = Instant::now();
             assert_eq!(running.wait().code(), Some(1), "{running}");
-            // Stopped, it would stay until half of the time is over.
+            // A stopped reader would stay until half-time.
             assert!(begin.elapsed() < Duration::from_secs(20), "{running}");
             assert_eq!(fs::read_to_string(log).unwrap_or_default(), "bye\n", "{running}");
         });

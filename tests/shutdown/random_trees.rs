@@ -1,5 +1,5 @@
-//! Does a drain reach everybody once, whatever the family? Some live in other groups and sessions, some are orphans, and some
-//! have an init of their own, which has the same variables.
+//! A drain of random trees: members have other groups and sessions, are orphans, or have their own
+//! init with the same variables.
 
 use std::fmt::Write;
 

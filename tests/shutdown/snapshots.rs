@@ -1,4 +1,4 @@
-//! A drain that cannot look at processes, or looks at hostile ones.
+//! A drain that cannot read processes, or reads hostile ones.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ fn start_family(start: Start) -> Running {
     running
 }
 
-/// How often each process got SIGTERM and finished.
+/// Expects that each process received SIGTERM once and finished.
 fn expect_all_reached_once(outcome: &Outcome) {
     for name in ["far", "orphan", "near", "main"] {
         expect_lines(outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
@@ -140,7 +140,7 @@ fn process_named_like_an_init_is_signalled() {
     for name in ["dumb-init", "tini"] {
         in_both_settings(|start| {
             let scratch = Scratch::new();
-            // A program of one terabyte, most of which is a hole.
+            // The program has a size of one terabyte, most of it a hole.
             let path = scratch.executable_copy(&probe());
             let file = scratch.path().join(name);
             std::fs::rename(path, &file).expect("another name");

@@ -57,8 +57,8 @@ fn shell_has_job_control() {
     }
 }
 
-/// A program without a shell that a terminal's keys and end reach, and that reports on stderr: a key discards what the terminal
-/// has not shown yet.
+/// Program without a shell on a terminal. It reports on stderr, since a key discards pending output
+/// of the terminal.
 const PLAIN: &str = "exec >&2; trap 'echo got 2' INT; trap 'echo got 1; exit 9' HUP; trap 'exit 5' TERM; echo ready; \
                      while :; do sleep 0.05; done";
 

@@ -1,7 +1,7 @@
-//! Does it live where the kernel refuses something?
+//! Refused system calls.
 //!
-//! In each case one thing is refused, to the init and, since that is inherited, to its command, which does without. What
-//! has no other expectation here must change nothing: see `normal_life`.
+//! The init and its command inherit each refusal. Unless a case has another expectation, nothing
+//! may change: see `normal_run`.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ const CALLS: [&str; 21] = [
     "writev",
 ];
 
-/// What an init finds itself in.
+/// Setting and condition of an init.
 #[derive(Clone, Copy)]
 struct Case<'a> {
     place: Place,

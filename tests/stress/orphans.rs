@@ -1,4 +1,4 @@
-//! Does PID 1 reap thousands of orphans, many of which end at once?
+//! Thousands of orphans of PID 1, many of which exit at once.
 
 use crate::part::{Part, Plan};
 use crate::setting::{Mode, Place};

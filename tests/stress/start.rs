@@ -1,8 +1,8 @@
-//! How is an init started thousands of times?
+//! Starts an init thousands of times.
 //!
-//! By a clone that shares our memory until the exec, as the init does it for the command: so it costs no copy of ours, and
-//! ends with the very moment in which the init's program begins. The suite's harness starts a program with threads, marks
-//! and a search of /proc, each of which is cheap once.
+//! A clone that shares memory until the exec costs no copy, and ends at the very moment of the
+//! exec. The suite's harness starts a program with threads, marks and a search of /proc, which is
+//! too slow here.
 
 use std::ffi::CString;
 use std::fs::OpenOptions;
@@ -19,16 +19,16 @@ use crate::setting::{Mode, Place};
 use crate::started::Started;
 use crate::support::{init_under_test, probe};
 
-/// What to start, and how.
+/// Program to start, and its conditions.
 pub struct Start {
     place: Place,
     words: Vec<CString>,
     /// The signals that are blocked when the program begins.
     pub blocked: u64,
     pub piped_stderr: bool,
-    /// The processors that it may run on, if not on all of ours.
+    /// Processors that it may run on. All of them if `None`.
     pub processors: Option<CpuSet>,
-    /// Whether PID 1 gets a /proc of its own.
+    /// Whether PID 1 gets its own /proc.
     pub own_proc: bool,
     /// Whether the thread that starts it traces it. It stops at its exec.
     pub traced: bool,
@@ -77,7 +77,7 @@ impl Start {
         self
     }
 
-    /// Starts it in a process group of its own. Returns in the moment of its exec.
+    /// Starts it in its own process group. Returns at the moment of its exec.
     pub fn start(&self) -> Started {
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").expect("/dev/null");
         let (stdout, stdout_writer) = pipe().expect("a pipe");
@@ -125,7 +125,7 @@ impl Start {
 /// Mounts a /proc that shows the PID namespace of this process, in a mount namespace that is its own.
 fn mount_proc() -> bool {
     let (none, private) = (ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
-    // SAFETY: C strings, and null pointers where nothing is read.
+    // SAFETY: C strings, and null pointers for unused arguments.
     let is_private = unsafe { libc::mount(none, c"/".as_ptr(), none, private, ptr::null()) } == 0;
     let (name, path) = (c"proc".as_ptr(), c"/proc".as_ptr());
     // SAFETY: as above.
@@ -143,6 +143,6 @@ fn set_mask(mask: u64) {
 
 /// std ignores SIGPIPE, which an init would be handed on.
 pub fn forget_what_std_ignores() {
-    // SAFETY: no handler of ours.
+    // SAFETY: restores the default; there is no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }

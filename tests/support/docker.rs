@@ -1,4 +1,4 @@
-//! Real containers, of the machine's engine or one of a test's own.
+//! Real containers, of the machine's engine or of a test's.
 
 mod cgroups;
 mod images;
@@ -21,17 +21,18 @@ pub use cgroups::remove_cgroups;
 pub use images::{Base, START_SCRIPT, derived, example_image, image, image_on};
 pub use own_engine::{OwnEngine, REMAPPED};
 
-/// Can the tests see the processes of containers? Where not, the test that asks is skipped, loudly.
+/// Whether the tests can see the processes of containers. If not, the test is skipped with a
+/// message.
 pub fn can_see_processes() -> bool {
     nix::unistd::geteuid().is_root() || skip("only root can see the processes of a container")
 }
 
-/// Who is asked for containers: the machine's engine, or one of a test's own.
+/// Engine of a container: the machine's, or one of a test.
 #[derive(Clone)]
 pub struct Engine {
-    /// How the client reaches it.
+    /// Options by which the client reaches it.
     options: Vec<OsString>,
-    /// The /proc that has the PIDs that it tells.
+    /// The /proc with the engine's PIDs.
     proc: PathBuf,
 }
 
@@ -43,7 +44,7 @@ impl Engine {
 
     /// The client, which can be given a command.
     fn client(&self) -> Start {
-        // Not by its name alone: whoever starts it on a terminal doesn't search PATH.
+        // By its path: a program on a terminal is executed without a search in PATH.
         let path = std::env::var_os("PATH").unwrap_or_default();
         let client =
             std::env::split_paths(&path).map(|directory| directory.join("docker")).find(|path| path.exists());
@@ -71,7 +72,7 @@ impl Process {
         entries.flatten().filter_map(|entry| Self::read(&entry.path())).collect()
     }
 
-    /// What the /proc at this path tells, unless it ends meanwhile.
+    /// Process at this path in /proc, unless it has exited.
     fn read(path: &Path) -> Option<Self> {
         let pid = path.file_name()?.to_str()?.parse().ok()?;
         let stat = fs::read_to_string(path.join("stat")).ok()?;
@@ -133,13 +134,13 @@ impl Container {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// What it has printed on stdout, also before it was restarted.
+    /// Its stdout, including that before a restart.
     pub fn logs(&self) -> String {
         let output = self.engine.docker(&["logs", &self.name]).expect("docker logs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Every process that its PID namespace has, also what has entered it, zombies included.
+    /// Every process in its PID namespace, including zombies and processes that have entered it.
     pub fn processes(&self) -> Vec<Process> {
         Process::all(&self.proc())
     }
@@ -163,14 +164,14 @@ impl Container {
         procfs::wait_or_tell(|| wanted(&Process::all(&proc)), tell);
     }
 
-    /// Waits until it has no zombie. Whoever has just ended is one for a moment.
+    /// Waits until it has no zombie. A process is one for a moment after its exit.
     pub fn expect_no_zombie(&self) {
         self.wait_until("there is no zombie", |processes| {
             processes.iter().all(|process| process.state != 'Z')
         });
     }
 
-    /// Where its own /proc is.
+    /// Path of its own /proc.
     fn proc(&self) -> PathBuf {
         self.engine.proc.join(self.inspect("{{.State.Pid}}")).join("root/proc")
     }
@@ -207,7 +208,7 @@ impl Drop for Container {
     }
 }
 
-/// Runs a program to its end, which has to be a good one, and comes sooner or later.
+/// Runs a program, which must succeed in time.
 pub fn run(command: &mut Command) -> Result<Output, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;

@@ -1,4 +1,4 @@
-//! What became of a program that a test has started, and what is expected of it.
+//! Exit status and output of a program, and expectations about them.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;

@@ -17,13 +17,13 @@ use super::output::Output;
 use super::terminal::Terminal;
 use super::{deadline, namespace, probe, procfs};
 
-/// Marks whatever a test starts, so that it can be found when the test ends.
+/// Marks the processes of a test, so that they are found at its end.
 const MARK: &str = "DUMB_INIT_TEST_RUN";
 
 /// A program to be started.
 pub struct Start {
     program: OsString,
-    /// Its argv[0], for the program and for whoever reports about it.
+    /// Its argv[0].
     name: Option<OsString>,
     words: Vec<OsString>,
     conditions: Vec<OsString>,
@@ -35,7 +35,7 @@ pub struct Start {
     mark: String,
 }
 
-/// How the variables begin that an init reads, ours or another one. What is set where the tests run is none of their business.
+/// Prefixes of the variables that inits read. They are removed from the environment of the tests.
 const READ_BY_INITS: [&[u8]; 4] = [b"DUMB_INIT_", b"TINI_", b"CATATONIT_", b"POSIXLY_CORRECT"];
 
 impl Start {
@@ -105,8 +105,8 @@ impl Start {
         self
     }
 
-    /// Runs it in a process group of its own. With us as its parent that is no orphaned one, in which SIGTSTP would do
-    /// nothing; whether the tests' own group is one depends on what has started them.
+    /// Runs it in its own process group. The test is its parent, so the group is not orphaned, and
+    /// SIGTSTP has an effect.
     pub fn own_group(mut self) -> Self {
         self.own_group = true;
         self
@@ -147,7 +147,7 @@ impl Start {
         command
     }
 
-    /// Starts it, with pipes for what it prints.
+    /// Starts it, with pipes for its output.
     pub fn start(mut self) -> Running {
         let mut command = self.command();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -219,7 +219,7 @@ impl Running {
         }
     }
 
-    /// Is the program PID 1 of a namespace?
+    /// Whether the program is PID 1 of a namespace.
     pub fn is_in_namespace(&self) -> bool {
         self.in_namespace
     }
@@ -258,7 +258,7 @@ impl Running {
         self.stderr.text()
     }
 
-    /// Has the program ended?
+    /// Whether the program has exited.
     pub fn has_ended(&mut self) -> bool {
         if self.status.is_none() {
             self.status = self.child.try_wait().expect("waitpid");
@@ -266,7 +266,7 @@ impl Running {
         self.status.is_some()
     }
 
-    /// Waits for the end of the program, not for that of what it leaves behind.
+    /// Waits for the exit of the program, not for that of its descendants.
     pub fn wait(&mut self) -> ExitStatus {
         let end = deadline();
         let mut status = None;
@@ -305,7 +305,7 @@ impl Running {
     }
 
     fn kill_the_rest(&self) {
-        // Until nobody is left: one may fork while we look.
+        // Repeated until none is left, since a process may fork in the meantime.
         let end = deadline();
         loop {
             let left = self.descendants();
@@ -344,7 +344,7 @@ pub fn send(pid: Pid, number: i32) {
     assert!(matches!(result, Ok(_) | Err(Errno::ESRCH)), "kill({pid}, {number}): {result:?}");
 }
 
-/// Keeps what the tests' own surroundings have left open from the program.
+/// Closes descriptors that the tests have inherited at exec.
 fn close_others_at_exec(command: &mut Command) {
     let close = || {
         // SAFETY: touches no memory.

@@ -11,7 +11,7 @@ use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use super::output::Output;
 
-/// Where the keys are.
+/// Master of a pseudo-terminal.
 pub struct Terminal(File);
 
 impl Terminal {
@@ -21,7 +21,7 @@ impl Terminal {
             posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a pseudo-terminal");
         grantpt(&master).expect("grantpt");
         unlockpt(&master).expect("unlockpt");
-        // What the programs print is all that it shows.
+        // Without echo, it shows only the output of programs.
         let mut settings = tcgetattr(&master).expect("tcgetattr");
         settings.local_flags.remove(LocalFlags::ECHO);
         tcsetattr(&master, SetArg::TCSANOW, &settings).expect("tcsetattr");

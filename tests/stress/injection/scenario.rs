@@ -1,4 +1,4 @@
-//! Scenarios in which calls fail, each of which ends in one way if none does.
+//! Scenarios with system calls that fail. Each has one result without a fault.
 
 use std::ffi::CString;
 use std::fmt;
@@ -15,15 +15,16 @@ use crate::started::{self, End, Started};
 use crate::state::{children, zombies};
 use crate::support::{probe, send};
 
-/// How long a line or the end is waited for, in each try. It takes milliseconds, but a machine may stand still for seconds.
+/// Time limits of a line or the end, in each try. Either takes milliseconds, but a machine may
+/// stand still for seconds.
 const PATIENCE: [Duration; 3] = [Duration::from_millis(900), Duration::from_secs(5), Duration::from_secs(5)];
-/// The same after something was waited for in vain.
+/// Time limit after a timeout.
 const LESS_PATIENCE: Duration = Duration::from_millis(300);
 /// A zombie that is older is left behind.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
 /// A run that takes so much longer than without a fault is late.
 const LATE: Duration = Duration::from_secs(1);
-/// Calls beyond those of a run without a fault, and processor time, that make a run one that spins.
+/// Calls beyond those of a run without a fault, and processor time, that show a busy loop.
 const SPINNING_CALLS: u32 = 3_000;
 const SPINNING_TIME: Duration = Duration::from_millis(100);
 /// Begin the lines that say so if descendants cannot be found.
@@ -164,14 +165,14 @@ pub struct Run {
     seen: Option<Seen>,
     hangs: bool,
     patience: Duration,
-    /// Whether something was waited for in vain.
+    /// Whether there was a timeout.
     has_waited: bool,
     asked: Option<Instant>,
     printed: Vec<String>,
     problems: Vec<String>,
 }
 
-/// What has come of a run.
+/// Result of a run.
 pub enum Verdict {
     Same,
     /// The command was not started, which a line says.
@@ -206,8 +207,8 @@ impl Scenario {
         self.try_once(init, options, None, PATIENCE[1])
     }
 
-    /// Runs it with a fault, and compares that with a run without. On a busy machine something may take more time than is
-    /// expected: what was waited for in vain is tried again, unless that is known.
+    /// Runs it with a fault, and compares that with a run without. Repeats a run that timed out,
+    /// since the machine may be busy, unless the scenario expects a timeout.
     pub fn run_with(
         &self,
         init: &Path,
@@ -280,7 +281,7 @@ impl Scenario {
                 problems.push(format!("{found} of {expected} {line:?}"));
             }
         }
-        // What was not printed was waited for.
+        // The run has timed out for missing lines.
         if !hangs && !is_without_proc && is_late(report, faultless) {
             problems.push(format!("late: {} ms", seen.lived.as_millis()));
         }
@@ -299,7 +300,7 @@ impl Scenario {
         if *stderr == faultless.stderr { Verdict::Same } else { Verdict::Fallback(stderr.clone()) }
     }
 
-    /// What is wrong with a run without a fault.
+    /// Problem of a run without a fault.
     pub fn problem_without_fault(&self, report: &Report) -> Option<String> {
         match self.judge(report, report, None) {
             Verdict::Same => None,

@@ -1,4 +1,5 @@
-//! The images of the tests, made where no registry is reached: Dockerfile.test on root file systems that tests/rootfs makes.
+//! Images of the tests, made without a registry: Dockerfile.test on root file systems of
+//! tests/rootfs.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub enum Base {
 }
 
 impl Base {
-    /// What tests/rootfs calls it.
+    /// Name for tests/rootfs.
     fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -124,8 +125,8 @@ fn import(base: Base) -> Result<String, String> {
     Ok(image)
 }
 
-/// Is there an engine? Removes what earlier runs of the tests have left: a process can't remove its own images when it ends,
-/// since the tests' runner ends it, and one that was killed has left its containers.
+/// Whether there is an engine. Removes images and containers of earlier runs: the test runner ends
+/// a process before it can remove its own images.
 fn get_ready() -> Result<(), String> {
     docker(&["info"]).map_err(|_| "no Docker Engine is running here")?;
     let list =
