@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::options::duration::{Delay, Limit};
@@ -261,7 +262,7 @@ impl World {
                     panic!("{action:?} without a terminal")
                 }
                 Action::Round(drain) => {
-                    assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none()))
+                    assert!(self.beyond.drain.is_some() || (self.beyond.linger && drain.is_none()));
                 }
                 Action::NoteOurGroup => assert!(self.beyond.drain.is_some()),
                 Action::KillAll => {
@@ -322,8 +323,25 @@ impl World {
     }
 }
 
+/// Seed that is the same in each run. `SEED` overrides it by another number, or by `random`.
+#[allow(clippy::print_stdout)] // The test runner shows it if the test fails.
+fn seed() -> RngSeed {
+    let seed = match std::env::var("SEED").as_deref() {
+        Err(_) => 20_261_126,
+        Ok("random") => fastrand::u64(..),
+        Ok(seed) => seed.parse().expect("SEED is a number, or `random`"),
+    };
+    println!("SEED={seed}");
+    RngSeed::Fixed(seed)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 2000,
+        rng_seed: seed(),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn random_event_sequences_keep_every_invariant(
