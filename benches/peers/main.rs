@@ -16,7 +16,6 @@
     unreachable_pub
 )]
 
-mod aims;
 mod drain;
 mod inits;
 mod measured;
@@ -26,6 +25,7 @@ mod publish;
 mod roles;
 mod started;
 mod table;
+mod targets;
 
 use std::env;
 use std::path::PathBuf;
@@ -80,21 +80,21 @@ fn main() -> ExitCode {
     if request.publish
         && (request.quick || !request.only.is_empty() || missing || env::var_os("BENCH_INITS").is_some())
     {
-        eprintln!("only a whole run beside all peers, and nobody else, is published");
+        eprintln!("only a whole run beside all peers and no others is published");
         return ExitCode::FAILURE;
     }
     let baseline = inits::baseline();
     let measured = measures::all(&request, &inits, &baseline);
     let names: Vec<&str> = inits.iter().map(|init| init.name.as_str()).collect();
     let table = table::markdown(&names, &measured);
-    let aims = aims::markdown(&names, &measured);
-    println!("{table}\n{aims}");
+    let targets = targets::markdown(&names, &measured);
+    println!("{table}\n{targets}");
     let svg = plot::svg(&names, &measured);
     let scratch = directory();
     std::fs::write(scratch.join("peers.svg"), &svg).expect("the plot");
     println!("plot: {}", scratch.join("peers.svg").display());
     if request.publish {
-        publish::publish(&inits, &table, &aims, &svg);
+        publish::publish(&inits, &table, &targets, &svg);
     }
     ExitCode::SUCCESS
 }

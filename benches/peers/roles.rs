@@ -1,6 +1,6 @@
 //! Roles of this program under the inits.
 
-#![allow(unsafe_code)] // Processes that are made by fork alone, since an exec for each would take longer than what is measured.
+#![allow(unsafe_code)] // Bare forks: an exec for each process would take longer than the measurement.
 
 use std::io::{Read, Write, stdin, stdout};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! What was aimed at, and what came out of it.
+//! Targets, and whether they are reached.
 
 use crate::drain;
 use crate::inits::OURS;
