@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Outcome, Start, init, init_under_test, role};
+use crate::support::{Order, Outcome, Start, init, init_under_test};
 
 const NO_COMMAND: &str = "Usage: dumb-init [option] program [args]\nTry dumb-init --help for full usage.\n";
 const BAD_REWRITE: &str = "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
@@ -22,7 +22,7 @@ fn refused(words: &[&str], stderr: &str) {
 
 /// Expects that the command line runs a command with status 0.
 fn accepted(options: &[&str]) {
-    init().words(options).words(role(["exit", "0"])).run().expect_code(0).expect_stdout("").expect_stderr("");
+    init().words(options).probe(Order::Exit(0)).run().expect_code(0).expect_stdout("").expect_stderr("");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn rewrite_is_parsed_like_scanf() {
         accepted(&["-r", value]);
     }
     for value in ["15:3x", "15:3:4", "15:0x9"] {
-        init().words(["-r", value]).words(role(["exit", "6"])).run().expect_code(6);
+        init().words(["-r", value]).probe(Order::Exit(6)).run().expect_code(6);
     }
 }
 
@@ -122,7 +122,7 @@ fn options_are_clustered_and_abbreviated_like_getopt_long() {
     ] {
         accepted(options);
     }
-    let outcome = init().word("--verb").words(role(["exit", "0"])).run();
+    let outcome = init().word("--verb").probe(Order::Exit(0)).run();
     assert!(outcome.expect_code(0).stderr().contains("setsid complete."), "{outcome}");
 }
 

@@ -1,6 +1,6 @@
 //! Lines of `-v`.
 
-use crate::support::{Running, init, role, without_pids};
+use crate::support::{Condition, Order, Report, Running, init, without_pids};
 
 /// The lines of stderr without the prefix, with N for each PID.
 fn lines(stderr: &str) -> Vec<String> {
@@ -30,7 +30,7 @@ const SPAWNED: &str = "Child spawned with PID N.";
 
 #[test]
 fn debug_log_covers_start_to_exit() {
-    let outcome = init().word("-v").words(role(["exit", "3"])).run();
+    let outcome = init().word("-v").probe(Order::Exit(3)).run();
     let expected = [
         NOT_DETACHED,
         SPAWNED,
@@ -46,7 +46,7 @@ fn debug_log_covers_start_to_exit() {
 
 #[test]
 fn death_by_signal_is_logged() {
-    let outcome = init().word("-cv").words(role(["die", "9"])).run();
+    let outcome = init().word("-cv").probe(Order::Die(9)).run();
     let expected = [
         SPAWNED,
         "Received signal 17.",
@@ -60,10 +60,10 @@ fn death_by_signal_is_logged() {
 #[test]
 fn effects_of_variables_are_logged() {
     let start = |value: &str| init().variable("DUMB_INIT_DEBUG", value).variable("DUMB_INIT_SETSID", "0");
-    let outcome = start("1").words(role(["exit", "0"])).run();
+    let outcome = start("1").probe(Order::Exit(0)).run();
     let told = lines(&outcome.stderr());
     assert_eq!(told[..3], ["Running in debug mode.", "Not running in setsid mode.", SPAWNED], "{outcome}");
-    let outcome = start("0").word("-v").words(role(["exit", "0"])).run();
+    let outcome = start("0").word("-v").probe(Order::Exit(0)).run();
     assert_eq!(lines(&outcome.stderr())[..2], ["Not running in setsid mode.", SPAWNED], "{outcome}");
     // Nothing is logged if nothing is run.
     start("1").word("-x").run().expect_stderr("dumb-init: invalid option -- 'x'\n");
@@ -74,8 +74,8 @@ fn effects_of_variables_are_logged() {
 }
 
 fn recorder(options: &[&str]) -> Running {
-    let running = init().words(options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().words(options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running
 }
 
@@ -130,7 +130,7 @@ fn suspension_is_logged() {
 
 #[test]
 fn rewrites_of_the_drain_signal_are_logged() {
-    let outcome = init().words(["-cv", "-r", "15:0"]).words(role(["exit", "0"])).run();
+    let outcome = init().words(["-cv", "-r", "15:0"]).probe(Order::Exit(0)).run();
     let told = lines(&outcome.stderr());
     let expected = [
         "Translating signal 15 to 0.",
@@ -146,10 +146,10 @@ fn log_line_is_one_write() {
     let (reader, writer) = std::os::unix::net::UnixDatagram::pair().unwrap();
     let running = init()
         .stdin(std::os::fd::OwnedFd::from(writer))
-        .condition("stderr-as-stdin")
-        .condition("null=0")
+        .condition(Condition::StderrAsStdin)
+        .condition(Condition::Null(0))
         .word("-vc")
-        .words(role(["exit", "0"]))
+        .probe(Order::Exit(0))
         .start();
     running.outcome().expect_code(0);
     reader.set_nonblocking(true).unwrap();

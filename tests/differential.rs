@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 
-use crate::support::{Outcome, Scratch, Start, init_under_test, original, procfs, role, skip, without_pids};
+use crate::support::{
+    Order, Outcome, Report, Scratch, Start, init_under_test, original, probe_as, procfs, seed, skip,
+    without_pids,
+};
 
 /// The original, unless it is missing or under test.
 fn other() -> Option<PathBuf> {
@@ -157,8 +160,8 @@ fn random_option(rng: &mut Rng) -> Vec<OsString> {
 fn random_command(rng: &mut Rng) -> Vec<OsString> {
     match rng.u8(0..12) {
         0 => vec![],
-        1..5 => role(["exit", &rng.u8(..).to_string()]),
-        5 | 6 => role(["die", rng.choice(["1", "2", "6", "9", "11", "13", "15", "31", "34", "64"]).unwrap()]),
+        1..5 => probe_as(Order::Exit(rng.u8(..).into())),
+        5 | 6 => probe_as(Order::Die(rng.choice([1, 2, 6, 9, 11, 13, 15, 31, 34, 64]).unwrap())),
         7 => {
             let mut words: Vec<OsString> = vec!["echo".into()];
             words.extend((0..rng.usize(0..4)).map(|_| random_bytes("", rng)));
@@ -181,11 +184,7 @@ const CASES: usize = 600;
 #[test]
 fn random_command_lines_behave_like_the_original() {
     let Some(original) = other() else { return };
-    let seed =
-        std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
-    // Past the capture of the test runner: a seed is of use in a run that is green, too.
-    let line = format!("differential: SEED={seed}, {CASES} random command lines\n");
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    let seed = seed();
     let mut rng = Rng::with_seed(seed);
     let scratch = Scratch::new();
     scratch.file("script", "echo script \"$@\"; exit 5\n", 0o755);
@@ -203,13 +202,13 @@ fn random_command_lines_behave_like_the_original() {
     }
 }
 
-/// What a command that records its signals gets of one, and how the whole ends, as text.
-fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&str]) -> String {
+/// Output of a command that records one signal, and the exit status of the init, as text.
+fn run_with_signal(init: &Path, options: &[&str], number: i32, command: &[&str]) -> String {
     let command: Vec<OsString> = std::iter::once(crate::support::probe().into_os_string())
         .chain(command.iter().map(OsString::from))
         .collect();
     let running = Start::init(init).word("-v").words(options).words(command).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     running.wait_for_debug_line("Child spawned");
     let (init_pid, command_pid) = (running.pid(), running.command_pid());
     running.signal(number);
@@ -266,8 +265,8 @@ fn signals_in_every_mode_behave_like_the_original() {
         }
         for options in modes {
             for command in [&["record", "64"][..], &["hang"]] {
-                let ours = life_with_a_signal(&init_under_test(), &options, number, command);
-                let theirs = life_with_a_signal(&original, &options, number, command);
+                let ours = run_with_signal(&init_under_test(), &options, number, command);
+                let theirs = run_with_signal(&original, &options, number, command);
                 assert_eq!(ours, theirs, "signal {number}, {options:?}, {command:?}");
             }
         }

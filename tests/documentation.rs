@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::support::differences::LIST;
-use crate::support::{Start, built_init, init_beyond, init_under_test, role, skip};
+use crate::support::{Order, Start, built_init, init_beyond, init_under_test, skip};
 
 /// The tests that the list of wanted differences names.
 fn listed() -> BTreeSet<&'static str> {
@@ -100,7 +100,7 @@ fn readme_recipes_use_accepted_variables() {
         let Some(start) = init_beyond() else { return };
         let variables = recipe.iter().filter_map(|word| word.split_once('='));
         let start = variables.fold(start, |start, (name, value)| start.variable(name, value));
-        start.words(role(["exit", "5"])).run().expect_code(5).expect_stderr("");
+        start.probe(Order::Exit(5)).run().expect_code(5).expect_stderr("");
     }
 }
 

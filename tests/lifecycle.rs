@@ -5,13 +5,16 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Scratch, Start, init, init_under_test, procfs, report, role, send};
+use crate::support::{
+    Condition, Order, Property, Report, Scratch, Start, init, init_under_test, probe_as, procfs, property,
+    send,
+};
 
 #[test]
 fn exit_status_is_that_of_the_command() {
     for options in [&[][..], &["-c"]] {
         for status in [0, 1, 2, 7, 127, 128, 143, 200, 255] {
-            init().words(options).words(role(["exit", &status.to_string()])).run().expect_code(status);
+            init().words(options).probe(Order::Exit(status)).run().expect_code(status);
         }
     }
 }
@@ -22,40 +25,48 @@ fn death_by_signal_is_reported_as_128_plus_its_number() {
         // Signals that kill by default, with and without a core (signal(7)). glibc's posix_spawn(3)
         // leaves 32 and 33 ignored.
         for number in (1..=64).filter(|number| ![17, 18, 19, 20, 21, 22, 23, 28, 32, 33].contains(number)) {
-            init().words(options).words(role(["die", &number.to_string()])).run().expect_code(128 + number);
+            init().words(options).probe(Order::Die(number)).run().expect_code(128 + number);
         }
     }
 }
 
 #[test]
 fn command_leads_its_own_session() {
-    let outcome = init().words(role(["report"])).run();
+    let outcome = init().probe(Order::Report).run();
     outcome.expect_code(5);
-    let pid = outcome.report("pid");
-    assert_eq!((outcome.report("pgid"), outcome.report("sid")), (pid.clone(), pid), "{outcome}");
+    let pid = outcome.report(Property::Pid);
+    assert_eq!(
+        (outcome.report(Property::Pgid), outcome.report(Property::Sid)),
+        (pid.clone(), pid),
+        "{outcome}"
+    );
 }
 
 #[test]
 fn single_child_stays_in_the_init_session_and_group() {
     for options in [&["-c"][..], &[]] {
         let start = if options.is_empty() { init().variable("DUMB_INIT_SETSID", "0") } else { init() };
-        let outcome = start.words(options).words(role(["report"])).run();
+        let outcome = start.words(options).probe(Order::Report).run();
         let [group, session] =
             [nix::unistd::getpgrp(), nix::unistd::getsid(None).unwrap()].map(|pid| pid.to_string());
-        assert_eq!((outcome.report("pgid"), outcome.report("sid")), (group, session), "{outcome}");
+        assert_eq!(
+            (outcome.report(Property::Pgid), outcome.report(Property::Sid)),
+            (group, session),
+            "{outcome}"
+        );
     }
 }
 
 #[test]
 fn variables_act_only_with_exact_names_and_values() {
     for value in ["", "1", "00", "0 ", "false", "no"] {
-        let outcome = init().variable("DUMB_INIT_SETSID", value).words(role(["report"])).run();
-        assert_eq!(outcome.report("sid"), outcome.report("pid"), "{value:?}\n{outcome}");
+        let outcome = init().variable("DUMB_INIT_SETSID", value).probe(Order::Report).run();
+        assert_eq!(outcome.report(Property::Sid), outcome.report(Property::Pid), "{value:?}\n{outcome}");
     }
     for value in ["", "0", "01", "true", "1 "] {
         init()
             .variable("DUMB_INIT_DEBUG", value)
-            .words(role(["exit", "0"]))
+            .probe(Order::Exit(0))
             .run()
             .expect_code(0)
             .expect_stderr("");
@@ -70,7 +81,7 @@ fn variables_act_only_with_exact_names_and_values() {
         ("POSIXLY_CORRECT", "1"),
         ("COLUMNS", "20"),
     ] {
-        init().variable(name, value).words(role(["exit", "3"])).run().expect_code(3).expect_stderr("");
+        init().variable(name, value).probe(Order::Exit(3)).run().expect_code(3).expect_stderr("");
         let version = init().variable(name, value).word("-V").run();
         assert_eq!(version.stderr(), init().word("-V").run().stderr(), "{name}={value}");
         let help = init().variable(name, value).word("-h").run();
@@ -81,8 +92,8 @@ fn variables_act_only_with_exact_names_and_values() {
 #[test]
 fn init_changes_to_root_directory_and_command_does_not() {
     let directory = std::env::temp_dir().canonicalize().unwrap();
-    let running = init().directory(&directory).words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = init().directory(&directory).probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     let cwd = |pid| std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap();
     procfs::wait_until("the init is in /", || cwd(running.pid()) == std::path::Path::new("/"));
     assert_eq!(cwd(running.command_pid()), directory);
@@ -100,9 +111,9 @@ fn exit_of_another_child_does_not_end_the_init() {
             .word(&fifo)
             .word(init_under_test())
             .words(options)
-            .words(role(["record", "10"]))
+            .probe(Order::Record(10))
             .start();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         drop(File::options().write(true).open(&fifo).unwrap());
         procfs::wait_until("the other child is reaped", || procfs::children(running.pid()).len() == 1);
         running.signal(libc::SIGUSR1);
@@ -113,8 +124,8 @@ fn exit_of_another_child_does_not_end_the_init() {
 #[test]
 fn zombie_from_before_the_start_is_reaped() {
     wanted_difference("8. Zombies from before the start", Original::Fails, || {
-        let running = init().condition("zombie=9").words(role(["record", "10"])).start();
-        running.wait_for_line("ready");
+        let running = init().condition(Condition::Zombie(9)).probe(Order::Record(10)).start();
+        running.wait_for_line(Report::Ready);
         let zombies =
             || procfs::children(running.pid()).into_iter().filter(|&pid| procfs::state(pid) == Some('Z'));
         assert_eq!(zombies().count(), 0, "{running}");
@@ -126,10 +137,11 @@ fn zombie_from_before_the_start_is_reaped() {
 #[test]
 fn failed_fork_is_logged_and_ends_the_init() {
     // For root there is no limit of processes.
-    let start = if nix::unistd::geteuid().is_root() { init().condition("user=65534") } else { init() };
+    let start =
+        if nix::unistd::geteuid().is_root() { init().condition(Condition::User(65534)) } else { init() };
     let scratch = Scratch::new();
     let init = scratch.executable_copy(&init_under_test());
-    let outcome = start.program_at(&init).condition("processes=0").words(["true"]).run();
+    let outcome = start.program_at(&init).condition(Condition::Processes(0)).words(["true"]).run();
     outcome.expect_code(1).expect_stdout("").expect_stderr("[dumb-init] Unable to fork. Exiting.\n");
 }
 
@@ -147,10 +159,10 @@ fn sigstop_before_exec_stops_the_command_only() {
             let running = init()
                 .own_group()
                 .stdin(File::from(std::os::fd::OwnedFd::from(writer)))
-                .condition("stderr-as-stdin")
-                .condition("null=0")
+                .condition(Condition::StderrAsStdin)
+                .condition(Condition::Null(0))
                 .word("-vc")
-                .words(role(["hang"]))
+                .probe(Order::Hang)
                 .start();
             procfs::wait_until("there is a child", || !procfs::children(running.pid()).is_empty());
             let command = running.command_pid();
@@ -163,7 +175,7 @@ fn sigstop_before_exec_stops_the_command_only() {
             });
             if after_it == 'T' {
                 let cwd = format!("/proc/{}/cwd", running.pid());
-                procfs::wait_until("the init goes on", || {
+                procfs::wait_until("the init resumes", || {
                     std::fs::read_link(&cwd).unwrap() == Path::new("/")
                 });
                 running.signal(libc::SIGTERM);
@@ -177,8 +189,8 @@ fn sigstop_before_exec_stops_the_command_only() {
 
 #[test]
 fn idle_init_does_not_wake_up() {
-    let running = init().words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = init().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     let pid = running.pid();
     procfs::wait_for_state(pid, 'S');
     let switches = || procfs::status_field(pid, "voluntary_ctxt_switches");
@@ -190,8 +202,8 @@ fn idle_init_does_not_wake_up() {
 
 #[test]
 fn exec_by_the_command_changes_nothing() {
-    let probe = role(["report"]);
+    let probe = probe_as(Order::Report);
     let outcome = init().words(["sh", "-c", "exec \"$@\"", "sh"]).words(probe).run();
     outcome.expect_code(5);
-    assert_eq!(report(&outcome.stdout(), "pid"), report(&outcome.stdout(), "sid"));
+    assert_eq!(property(&outcome.stdout(), Property::Pid), property(&outcome.stdout(), Property::Sid));
 }

@@ -8,8 +8,8 @@ use nix::unistd::getpid;
 use crate::shutdown::find;
 use crate::support::differences::{Original, wanted_difference};
 use crate::support::{
-    Outcome, Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs,
-    role, send,
+    Condition, Order, Outcome, Property, Report, Scratch, Start, can_have_pid_namespaces, init, init_beyond,
+    init_under_test, probe, procfs, send,
 };
 
 /// Runs a role of the probe's under the init.
@@ -99,7 +99,7 @@ fn long_options_beyond_the_original_have_no_abbreviation() {
 fn leads_a_session(variables: &[(&str, &str)], words: &[&str]) -> Option<bool> {
     let outcome = run(variables, words, &["report"])?;
     outcome.expect_code(5).expect_stderr("");
-    Some(outcome.report("sid") == outcome.report("pid"))
+    Some(outcome.report(Property::Sid) == outcome.report(Property::Pid))
 }
 
 #[test]
@@ -168,8 +168,8 @@ fn rewrite_accepts_names_and_real_time_signals() {
         ] {
             let start = init();
             let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-            let running = start.words(words).words(role(["record", "64"])).start();
-            running.wait_for_line("ready");
+            let running = start.words(words).probe(Order::Record(64)).start();
+            running.wait_for_line(Report::Ready);
             running.signal(sent);
             running.signal(64);
             let expected = if expected == 64 { String::new() } else { format!("got {expected}\n") };
@@ -221,8 +221,8 @@ fn durations_can_be_set_by_variable() {
         let Some(start) = init_beyond() else { return };
         let before = Instant::now();
         let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-        let running = start.words(words).words(role(["work", "stubborn", "999999"])).start();
-        running.wait_for_line("stubborn ready");
+        let running = start.words(words).probe(Order::Work("stubborn", 999_999)).start();
+        running.wait_for_line(Report::Ready.by("stubborn"));
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(137);
@@ -246,10 +246,15 @@ fn orphans_are_adopted_if_requested_or_implied() {
     ] {
         let Some(start) = init_beyond() else { return };
         let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-        let script = format!("{0} daemon work orphan 0; exec {0} record 15", probe().display());
+        let script = format!(
+            "{0} {orphan}; exec {0} {record}",
+            probe().display(),
+            orphan = Order::Daemon("orphan", 0),
+            record = Order::Record(15)
+        );
         let running = start.words(words).words(["sh", "-c", &script]).start();
-        running.wait_for_line("orphan ready");
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready.by("orphan"));
+        running.wait_for_line(Report::Ready);
         let init = running.pid();
         let parent = procfs::parent(find(&running, "orphan"));
         assert_eq!(parent == Some(init), expected, "{variables:?} {words:?}: {parent:?}, {init}");
@@ -259,8 +264,9 @@ fn orphans_are_adopted_if_requested_or_implied() {
 #[test]
 fn refused_adoption_is_logged_and_ends_nothing() {
     let Some(start) = init_beyond() else { return };
-    let start = start.condition("refused=prctl:1").words(["-v", "--subreaper"]);
-    let outcome = start.words(role(["exit", "3"])).run();
+    let start =
+        start.condition(Condition::Refused(libc::SYS_prctl, libc::EPERM)).words(["-v", "--subreaper"]);
+    let outcome = start.probe(Order::Exit(3)).run();
     outcome.expect_code(3);
     let line = "[dumb-init] Unable to adopt orphans (errno=1 Operation not permitted).\n";
     assert!(outcome.stderr().contains(line), "{outcome}");
@@ -275,27 +281,28 @@ fn parent_death_signal_is_forwarded() {
         if init_beyond().is_none() {
             return;
         }
-        let script = format!("{init} {words} {} record 10 & wait", probe().display());
+        let script =
+            format!("{init} {words} {} {record} & wait", probe().display(), record = Order::Record(10));
         let running = Start::program("sh").words(["-c", &script]).variable(variable.0, variable.1).start();
-        running.wait_for_line("ready");
-        // The shell, whose death the others outlive.
+        running.wait_for_line(Report::Ready);
+        // The others outlive the shell.
         send(running.pid(), libc::SIGKILL);
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
     }
 }
 
 #[test]
 fn parent_death_is_ignored_without_the_option() {
     let init = init_under_test().display().to_string();
-    let script = format!("{init} {} record 10 & wait", probe().display());
+    let script = format!("{init} {} {record} & wait", probe().display(), record = Order::Record(10));
     let running = Start::program("sh").words(["-c", &script]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let shell = running.pid();
     let inner = procfs::oldest_child(shell).expect("the init");
     send(shell, libc::SIGKILL);
     procfs::wait_until("it is an orphan", || procfs::parent(inner) != Some(shell));
     send(inner, libc::SIGUSR2);
-    running.wait_for_line("got 12");
+    running.wait_for_line(Report::Got(12));
     assert_eq!(running.stdout(), "ready\ngot 12\n");
 }
 
@@ -359,9 +366,16 @@ fn highest_verbosity_logs_senders_recipients_and_remaining() {
         {
             let start = init();
             let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-            let script = format!("setsid {0} hang & exec {0} record 37", probe().display());
+            let script = format!(
+                "setsid {0} {hang} & exec {0} {record}",
+                probe().display(),
+                hang = Order::Hang,
+                record = Order::Record(37)
+            );
             let running = start.word("--subreaper").words(words).words(["sh", "-c", &script]).start();
-            running.wait_for_stdout("two that are ready", |text| text.matches("ready").count() == 2);
+            running.wait_for_stdout("two that are ready", |text| {
+                text.matches(&Report::Ready.to_string()).count() == 2
+            });
             let command = running.command_pid();
             running.signal(37);
             let outcome = running.outcome();
@@ -393,8 +407,8 @@ fn highest_verbosity_logs_an_invisible_sender() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = start.in_namespace().word("-vv").words(role(["record", "15"])).start();
-    running.wait_for_line("ready");
+    let running = start.in_namespace().word("-vv").probe(Order::Record(15)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGTERM);
     let outcome = running.outcome();
     outcome.expect_code(42);

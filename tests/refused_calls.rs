@@ -3,25 +3,24 @@
 
 use crate::support::differences::tests_the_original;
 use crate::support::{
-    Start, can_inject_faults, init, init_beyond, init_under_test, injecting, probe, procfs, role,
+    Condition, Order, Report, Start, can_inject_faults, init, init_beyond, init_under_test, injecting, procfs,
 };
 
-/// Starts the init where a call is refused, and expects that it refuses to run the command.
-fn is_refused(call: &str, line: &str) {
+/// Expects that the init starts no command if a call is refused.
+fn expect_no_start(refused: Condition, line: &str) {
     for options in [&[][..], &["-v"], &["-c"], &["--drain", "1s"]] {
         let Some(init) = init_beyond() else { return };
-        let outcome =
-            init.condition(format!("refused={call}")).words(options).words(role(["exit", "7"])).run();
+        let outcome = init.condition(refused).words(options).probe(Order::Exit(7)).run();
         outcome.expect_code(1).expect_stdout("").expect_stderr(line);
     }
-    // What needs no signal works.
-    init().condition(format!("refused={call}")).word("--version").run().expect_code(0);
+    // The version needs no signal.
+    init().condition(refused).word("--version").run().expect_code(0);
 }
 
 #[test]
 fn start_is_refused_if_signals_cannot_be_blocked() {
-    is_refused(
-        "rt_sigprocmask:1",
+    expect_no_start(
+        Condition::Refused(libc::SYS_rt_sigprocmask, libc::EPERM),
         "[dumb-init] Unable to block signals (errno=1 Operation not permitted).\n",
     );
 }
@@ -29,7 +28,7 @@ fn start_is_refused_if_signals_cannot_be_blocked() {
 #[test]
 fn start_is_refused_if_signals_cannot_be_waited_for() {
     let line = "[dumb-init] Unable to wait for signals (errno=38 Function not implemented). Exiting.\n";
-    is_refused("rt_sigtimedwait:38", line);
+    expect_no_start(Condition::Refused(libc::SYS_rt_sigtimedwait, libc::ENOSYS), line);
 }
 
 /// The init under strace(1), which lets system calls fail.
@@ -46,9 +45,12 @@ fn child_refuses_to_exec_with_signals_blocked() {
     // The first call of a process: of the helper, which does without it and becomes the init, and
     // of the init's child.
     let words = injecting(&["rt_sigprocmask:error=EPERM:when=1"]);
-    let start =
-        Start::program(&words[0]).words(&words[1..]).word("-f").word(probe()).words(["with", "null=0", "--"]);
-    let outcome = start.word(init_under_test()).words(role(["exit", "7"])).run();
+    let start = Start::program(&words[0]).words(&words[1..]).word("-f").probe(Order::With);
+    let outcome = start
+        .words([&*Condition::Null(0).to_string(), "--"])
+        .word(init_under_test())
+        .probe(Order::Exit(7))
+        .run();
     let line = "[dumb-init] Unable to unblock signals (errno=1 Operation not permitted). Exiting.\n";
     outcome.expect_code(1).expect_stdout("").expect_stderr(line);
 }
@@ -56,13 +58,13 @@ fn child_refuses_to_exec_with_signals_blocked() {
 const BY_SIGNALFD: &str = "going on with signalfd.";
 const BY_LOOKING: &str = "looking for signals every 100 ms.";
 
-/// A life of the init in which signals are forwarded and the command's end is learned of.
-fn lives_on(faults: &[&str], options: &[&str], lines: &[&str]) {
-    let running = faulty(faults, options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+/// Expects that signals are forwarded and the exit is noticed in spite of these faults.
+fn expect_fallback(faults: &[&str], options: &[&str], lines: &[&str]) {
+    let running = faulty(faults, options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     for number in [10, 15, 40] {
         crate::support::send(init_of(&running), number);
-        running.wait_for_line(&format!("got {number}"));
+        running.wait_for_line(Report::Got(number));
     }
     // It sleeps in between: a tick is a hundredth of a second.
     procfs::wait_for_state(init_of(&running), 'S');
@@ -88,14 +90,14 @@ fn signalfd_replaces_a_later_refused_sigtimedwait() {
     }
     for fault in ["rt_sigtimedwait:error=EPERM:when=2+", "rt_sigtimedwait:error=EAGAIN:when=2+"] {
         for options in [&[][..], &["-c"], &["-vv"], &["--delay", "40:50ms"]] {
-            lives_on(&[fault], options, &[BY_SIGNALFD]);
+            expect_fallback(&[fault], options, &[BY_SIGNALFD]);
         }
     }
     // In the middle, and for want of a signal.
-    lives_on(&["rt_sigtimedwait:error=ENOSYS:when=4+"], &[], &[BY_SIGNALFD]);
-    lives_on(&["rt_sigtimedwait:error=EINTR:when=4+"], &[], &[BY_SIGNALFD]);
+    expect_fallback(&["rt_sigtimedwait:error=ENOSYS:when=4+"], &[], &[BY_SIGNALFD]);
+    expect_fallback(&["rt_sigtimedwait:error=EINTR:when=4+"], &[], &[BY_SIGNALFD]);
     // Once is nothing.
-    lives_on(&["rt_sigtimedwait:error=EINTR:when=4..8"], &[], &[]);
+    expect_fallback(&["rt_sigtimedwait:error=EINTR:when=4..8"], &[], &[]);
 }
 
 #[test]
@@ -105,9 +107,13 @@ fn pending_signals_are_polled_if_signalfd_is_refused() {
     }
     let waiting = "rt_sigtimedwait:error=EPERM:when=2+";
     for other in ["signalfd4:error=ENOSYS", "ppoll:error=EPERM", "ppoll:error=EINTR"] {
-        lives_on(&[waiting, other], &[], &[BY_SIGNALFD, BY_LOOKING]);
+        expect_fallback(&[waiting, other], &[], &[BY_SIGNALFD, BY_LOOKING]);
     }
-    lives_on(&[waiting, "signalfd4:error=ENOSYS"], &["--delay", "40:50ms"], &[BY_SIGNALFD, BY_LOOKING]);
+    expect_fallback(
+        &[waiting, "signalfd4:error=ENOSYS"],
+        &["--delay", "40:50ms"],
+        &[BY_SIGNALFD, BY_LOOKING],
+    );
 }
 
 #[test]
@@ -117,6 +123,6 @@ fn command_exit_is_noticed_if_no_signal_can_be_read() {
     }
     let faults =
         ["rt_sigtimedwait:error=EPERM:when=2+", "signalfd4:error=EPERM", "rt_sigpending:error=EPERM"];
-    faulty(&faults, &[]).words(role(["exit", "7"])).run().expect_code(7);
-    faulty(&faults, &["-c"]).words(role(["die", "9"])).run().expect_code(137);
+    faulty(&faults, &[]).probe(Order::Exit(7)).run().expect_code(7);
+    faulty(&faults, &["-c"]).probe(Order::Die(9)).run().expect_code(137);
 }

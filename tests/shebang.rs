@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::differences::tests_the_original;
-use crate::support::{Outcome, Scratch, Start, init_under_test, skip};
+use crate::support::{Condition, Outcome, Scratch, Start, init_under_test, skip};
 
 /// A directory with the init, called `dumb-init`.
 fn directory() -> (Scratch, PathBuf) {
@@ -22,8 +22,8 @@ fn with_few_processes(program: &Path, words: &[&str], path: &Path) -> Outcome {
     let user = 60_000 + (std::process::id() * 50 + COUNT.fetch_add(1, Ordering::Relaxed)) % 5000;
     let path = format!("{}:/usr/bin:/bin", path.display());
     Start::program(program)
-        .condition(format!("user={user}"))
-        .condition("processes=12")
+        .condition(Condition::User(user))
+        .condition(Condition::Processes(12))
         .variable("PATH", path)
         .words(words)
         .run()

@@ -1,14 +1,14 @@
 //! Recipients of forwarded signals.
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Running, init, role, send};
+use crate::support::{Condition, Order, Report, Running, init, probe_as, send};
 
 /// The last signal. The kernel delivers the lowest pending signal first, so all others precede it.
 const SENTINEL: i32 = 64;
 
 fn recorder(options: &[&str]) -> Running {
-    let running = init().words(options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().words(options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running
 }
 
@@ -40,7 +40,7 @@ fn forwards_every_signal(options: &[&str]) {
     let running = recorder(options);
     for number in forwarded() {
         running.signal(number);
-        running.wait_for_line(&format!("got {number}"));
+        running.wait_for_line(Report::Got(number));
     }
     let expected: Vec<i32> = forwarded().chain([SENTINEL]).collect();
     assert_eq!(recorded(running), expected);
@@ -53,7 +53,7 @@ fn signals_reserved_by_c_libraries_are_forwarded() {
             let running = recorder(options);
             for number in [32, 33] {
                 running.signal(number);
-                running.wait_for_line(&format!("got {number}"));
+                running.wait_for_line(Report::Got(number));
             }
             assert_eq!(recorded(running), [32, 33, SENTINEL]);
         }
@@ -62,28 +62,34 @@ fn signals_reserved_by_c_libraries_are_forwarded() {
 
 #[test]
 fn signal_to_the_single_child_reaches_no_other_process() {
-    let [probe, record, until] = <[_; 3]>::try_from(role(["record", "64"])).unwrap();
+    let [probe, record, until] = <[_; 3]>::try_from(probe_as(Order::Record(64))).unwrap();
     let script = "\"$@\" & first=$!; exec \"$@\"";
     let both = |options: &[&str]| {
         let running =
             init().words(options).words(["sh", "-c", script, "sh"]).words([&probe, &record, &until]).start();
-        running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
+        running.wait_for_stdout("two lines \"ready\"", |text| {
+            text.matches(&Report::Ready.to_string()).count() == 2
+        });
         running.signal(libc::SIGUSR1);
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
         running
     };
     // Both members of the group receive it.
     let running = both(&[]);
-    running.wait_for_stdout("two lines \"got 10\"", |text| text.matches("got 10").count() == 2);
-    // To the child alone. The other one tells nothing but the signal that it gets last.
+    running.wait_for_stdout("two lines \"got 10\"", |text| {
+        text.matches(&Report::Got(10).to_string()).count() == 2
+    });
+    // This signal goes to the child alone. The other process reports only its last signal.
     let mut running = both(&["-c"]);
     running.signal(SENTINEL);
     running.wait();
     for pid in running.descendants() {
         send(pid, SENTINEL);
     }
-    running.wait_for_stdout("the last signal, twice", |text| text.matches("got 64").count() == 2);
-    assert_eq!(running.stdout().matches("got 10").count(), 1, "{running}");
+    running.wait_for_stdout("the last signal, twice", |text| {
+        text.matches(&Report::Got(64).to_string()).count() == 2
+    });
+    assert_eq!(running.stdout().matches(&Report::Got(10).to_string()).count(), 1, "{running}");
 }
 
 #[test]
@@ -94,17 +100,17 @@ fn rewritten_signal_arrives_and_dropped_signal_does_not() {
         let running = recorder(&options);
         running.signal(libc::SIGHUP);
         running.signal(libc::SIGTERM);
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
         running.signal(libc::SIGUSR2);
-        running.wait_for_line("got 12");
+        running.wait_for_line(Report::Got(12));
         assert_eq!(recorded(running), [10, 12, SENTINEL]);
     }
 }
 
 #[test]
 fn signal_can_be_rewritten_to_sigkill_or_sigstop() {
-    let running = init().words(["-r", "15:9"]).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().words(["-r", "15:9"]).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGTERM);
     running.outcome().expect_code(137);
 }
@@ -116,7 +122,7 @@ fn signal_is_forwarded_as_often_as_received() {
     for _ in 0..200 {
         running.signal(40);
     }
-    running.wait_for_stdout("all of them", |text| text.matches("got 40").count() == 200);
+    running.wait_for_stdout("all of them", |text| text.matches(&Report::Got(40).to_string()).count() == 200);
     assert_eq!(recorded(running).len(), 201);
 }
 
@@ -130,7 +136,7 @@ fn ignored_signal_ends_nothing() {
             .words(["sh", "-c", script])
             .stdin(std::os::fd::OwnedFd::from(reader))
             .start();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         running.signal(libc::SIGTERM);
         std::io::Write::write_all(&mut writer, b"end\n").unwrap();
         running.outcome().expect_code(9);
@@ -145,10 +151,10 @@ fn command_exit_sends_sigterm_to_its_group() {
         let mut running = init()
             .words(options)
             .words(["sh", "-c", script, "sh"])
-            .words(role(["record", "64"]))
+            .probe(Order::Record(64))
             .stdin(std::os::fd::OwnedFd::from(reader))
             .start();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         std::io::Write::write_all(&mut &writer, b"end\n").unwrap();
         assert_eq!(running.wait().code(), Some(6));
         running.wait_for_line(expected);
@@ -160,7 +166,7 @@ fn signal_during_start_is_not_lost() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         for round in 0..200 {
             let options: &[&str] = if round % 2 == 0 { &[] } else { &["-c"] };
-            let running = init().words(options).words(role(["hang"])).start();
+            let running = init().words(options).probe(Order::Hang).start();
             // A moment that nothing determines, from before the exec to after the command's start.
             for _ in 0..(round * 200) {
                 std::hint::spin_loop();
@@ -179,9 +185,9 @@ fn pending_real_time_signal_reaches_the_command() {
         // musl unblocks 34 for its own use when a handler is set.
         for number in [34, 64] {
             for options in [&[][..], &["-c"]] {
-                let start = init().condition(format!("pending={number}")).words(options);
-                let outcome = start.words(role(["record", &number.to_string()])).run();
-                // Of the signal itself, where it came before the recorder had it blocked.
+                let start = init().condition(Condition::Pending(number)).words(options);
+                let outcome = start.probe(Order::Record(number)).run();
+                // The recorder dies by the signal before it can block it.
                 assert!([42, 128 + number].contains(&outcome.code()), "{outcome}");
             }
         }

@@ -8,51 +8,33 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::shutdown::in_both_settings;
-use crate::support::{
-    Running, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, probe, send,
-};
-
-/// Three programs, each of which takes its time to shut down.
-fn script(scratch: &Scratch) -> PathBuf {
-    let text =
-        format!("#!/bin/sh\n{}", docker::START_SCRIPT.replace("probe", &probe().display().to_string()));
-    scratch.file("start.sh", &text, 0o755)
-}
-
-pub(crate) fn wait_for_all(running: &Running) {
-    for name in ["crond", "worker", "service"] {
-        running.wait_for_line(&format!("{name} ready"));
-    }
-}
-
-fn count(text: &str, what: &str) -> usize {
-    ["crond", "worker", "service"].iter().filter(|name| text.contains(&format!("{name} {what}"))).count()
-}
+use crate::support::start_script::{count, expect_all_three, wait_for_all, write};
+use crate::support::{Report, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, send};
 
 #[test]
 fn group_mode_signals_every_program_of_the_script() {
     let scratch = Scratch::new();
-    let mut running = init().word(script(&scratch)).start();
+    let mut running = init().word(write(&scratch)).start();
     wait_for_all(&running);
     running.signal(libc::SIGTERM);
     assert_eq!(running.wait().code(), Some(143));
     // Not in a namespace, they outlive the init.
-    running.wait_for_stdout("the end of all three", |text| count(text, "finished") == 3);
-    assert_eq!(count(&running.stdout(), "got 15"), 3);
+    running.wait_for_stdout("the end of all three", |text| count(text, Report::Finished) == 3);
+    assert_eq!(count(&running.stdout(), Report::Got(15)), 3);
 }
 
 #[test]
 fn setsid_variable_keeps_signal_from_all_programs() {
     let scratch = Scratch::new();
-    let mut running = init().variable("DUMB_INIT_SETSID", "0").word(script(&scratch)).start();
+    let mut running = init().variable("DUMB_INIT_SETSID", "0").word(write(&scratch)).start();
     wait_for_all(&running);
     running.signal(libc::SIGTERM);
     // The script dies by it, as without an init.
     assert_eq!(running.wait().code(), Some(143));
     // Each program receives one signal now and reports only that.
     running.descendants().into_iter().for_each(|pid| send(pid, 64));
-    running.wait_for_stdout("the last signal, three times", |text| count(text, "got 64") == 3);
-    assert_eq!(count(&running.stdout(), "got 15"), 0, "{running}");
+    running.wait_for_stdout("the last signal, three times", |text| count(text, Report::Got(64)) == 3);
+    assert_eq!(count(&running.stdout(), Report::Got(15)), 0, "{running}");
 }
 
 #[test]
@@ -63,12 +45,12 @@ fn pid_1_exits_with_the_script_before_programs_finish() {
     for setsid in ["1", "0"] {
         let scratch = Scratch::new();
         let running =
-            init().in_namespace().variable("DUMB_INIT_SETSID", setsid).word(script(&scratch)).start();
+            init().in_namespace().variable("DUMB_INIT_SETSID", setsid).word(write(&scratch)).start();
         wait_for_all(&running);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(143);
-        assert_eq!(count(&outcome.stdout(), "finished"), 0, "{outcome}");
+        assert_eq!(count(&outcome.stdout(), Report::Finished), 0, "{outcome}");
     }
 }
 
@@ -84,7 +66,7 @@ fn container_ends_with_the_script_before_programs_finish() {
         container.stop();
         let outcome = running.outcome();
         outcome.expect_code(143);
-        assert_eq!(count(&outcome.stdout(), "finished"), 0, "{outcome}");
+        assert_eq!(count(&outcome.stdout(), Report::Finished), 0, "{outcome}");
     }
 }
 
@@ -98,15 +80,7 @@ fn shebang_line_can_name_the_init() {
     outcome.expect_code(6).expect_stdout(&format!("{} a b -v\n", script.display())).expect_stderr("");
 }
 
-/// All three got the signal, once, and finished.
-pub(crate) fn expect_all_three(text: &str) {
-    for name in ["crond", "worker", "service"] {
-        let lines = |what: &str| text.lines().filter(|line| *line == format!("{name} {what}")).count();
-        assert_eq!((lines("got 15"), lines("finished")), (1, 1), "{name}:\n{text}");
-    }
-}
-
-/// What somebody may have set, and whether the command has a session of its own then.
+/// Settings that let all three programs finish.
 const CURES: [&[(&str, &str)]; 5] = [
     &[("DUMB_INIT_DRAIN", "10s")],
     &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_SETSID", "0")],
@@ -123,7 +97,7 @@ fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
         let mut running = start.word(script(&scratch)).start();
         wait_for_all(&running);
         running.signal(libc::SIGTERM);
-        running.wait_for_line("service finished");
+        running.wait_for_line(Report::Finished.by("service"));
         let last = Instant::now();
         assert_eq!(running.wait().code(), Some(143));
         // Neither at the deadline nor at the next tick of a poll; how fast it is in a quiet moment, the test under Docker
@@ -142,12 +116,12 @@ fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
 
 #[test]
 fn drain_signals_each_program_once_and_all_finish() {
-    expect_all_to_be_cured(script);
+    expect_all_to_be_cured(write);
 }
 
 /// The start script with the init in its first line as well.
 fn script_with_an_init(scratch: &Scratch) -> PathBuf {
-    let path = script(scratch);
+    let path = write(scratch);
     let text = std::fs::read_to_string(&path).expect("the script");
     let first_line = format!("#!{} /bin/sh", crate::support::init_under_test().display());
     scratch.file("nested.sh", &text.replacen("#!/bin/sh", &first_line, 1), 0o755)

@@ -5,10 +5,12 @@ use std::io::Write;
 use std::path::Path;
 use std::thread;
 
-use crate::support::{Scratch, Start, can_have_pid_namespaces, docker, init_under_test, probe, skip};
+use crate::support::start_script::{PROGRAMS, wait_for_all};
+use crate::support::{
+    Order, Report, Scratch, Start, can_have_pid_namespaces, count_lines, docker, init_under_test, probe, skip,
+};
 
 const README: &str = include_str!("../README.md");
-const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 const ROUNDS: usize = 3;
 
 /// Numbers of the three programs.
@@ -21,13 +23,12 @@ struct Counts {
 
 impl Counts {
     fn of(stdout: &str) -> Self {
-        let times =
-            |name: &str, what: &str| stdout.lines().filter(|line| *line == format!("{name} {what}")).count();
+        let times = |name: &str, report: Report| count_lines(stdout, &report.by(name));
         let how_many = |holds: &dyn Fn(&str) -> bool| PROGRAMS.iter().filter(|name| holds(name)).count();
         Self {
-            got: how_many(&|name| times(name, "got 15") > 0),
-            twice: how_many(&|name| times(name, "got 15") > 1),
-            finished: how_many(&|name| times(name, "finished") > 0),
+            got: how_many(&|name| times(name, Report::Got(15)) > 0),
+            twice: how_many(&|name| times(name, Report::Got(15)) > 1),
+            finished: how_many(&|name| times(name, Report::Finished) > 0),
         }
     }
 }
@@ -109,9 +110,7 @@ fn stopped(image: &str, words: &[&str], variables: &[&str]) -> Counts {
         start = start.words(["--env", variable]);
     }
     let running = start.word(image).words(&words[1..]).start();
-    for name in PROGRAMS {
-        running.wait_for_line(&format!("{name} ready"));
-    }
+    wait_for_all(&running);
     container.stop_within(4);
     Counts::of(&running.outcome().stdout())
 }
@@ -186,9 +185,7 @@ fn three_programs_finish_on_a_terminal(start: Start) -> bool {
         programs.map(|(name, time)| format!("sh -c '{program}' {name} {time} &\n")).collect();
     let script = scratch.file("start.sh", &format!("#!/bin/sh\n{}wait\n", lines.concat()), 0o755);
     let (running, _terminal) = start.word(script).start_on_terminal();
-    for name in PROGRAMS {
-        running.wait_for_line(&format!("{name} ready"));
-    }
+    wait_for_all(&running);
     running.signal(libc::SIGTERM);
     Counts::of(&running.outcome().stdout()).finished == PROGRAMS.len()
 }
@@ -204,10 +201,15 @@ fn the_last_line_is_logged(start: Start) -> bool {
 fn the_clean_up_line_is_logged(start: Start) -> bool {
     let scratch = Scratch::new();
     let log = scratch.path().join("log");
-    let text = format!("#!/bin/sh\n{} work app 200 | tee {}\n", probe().display(), log.display());
+    let text = format!(
+        "#!/bin/sh\n{} {app} | tee {}\n",
+        probe().display(),
+        log.display(),
+        app = Order::Work("app", 200)
+    );
     let running = start.word(scratch.file("start.sh", &text, 0o755)).start();
-    running.wait_for_line("app ready");
+    running.wait_for_line(Report::Ready.by("app"));
     running.signal(libc::SIGTERM);
     running.outcome();
-    std::fs::read_to_string(log).is_ok_and(|text| text.contains("app finished"))
+    std::fs::read_to_string(log).is_ok_and(|text| text.contains(&Report::Finished.by("app")))
 }

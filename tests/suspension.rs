@@ -1,12 +1,12 @@
 //! SIGTSTP, SIGTTIN and SIGTTOU stop the command and the init.
 
-use crate::support::{Running, init, procfs, role};
+use crate::support::{Order, Report, Running, init, procfs};
 
 const SENTINEL: i32 = 64;
 
 fn recorder(options: &[&str]) -> Running {
-    let running = init().words(options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().words(options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running
 }
 
@@ -18,7 +18,7 @@ fn suspend_and_go_on(running: &Running, number: i32) {
     // A SIGCONT takes back a stop signal that has not been acted on (signal(7)).
     procfs::wait_until("the command has its signal", || procfs::waits_without_a_signal(command));
     running.signal(libc::SIGCONT);
-    running.wait_for_line("got 18");
+    running.wait_for_line(Report::Got(18));
 }
 
 fn recorded(running: Running) -> Vec<i32> {
@@ -37,7 +37,7 @@ fn stop_signal_stops_the_group_and_the_init() {
         procfs::wait_for_state(running.pid(), 'T');
         procfs::wait_for_state(command, 'T');
         running.signal(libc::SIGCONT);
-        running.wait_for_line("got 18");
+        running.wait_for_line(Report::Got(18));
         assert_eq!(recorded(running), [18, SENTINEL]);
     }
 }
@@ -70,11 +70,11 @@ fn signals_during_suspension_are_forwarded_after_resume() {
     let running = recorder(&["-c"]);
     running.signal(libc::SIGTSTP);
     procfs::wait_for_state(running.pid(), 'T');
-    running.wait_for_line("got 20");
+    running.wait_for_line(Report::Got(20));
     running.signal(libc::SIGUSR1);
     running.signal(libc::SIGHUP);
     running.signal(libc::SIGCONT);
-    running.wait_for_line("got 18");
+    running.wait_for_line(Report::Got(18));
     let mut got = recorded(running);
     got.sort_unstable();
     assert_eq!(got, [1, 10, 18, 20, SENTINEL]);

@@ -13,9 +13,8 @@ mod swarm;
 
 use std::path::PathBuf;
 
+use crate::support::start_script::PROGRAMS;
 use crate::support::{docker, init_beyond};
-
-const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 
 /// The path of a file of docs/examples.
 fn example(path: &str) -> PathBuf {

@@ -11,14 +11,10 @@ mod shared_pids;
 mod stops;
 mod terminals;
 
+use crate::support::count_lines;
 use crate::support::docker::{Base, can_see_processes, image_on};
 
 /// Image with this base, if there is an engine whose processes are visible.
 fn image(base: Base) -> Option<&'static str> {
     image_on(base).filter(|_| can_see_processes())
-}
-
-/// How often was this line printed?
-fn count(text: &str, line: &str) -> usize {
-    text.lines().filter(|candidate| candidate.trim_end() == line).count()
 }

@@ -2,9 +2,9 @@
 //! run --init`.
 
 use super::image;
-use crate::start_script::{expect_all_three, wait_for_all};
 use crate::support::docker::{Base, Container, OwnEngine, REMAPPED};
-use crate::support::{init_beyond, init_under_test};
+use crate::support::start_script::{expect_all_three, wait_for_all};
+use crate::support::{Order, Report, init_beyond, init_under_test};
 
 #[test]
 fn init_works_in_a_user_namespace() {
@@ -12,9 +12,9 @@ fn init_works_in_a_user_namespace() {
     let Some(own) = OwnEngine::start("{}", &["--userns-remap", REMAPPED]) else { return };
     own.load(image);
     let container = Container::of(own.engine());
-    let script = "cat /proc/self/uid_map; exec probe orphans 50";
-    let running = container.run(&[], image, &["sh", "-c", script]).start();
-    running.wait_for_line("ready");
+    let script = format!("cat /proc/self/uid_map; exec probe {orphans}", orphans = Order::Orphans(50));
+    let running = container.run(&[], image, &["sh", "-c", &script]).start();
+    running.wait_for_line(Report::Ready);
     let map =
         running.stdout().lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!(map.as_deref(), Some("0 100000 65536"), "{running}");
@@ -48,18 +48,18 @@ fn engine_uses_the_init_as_docker_init() {
     let container = Container::of(own.engine());
     let options = ["--init", "--entrypoint", "probe"];
     let running = container.run(&options, image, &["orphans", "50"]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     container.expect_no_zombie();
-    assert_eq!(container.process("probe orphans 50").parent, 1);
+    assert_eq!(container.process(Order::Orphans(50)).parent, 1);
     container.kill("USR1");
-    running.outcome().expect_code(138).expect_stdout("ready\n").expect_stderr("");
+    running.outcome().expect_code(138).expect_reports(&[Report::Ready]).expect_stderr("");
 
     let container = Container::of(own.engine());
     let running = container.run(&options, image, &["record", "64"]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     container.stop_within(1);
     let outcome = running.outcome();
-    outcome.expect_code(137).expect_stdout("ready\ngot 15\n");
+    outcome.expect_code(137).expect_reports(&[Report::Ready, Report::Got(15)]);
 
     if init_beyond().is_some() {
         expect_a_complete_shutdown(

@@ -1,8 +1,8 @@
 //! Restart policies, which go by the exit status.
 
-use super::{count, image};
-use crate::support::docker::{Base, Container};
-use crate::support::{init_beyond, procfs};
+use super::{count_lines, image};
+use crate::support::docker::{Base, Container, probe};
+use crate::support::{Order, Report, init_beyond, procfs};
 
 /// Waits until the engine does not restart it again, and returns the status and the number of
 /// restarts.
@@ -15,13 +15,13 @@ fn end(container: &Container) -> String {
 fn failed_command_is_restarted_and_its_status_is_kept() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
-    let script = "echo started; probe orphans 3 & exit 3";
+    let script = format!("echo started; probe {orphans} & exit 3", orphans = Order::Orphans(3));
     container
-        .run(&["--detach", "--restart", "on-failure:2"], image, &["sh", "-c", script])
+        .run(&["--detach", "--restart", "on-failure:2"], image, &["sh", "-c", &script])
         .run()
         .expect_code(0);
     assert_eq!(end(&container), "3 2");
-    assert_eq!(count(&container.logs(), "started"), 3);
+    assert_eq!(count_lines(&container.logs(), "started"), 3);
 }
 
 #[test]
@@ -40,8 +40,8 @@ fn successful_command_is_not_restarted() {
 fn ask_to_end_from_inside(container: &Container, options: &[&str]) {
     let Some(image) = image(Base::Busybox) else { return };
     let all = [&["--detach", "--restart", "on-failure:1"], options].concat();
-    container.run(&all, image, &["probe", "hang"]).run().expect_code(0);
-    procfs::ask_until("it is ready", || count(&container.logs(), "ready") == 1);
+    container.run(&all, image, &probe(Order::Hang)).run().expect_code(0);
+    procfs::ask_until("it is ready", || count_lines(&container.logs(), &Report::Ready.to_string()) == 1);
     container.expect_no_zombie();
     // The init may exit before its sender does.
     container.exec(&["kill", "-TERM", "1"]).run();
@@ -54,7 +54,9 @@ fn death_by_sigterm_counts_as_failure() {
     }
     let container = Container::new();
     ask_to_end_from_inside(&container, &[]);
-    procfs::ask_until("it was started again", || count(&container.logs(), "ready") == 2);
+    procfs::ask_until("it was started again", || {
+        count_lines(&container.logs(), &Report::Ready.to_string()) == 2
+    });
     assert_eq!(container.inspect("{{.State.Running}} {{.RestartCount}}"), "true 1");
     container.stop();
     assert_eq!(container.inspect("{{.State.ExitCode}}"), "143");

@@ -1,7 +1,7 @@
 //! How it is asked for, and what is no way to.
 
 use super::{Told, explain, explainer};
-use crate::support::{Start, built_init, init, procfs, role};
+use crate::support::{Condition, Disposition, Order, Report, Start, built_init, init, procfs};
 
 /// The program as whoever has typed it sees it, with nothing to be run.
 fn typed(words: &[&str]) -> crate::support::Outcome {
@@ -50,8 +50,8 @@ fn explain_refuses_a_zombie_or_kernel_thread() {
 
 #[test]
 fn explain_ignores_settings_of_another_init() {
-    let running = init().words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = init().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     let start = explainer(&running).word("--explain");
     // Its own variables are those of what it explains, most often, but for the ones that `docker exec` adds.
     let told = start.variable("DUMB_INIT_DRAIN", "no").variable("DUMB_INIT_DEBUG", "2").run();
@@ -63,8 +63,8 @@ fn explain_ignores_settings_of_another_init() {
 
 #[test]
 fn explain_accepts_any_signal() {
-    let running = init().words(role(["manner", "Catches", "it"])).start();
-    running.wait_for_stdout("it is ready", |text| text.contains("it ready"));
+    let running = init().probe(Order::Dispose(Disposition::Catches, "it")).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(&Report::Ready.by("it")));
     for (option, name) in [
         ("--explain=HUP", "SIGHUP"),
         ("--explain=sigusr1", "SIGUSR1"),
@@ -73,7 +73,7 @@ fn explain_accepts_any_signal() {
     ] {
         let told = explain(&running, option);
         told.expect_code(0)
-            .expect("manner", "catches it")
+            .expect("dispose", "catches it")
             .expect_line(&format!("{name} is forwarded as {name}"));
         let header = format!("PID\tPPID\tPGID\tSID\t{name}\tCOMMAND\n");
         assert!(told.outcome.stdout().starts_with(&header), "{told}");
@@ -85,7 +85,7 @@ fn explain_accepts_any_signal() {
     ] {
         explain(&running, option)
             .expect_code(1)
-            .expect("manner", "never gets it")
+            .expect("dispose", "never gets it")
             .expect_line(line)
             .expect_no_advice();
     }
@@ -104,9 +104,9 @@ fn explain_as_pid_1_is_refused() {
 /// A reader that has seen enough ends it as it ends any tool; one that takes nothing is an error.
 #[test]
 fn explain_write_failure_is_an_error() {
-    let running = init().words(role(["hang"])).start();
-    running.wait_for_line("ready");
-    let outcome = explainer(&running).condition("full=1").word("--explain").run();
+    let running = init().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
+    let outcome = explainer(&running).condition(Condition::Full(1)).word("--explain").run();
     outcome.expect_code(2);
     assert!(outcome.stderr().contains("dumb-init: unable to write: "), "{outcome}");
 }

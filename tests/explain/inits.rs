@@ -4,16 +4,19 @@ use std::path::Path;
 
 use super::{Told, explain, explainer, wait_for_two, waits_for_signals};
 use crate::support::{
-    Running, Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, procfs, role, skip,
+    Condition, Disposition, Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init,
+    init_beyond, init_under_test, is_root, probe_as, procfs, skip, with_probe,
 };
 
 fn wait_for_ready(running: &Running, times: usize) {
-    running.wait_for_stdout("everybody who is ready", |text| text.matches("ready").count() == times);
+    running.wait_for_stdout("everybody who is ready", |text| {
+        text.matches(&Report::Ready.to_string()).count() == times
+    });
 }
 
 /// A script in which `probe` is the probe.
 fn script(scratch: &Scratch, first_line: &str, text: &str) -> std::path::PathBuf {
-    let text = text.replace("probe", &crate::support::probe().display().to_string());
+    let text = with_probe(text);
     scratch.file("start.sh", &format!("#!{first_line}\n{text}\n"), 0o755)
 }
 
@@ -53,8 +56,8 @@ fn settings_are_read_from_the_init_process() {
     ] {
         let Some(start) = init_beyond() else { return };
         let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-        let running = start.words(words).words(role(["hang"])).start();
-        running.wait_for_line("ready");
+        let running = start.words(words).probe(Order::Hang).start();
+        running.wait_for_line(Report::Ready);
         let told = explain(&running, "--explain");
         let expected = format!("dumb-init (PID {}) forwards to {line}", running.pid());
         told.expect_code(0).expect_line(&expected).expect("hang", "dies (default)");
@@ -65,31 +68,31 @@ fn settings_are_read_from_the_init_process() {
 fn rewrite_and_delay_are_reported() {
     let Some(start) = init_beyond() else { return };
     let words = ["-r", "TERM:QUIT", "-r", "HUP:0", "--delay", "TERM:5s"];
-    let running = start.words(words).words(role(["manner", "Catches", "it"])).start();
+    let running = start.words(words).probe(Order::Dispose(Disposition::Catches, "it")).start();
     wait_for_ready(&running, 1);
     let told = explain(&running, "--explain");
     told.expect_code(0)
         .expect_line("SIGTERM is held for 5s, then forwarded as SIGQUIT: -r on its command line");
-    told.expect("manner", "catches it");
+    told.expect("dispose", "catches it");
     assert_eq!(
         told.rows.iter().find(|row| row.command.contains("--delay")).map(|row| &*row.fate),
         Some("holds it")
     );
     let told = explain(&running, "--explain=HUP");
     told.expect_code(1).expect_line("SIGHUP is not forwarded: -r on its command line");
-    told.expect("manner Catches", "never gets it").expect_line("Try: -r without HUP:0");
+    told.expect("dispose Catches", "never gets it").expect_line("Try: -r without HUP:0");
 }
 
 #[test]
 fn shell_waiting_for_one_program_is_advised_exec_or_drain() {
     let scratch = Scratch::new();
-    let script = script(&scratch, "/bin/sh", "probe hang\n:");
+    let script = script(&scratch, "/bin/sh", &format!("probe {hang}\n:", hang = Order::Hang));
     let running = init().word(&script).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
     told.expect_code(1).expect_line(&format!("Try: exec before probe in {}", cut(&script)));
-    let running = init().word(crate::support::probe()).word("hang").start();
-    running.wait_for_line("ready");
+    let running = init().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     explain(&running, "--explain").expect_code(0).expect_no_advice();
 }
 
@@ -140,9 +143,13 @@ fn shell_form_entrypoint_is_pointed_out() {
         return;
     }
     let scratch = Scratch::new();
-    let script = script(&scratch, "/bin/sh", &format!("{} probe hang\n:", init_under_test().display()));
+    let script = script(
+        &scratch,
+        "/bin/sh",
+        &format!("{} probe {hang}\n:", init_under_test().display(), hang = Order::Hang),
+    );
     let running = Start::program(script).in_namespace().start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
     let fates: Vec<&str> = told.rows.iter().map(|row| &*row.fate).collect();
     assert_eq!(fates, ["drops it (PID 1)", "never gets it", "never gets it"], "{told}");
@@ -158,18 +165,18 @@ fn service_as_pid_1_without_init_is_warned() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let as_pid_1 = |manner| {
-        let running =
-            Start::program(crate::support::probe()).words(["manner", manner, "it"]).in_namespace().start();
+    let as_pid_1 = |disposition| {
+        let words = probe_as(Order::Dispose(disposition, "it"));
+        let running = Start::program(&words[0]).words(&words[1..]).in_namespace().start();
         wait_for_ready(&running, 1);
         explain(&running, "--explain")
     };
-    let told = as_pid_1("Dies");
+    let told = as_pid_1(Disposition::Dies);
     told.expect_code(1).expect_line("probe (PID 1) runs without an init");
     told.expect_line("The only process never gets it.");
     told.expect_line("Try: an entrypoint of dumb-init with DUMB_INIT_DRAIN=10s");
     assert_eq!(told.row(1).map(|row| &*row.fate), Some("drops it (PID 1)"), "{told}");
-    let told = as_pid_1("Catches");
+    let told = as_pid_1(Disposition::Catches);
     told.expect_code(0).expect_no_advice();
     assert_eq!(told.row(1).map(|row| &*row.fate), Some("catches it"), "{told}");
 }
@@ -179,9 +186,9 @@ fn forwarding_by_an_unknown_pid_1_is_reported_as_unknown() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let words = role(["crew", "1", "4", "no init", "0"]);
+    let words = probe_as(Order::RecordingTree(1, 4, "no-init", 0));
     let running = Start::program(&words[0]).words(&words[1..]).in_namespace().start();
-    running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready ").count() == 4);
+    running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready-as ").count() == 4);
     procfs::wait_until("the first one waits", || waits_for_signals(running.pid()));
     let told = explain(&running, "--explain");
     told.expect_code(1)
@@ -192,13 +199,12 @@ fn forwarding_by_an_unknown_pid_1_is_reported_as_unknown() {
 
 #[test]
 fn variables_of_another_users_init_are_reported_as_unknown() {
-    if !nix::unistd::geteuid().is_root() {
-        skip("only for root");
+    if !is_root() {
         return;
     }
-    let running = init().variable("DUMB_INIT_SETSID", "0").words(role(["hang"])).start();
-    running.wait_for_line("ready");
-    let told = Told::of(explainer(&running).condition("user=1000").word("--explain").run());
+    let running = init().variable("DUMB_INIT_SETSID", "0").probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
+    let told = Told::of(explainer(&running).condition(Condition::User(1000)).word("--explain").run());
     told.expect_code(1).expect_line("Its environment can't be read: it may have variables that change this.");
     told.expect_line("Try: --explain as its own user, who can read its environment: docker exec --user 0:0");
 }
@@ -207,7 +213,12 @@ fn variables_of_another_users_init_are_reported_as_unknown() {
 fn command_is_found_among_older_children() {
     // A shell's child that becomes the init's, with the same words as nobody else.
     for option in ["-c", "-v"] {
-        let text = format!("probe record 64 & exec {} {option} probe hang", init_under_test().display());
+        let text = format!(
+            "probe {record} & exec {} {option} probe {hang}",
+            init_under_test().display(),
+            record = Order::Record(64),
+            hang = Order::Hang
+        );
         let scratch = Scratch::new();
         let running = Start::program(script(&scratch, "/bin/sh", &text)).start();
         wait_for_ready(&running, 2);
@@ -223,8 +234,7 @@ fn command_is_found_among_older_children() {
 
 #[test]
 fn variables_of_another_users_other_init_are_unknown() {
-    if !nix::unistd::geteuid().is_root() {
-        skip("only for root");
+    if !is_root() {
         return;
     }
     let tini = "/usr/bin/tini";
@@ -232,9 +242,9 @@ fn variables_of_another_users_other_init_are_unknown() {
         skip("tini is not installed");
         return;
     }
-    let running = Start::program(tini).words(["-s", "--"]).words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = Start::program(tini).words(["-s", "--"]).probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     explain(&running, "--explain").expect_code(0);
-    let told = Told::of(explainer(&running).condition("user=1000").word("--explain").run());
+    let told = Told::of(explainer(&running).condition(Condition::User(1000)).word("--explain").run());
     told.expect_code(1).expect_line("Its environment can't be read: it may have variables that change this.");
 }

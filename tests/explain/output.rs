@@ -1,14 +1,14 @@
 //! How it is told: to a person on a terminal, and to a program.
 
 use super::{explainer, wait_for_two};
-use crate::support::{Outcome, Running, Start, built_init, init, role};
+use crate::support::{Condition, Disposition, Order, Outcome, Running, Start, built_init, init};
 
 /// What a terminal of so many columns shows.
 fn shown(running: &Running, columns: Option<u16>, variables: &[(&str, &str)]) -> Outcome {
     let start = Start::program(built_init()).words(["--pid", &running.pid().to_string(), "--explain"]);
     let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
     let (explaining, terminal) = match columns {
-        Some(columns) => start.condition(format!("columns={columns}")).start_on_terminal(),
+        Some(columns) => start.condition(Condition::Columns(columns.into())).start_on_terminal(),
         None => start.start_on_terminal(),
     };
     let outcome = explaining.outcome();
@@ -22,8 +22,8 @@ fn long_name(length: usize) -> String {
 
 #[test]
 fn explain_table_fits_the_terminal_width() {
-    let running = init().words(role(["manner", "Catches", &long_name(300)])).start();
-    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+    let running = init().probe(Order::Dispose(Disposition::Catches, long_name(300).leak())).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready-as "));
     let plain = &[("NO_COLOR", "1")][..];
     for (columns, most) in [(None, 80), (Some(80), 80), (Some(132), 132), (Some(200), 200)] {
         let outcome = shown(&running, columns, plain);
@@ -41,8 +41,8 @@ fn explain_table_fits_the_terminal_width() {
 
 #[test]
 fn colours_are_used_only_on_capable_terminals() {
-    let running = init().words(["-c"]).words(role(["manner", "Catches", "it"])).start();
-    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+    let running = init().words(["-c"]).probe(Order::Dispose(Disposition::Catches, "it")).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready-as "));
     let is_coloured =
         |variables: &[(&str, &str)]| shown(&running, None, variables).stdout().contains('\u{1b}');
     assert!(is_coloured(&[("NO_COLOR", ""), ("TERM", "xterm")]));

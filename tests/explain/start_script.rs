@@ -5,12 +5,11 @@ use std::path::Path;
 use std::thread;
 
 use super::{Told, explain};
+use crate::support::start_script::{PROGRAMS, wait_for_all};
 use crate::support::{
-    Held, Running, Scratch, Start, built_init, can_have_pid_namespaces, docker, init_beyond, probe, procfs,
-    send, skip,
+    Held, Order, Running, Scratch, Start, built_init, can_have_pid_namespaces, docker, init_beyond, probe,
+    procfs, send, skip,
 };
-
-const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 
 /// Whether the programs are to finish while the container is there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,17 +19,11 @@ enum Work {
 }
 
 fn script(scratch: &Scratch, work: Work, first_line: &str) -> std::path::PathBuf {
-    let milliseconds = if work == Work::Short { "100" } else { "600000" };
+    let milliseconds = if work == Work::Short { 100 } else { 600_000 };
     let [crond, worker, service] =
-        PROGRAMS.map(|name| format!("{} work {name} {milliseconds}", probe().display()));
+        PROGRAMS.map(|name| format!("{} {work}", probe().display(), work = Order::Work(name, milliseconds)));
     let text = format!("#!{first_line}\n{crond} &\n{worker} &\n{service}\n");
     scratch.file("start.sh", &text, 0o755)
-}
-
-fn wait_for_all(running: &Running) {
-    for name in PROGRAMS {
-        running.wait_for_line(&format!("{name} ready"));
-    }
 }
 
 /// How often a program has got SIGTERM.

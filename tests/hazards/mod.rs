@@ -14,7 +14,7 @@ mod terminals;
 use std::path::PathBuf;
 
 use crate::support::differences::tests_the_original;
-use crate::support::{Start, can_have_pid_namespaces, init_under_test, skip};
+use crate::support::{Start, can_have_pid_namespaces, init_under_test};
 
 /// An init, in a setting and a mode.
 #[derive(Clone, Copy, Debug)]
@@ -172,9 +172,4 @@ fn in_every_setting(modes: &[Mode], scenario: fn(Case)) {
             scenario(Case { init: Init::UnderTest, setting: Setting::Pid1, mode });
         }
     }
-}
-
-/// Only root can start processes as several users, and mount.
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root() || skip("only for root")
 }

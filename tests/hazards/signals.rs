@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-use super::{Case, Init, Setting, is_root};
+use super::{Case, Init, Setting};
 use crate::support::trace::Traced;
-use crate::support::{procfs, role, send, without_pids};
+use crate::support::{Condition, Order, Report, is_root, procfs, send, without_pids};
 
 pub fn signal_before_exec_is_not_lost(case: Case) {
     // It is pending before the init is executed.
     for _ in 0..3 {
-        let outcome = case.start().condition("pending=15").words(role(["record", "15"])).run();
+        let outcome = case.start().condition(Condition::Pending(15)).probe(Order::Record(15)).run();
         // By default, or once the recorder has it blocked, which it may be from the beginning: some inits leave the
         // command the mask that they were started with.
         assert!([143, 42].contains(&outcome.code()), "{outcome}");
@@ -22,9 +22,8 @@ pub fn signal_refused_with_eperm_is_logged_and_ends_nothing(case: Case) {
     if !is_root() {
         return;
     }
-    let running =
-        case.start().condition("without-cap-kill").words(role(["record-as", "65534", "64"])).start();
-    running.wait_for_line("ready");
+    let running = case.start().condition(Condition::WithoutCapKill).probe(Order::RecordAs(65534, 64)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGUSR1);
     running.wait_for_debug_line("10");
     // The test has CAP_KILL.
@@ -44,14 +43,15 @@ pub fn group_member_refused_with_eperm_is_logged(case: Case) {
     let script = "\"$0\" record-as 65534 64 & exec \"$0\" record 64";
     let running = case
         .start()
-        .condition("without-cap-kill")
+        .condition(Condition::WithoutCapKill)
         .words(["sh", "-c", script])
         .word(crate::support::probe())
         .start();
-    running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
+    running
+        .wait_for_stdout("two lines \"ready\"", |text| text.matches(&Report::Ready.to_string()).count() == 2);
     running.signal(libc::SIGTERM);
-    running.wait_for_line("got 15");
-    // The kernel says that the group has got it, which is true of one of the two.
+    running.wait_for_line(Report::Got(15));
+    // kill(2) succeeds, although only one of the two members has received it.
     let member = *procfs::children(running.command_pid()).first().expect("a member");
     let pids = procfs::status_field(member, "NSpid").expect("its PIDs");
     let pid = pids.split_whitespace().last().expect("its PID in the namespace").to_owned();
@@ -64,8 +64,8 @@ pub fn group_member_refused_with_eperm_is_logged(case: Case) {
 
 pub fn stopped_command_exits_on_a_termination_signal(case: Case) {
     for number in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
-        let running = case.start().words(role(["hang"])).start();
-        running.wait_for_line("ready");
+        let running = case.start().probe(Order::Hang).start();
+        running.wait_for_line(Report::Ready);
         let command = running.command_pid();
         send(command, libc::SIGSTOP);
         procfs::wait_for_state(command, 'T');
@@ -75,15 +75,15 @@ pub fn stopped_command_exits_on_a_termination_signal(case: Case) {
 }
 
 pub fn real_time_signals_are_forwarded_and_reported(case: Case) {
-    let running = case.start().words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = case.start().probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     for number in 34..=64 {
         running.signal(number);
-        running.wait_for_line(&format!("got {number}"));
+        running.wait_for_line(Report::Got(number));
     }
     running.outcome().expect_code(42);
     for number in [34, 37, 64] {
-        case.start().words(role(["die", &number.to_string()])).run().expect_code(128 + number);
+        case.start().probe(Order::Die(number)).run().expect_code(128 + number);
     }
 }
 
@@ -107,10 +107,10 @@ fn the_leader_ends(case: Case, script: &str, before: Before) {
     let running = case
         .start()
         .words(["sh", "-c", script, "sh"])
-        .words(role(["record", "64"]))
+        .probe(Order::Record(64))
         .stdin(File::from(OwnedFd::from(reader)))
         .start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let command = running.command_pid();
     let pids = procfs::status_field(command, "NSpid").expect("its PIDs");
     let number: i32 = pids.split_whitespace().last().expect("a PID").parse().expect("a number");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 
 use super::{Names, PEERS, Peer};
-use crate::support::{Outcome, Start, role};
+use crate::support::{Order, Outcome, Start, probe_as, seed};
 
 /// Comparable part of an outcome. Messages differ, except getopt(3)'s.
 #[derive(Debug, PartialEq, Eq)]
@@ -117,8 +117,8 @@ fn random_command(rng: &mut Rng) -> Vec<String> {
         |words: Vec<std::ffi::OsString>| words.into_iter().map(|word| word.into_string().unwrap()).collect();
     match rng.u8(0..12) {
         0 => vec![],
-        1..5 => of_role(role(["exit", &rng.u8(..).to_string()])),
-        5 => of_role(role(["die", rng.choice(["1", "9", "13", "15", "34", "64"]).unwrap()])),
+        1..5 => of_role(probe_as(Order::Exit(rng.u8(..).into()))),
+        5 => of_role(probe_as(Order::Die(rng.choice([1, 9, 13, 15, 34, 64]).unwrap()))),
         6 | 7 => words(&["echo", "a", "b"]),
         8 => words(&["no-such-command"]),
         9 => words(&[rng
@@ -143,10 +143,7 @@ fn random_command_lines_behave_like_the_peer() {
     let directory = scratch_files(&names);
     for peer in PEERS {
         let Some([ours, theirs]) = names.pair(peer) else { return };
-        let seed =
-            std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
-        let line = format!("peers: SEED={seed}, {}, 100 random command lines\n", peer.name());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+        let seed = seed();
         let mut rng = Rng::with_seed(seed);
         for number in 0..100 {
             let case = Case::random(peer, &mut rng);
@@ -169,11 +166,7 @@ fn signal_names_are_accepted_or_refused_like_tini() {
                XCPU XFSZ VTALRM PROF WINCH IO PWR SYS IOT CLD POLL UNUSED EXIT";
     for name in all.split_whitespace() {
         let [here, there] = pair.each_ref().map(|init| {
-            Start::program(init)
-                .words(["-s", "-p", &format!("SIG{name}")])
-                .words(role(["exit", "7"]))
-                .run()
-                .code()
+            Start::program(init).words(["-s", "-p", &format!("SIG{name}")]).probe(Order::Exit(7)).run().code()
         });
         assert_eq!(here, there, "SIG{name}");
     }

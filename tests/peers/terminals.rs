@@ -1,7 +1,7 @@
 //! On a terminal.
 
 use super::{Names, PEERS, Peer};
-use crate::support::role;
+use crate::support::{Condition, Order, Property, Report};
 use crate::terminals::type_before_the_exec;
 
 #[test]
@@ -9,8 +9,8 @@ fn foreground_command_receives_each_key_once() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, mut terminal) =
-            names.init(peer.name()).words(["-g", "--"]).words(role(["record", "64"])).start_on_terminal();
-        running.wait_for_line("ready");
+            names.init(peer.name()).words(["-g", "--"]).probe(Order::Record(64)).start_on_terminal();
+        running.wait_for_line(Report::Ready);
         for (key, line) in [("\x03", "got 2"), ("\x1c", "got 3"), ("\x1a", "got 20")] {
             terminal.keys(key);
             running.wait_for_stdout(line, |text| text.contains(line));
@@ -37,12 +37,12 @@ fn command_keeps_session_and_terminal() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, _terminal) =
-            names.init(peer.name()).word("--").words(role(["report"])).start_on_terminal();
+            names.init(peer.name()).word("--").probe(Order::Report).start_on_terminal();
         let outcome = running.outcome();
         outcome.expect_code(5);
-        assert_eq!(outcome.report("terminal"), "true", "{outcome}");
-        assert_eq!(outcome.report("foreground"), "true", "{outcome}");
-        assert_ne!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+        assert_eq!(outcome.report(Property::Terminal), "true", "{outcome}");
+        assert_eq!(outcome.report(Property::Foreground), "true", "{outcome}");
+        assert_ne!(outcome.report(Property::Sid), outcome.report(Property::Pid), "{outcome}");
     }
 }
 
@@ -52,11 +52,11 @@ fn redirected_stdin_hides_the_terminal_from_tini_only() {
     for peer in PEERS {
         let (running, _terminal) = names
             .init(peer.name())
-            .condition("null=0")
+            .condition(Condition::Null(0))
             .word("--")
-            .words(role(["record", "64"]))
+            .probe(Order::Record(64))
             .start_on_terminal();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         let field = |index: usize| {
             let text =
                 std::fs::read_to_string(format!("/proc/{}/stat", running.command_pid())).expect("stat");

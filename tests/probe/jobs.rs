@@ -9,8 +9,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{ForkResult, Pid, execv, fork, getpgrp, getpid, setpgid, tcsetpgrp};
 
+use crate::processes::wait_for;
+use crate::protocol::Report;
+use crate::say;
 use crate::signals::{ALL, next, set_disposition, set_mask};
-use crate::{say, wait_for};
 
 /// Runs a job in the foreground, as a shell with job control. Resumes it whenever it stops.
 pub(crate) fn shell(words: &[OsString]) -> i32 {
@@ -32,13 +34,13 @@ pub(crate) fn shell(words: &[OsString]) -> i32 {
         match wait_for(job) {
             WaitStatus::Stopped(_, signal) => {
                 tcsetpgrp(stdin(), getpgrp()).expect("tcsetpgrp");
-                say(format_args!("job stopped by {}", signal as i32));
+                say(Report::JobStopped(signal as i32));
                 tcsetpgrp(stdin(), job).expect("tcsetpgrp");
                 killpg(job, Signal::SIGCONT).expect("killpg");
             }
-            WaitStatus::Continued(_) => say("job goes on"),
+            WaitStatus::Continued(_) => say(Report::JobResumed),
             WaitStatus::Exited(_, status) => {
-                say(format_args!("job exited with {status}"));
+                say(Report::JobExited(status));
                 return status;
             }
             other => panic!("{other:?}"),
@@ -54,7 +56,7 @@ fn to_foreground(job: Pid) {
 /// Reports each signal, and the window's size at that moment. Exits on SIGTERM.
 pub(crate) fn window() -> i32 {
     set_mask(ALL);
-    say("ready");
+    say(Report::Ready);
     loop {
         let number = next(ALL);
         // SAFETY: zeros are a valid winsize.
@@ -62,7 +64,8 @@ pub(crate) fn window() -> i32 {
         // SAFETY: writes a winsize.
         let result = unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCGWINSZ, &raw mut size) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
-        say(format_args!("got {number} with {} rows, {} columns", size.ws_row, size.ws_col));
+        say(Report::Got(number));
+        say(Report::WindowSize(size.ws_row.into(), size.ws_col.into()));
         if number == libc::SIGTERM {
             return 0;
         }

@@ -9,6 +9,8 @@ use std::{env, fs, ptr};
 
 use nix::unistd::{getcwd, getpgrp, getpid, getppid, getsid};
 
+use crate::protocol::Property;
+
 unsafe extern "C" {
     static environ: *const *const libc::c_char;
 }
@@ -76,20 +78,20 @@ pub(crate) fn print(words: &[OsString]) -> i32 {
     let terminal = fs::File::open("/dev/tty").is_ok();
     let mut lines = String::new();
     for (name, value) in [
-        ("pid", getpid().to_string()),
-        ("ppid", getppid().to_string()),
-        ("pgid", getpgrp().to_string()),
-        ("sid", getsid(None).map(|sid| sid.to_string()).unwrap_or_default()),
-        ("foreground", (foreground == getpgrp().as_raw()).to_string()),
-        ("terminal", terminal.to_string()),
-        ("descriptors", descriptors),
-        ("dispositions", dispositions()),
-        ("blocked", blocked()),
-        ("cwd", getcwd().map(|path| hex(path.as_os_str().as_bytes())).unwrap_or_default()),
-        ("words", words.iter().map(|word| hex(word.as_bytes())).collect::<Vec<_>>().join(" ")),
-        ("environment", environment()),
-        ("pidfd-id", pidfd_id()),
-        ("listen-pid", env::var("LISTEN_PID").unwrap_or_default()),
+        (Property::Pid, getpid().to_string()),
+        (Property::Ppid, getppid().to_string()),
+        (Property::Pgid, getpgrp().to_string()),
+        (Property::Sid, getsid(None).map(|sid| sid.to_string()).unwrap_or_default()),
+        (Property::Foreground, (foreground == getpgrp().as_raw()).to_string()),
+        (Property::Terminal, terminal.to_string()),
+        (Property::Descriptors, descriptors),
+        (Property::Dispositions, dispositions()),
+        (Property::Blocked, blocked()),
+        (Property::Cwd, getcwd().map(|path| hex(path.as_os_str().as_bytes())).unwrap_or_default()),
+        (Property::Words, words.iter().map(|word| hex(word.as_bytes())).collect::<Vec<_>>().join(" ")),
+        (Property::Environment, environment()),
+        (Property::PidfdId, pidfd_id()),
+        (Property::ListenPid, env::var("LISTEN_PID").unwrap_or_default()),
     ] {
         let _ = writeln!(lines, "{name}={value}");
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::ptrace;
 use nix::unistd::{ForkResult, Pid, fork, setpgid};
 
+use crate::protocol::Report;
 use crate::say;
 
 pub(crate) const ALL: u64 = u64::MAX;
@@ -64,14 +65,14 @@ pub(crate) fn next(set: u64) -> i32 {
     }
 }
 
-/// Tells each signal that comes, until the one that ends it comes.
-pub(crate) fn record(sentinel: i32) -> i32 {
+/// Reports each signal, until the last one.
+pub(crate) fn record(last: i32) -> i32 {
     set_mask(ALL);
-    say("ready");
+    say(Report::Ready);
     loop {
         let number = next(ALL);
-        say(format_args!("got {number}"));
-        if number == sentinel {
+        say(Report::Got(number));
+        if number == last {
             return 42;
         }
     }
@@ -82,7 +83,7 @@ static LAST: AtomicI32 = AtomicI32::new(0);
 /// Reports each signal from a handler, with the inherited mask, until the last one.
 pub(crate) fn catch(last: i32) -> i32 {
     extern "C" fn report(number: libc::c_int) {
-        let line = format!("got {number}\n");
+        let line = format!("{}\n", Report::Got(number));
         // SAFETY: reads that many bytes of the line.
         unsafe { libc::write(libc::STDOUT_FILENO, line.as_ptr().cast(), line.len()) };
         if number == LAST.load(Ordering::Relaxed) {
@@ -95,21 +96,22 @@ pub(crate) fn catch(last: i32) -> i32 {
     (1..=64)
         .filter(|&number| number != libc::SIGCHLD)
         .for_each(|number| set_handler(number, handler as usize));
-    say("ready");
+    say(Report::Ready);
     loop {
         nix::unistd::pause();
     }
 }
 
-/// Counts the signals that come. Each time the sentinel comes, tells the counts so far, and begins anew. The sentinel is
-/// higher than the others: of what is pending, the kernel delivers the lowest first (signal(7)).
-pub(crate) fn count(sentinel: i32) -> i32 {
+/// Counts signals. Prints the counts on `report`, and starts again.
+///
+/// `report` is higher than the others: the kernel delivers the lowest pending signal first (signal(7)).
+pub(crate) fn count(report: i32) -> i32 {
     set_mask(ALL);
-    say("ready");
+    say(Report::Ready);
     let mut counts = BTreeMap::new();
     loop {
         let number = next(ALL);
-        if number == sentinel {
+        if number == report {
             let pairs: Vec<String> =
                 counts.iter().map(|(number, count)| format!("{number}:{count}")).collect();
             say(pairs.join(" "));
@@ -123,7 +125,7 @@ pub(crate) fn count(sentinel: i32) -> i32 {
 /// Reports each signal, and takes its time to shut down after the first SIGTERM.
 pub(crate) fn work(name: &str, milliseconds: u64) -> i32 {
     set_mask(ALL);
-    say(format_args!("{name} ready"));
+    say(Report::Ready.by(name));
     let mut end = None;
     loop {
         let number = match end {
@@ -132,12 +134,12 @@ pub(crate) fn work(name: &str, milliseconds: u64) -> i32 {
             Some(end) => next_before(ALL, end),
         };
         let Some(number) = number else { break };
-        say(format_args!("{name} got {number}"));
+        say(Report::Got(number).by(name));
         if number == libc::SIGTERM && end.is_none() {
             end = Some(Instant::now() + Duration::from_millis(milliseconds));
         }
     }
-    say(format_args!("{name} finished"));
+    say(Report::Finished.by(name));
     0
 }
 
@@ -151,9 +153,9 @@ pub(crate) fn daemon(name: &str, milliseconds: u64) -> i32 {
     }
 }
 
-/// Starts a process every now and then, as long as it isn't ended, each of which waits to be.
-pub(crate) fn breed() -> ! {
-    say("ready");
+/// Forks repeatedly.
+pub(crate) fn fork_loop() -> ! {
+    say(Report::Ready);
     loop {
         // SAFETY: a single-threaded program.
         if let ForkResult::Child = unsafe { fork() }.expect("fork") {
@@ -181,7 +183,7 @@ pub(crate) fn stop_under_trace(number: i32) -> i32 {
     ptrace::traceme().expect("PTRACE_TRACEME");
     // SAFETY: a process may signal itself.
     unsafe { libc::raise(number) };
-    say("goes on");
+    say(Report::Resumed);
     7
 }
 

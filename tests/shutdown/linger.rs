@@ -2,18 +2,18 @@
 
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::procfs::{state, wait_until};
-use crate::support::{init_beyond, role, send, skip};
+use crate::support::{Order, Report, init_beyond, send, skip};
 
 #[test]
 fn linger_waits_for_the_last_daemon() {
     in_both_settings(|start| {
-        let text = "setsid probe work daemon 200 & exit 6";
+        let text = format!("setsid probe {daemon} & exit 6", daemon = Order::Work("daemon", 200));
         let running = start.words(["-v", "--linger"]).words(script(text)).start();
-        running.wait_for_line("daemon ready");
+        running.wait_for_line(Report::Ready.by("daemon"));
         running.wait_for_debug_line("Lingering");
         // Nobody sends a SIGTERM but we.
         running.signal(libc::SIGUSR1);
-        running.wait_for_line("daemon got 10");
+        running.wait_for_line(Report::Got(10).by("daemon"));
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(6).expect_stdout("daemon ready\ndaemon got 10\ndaemon got 15\ndaemon finished\n");
@@ -23,9 +23,13 @@ fn linger_waits_for_the_last_daemon() {
 #[test]
 fn linger_forwards_to_other_sessions() {
     in_both_settings(|start| {
-        let text = "setsid probe work daemon 10 & probe work main 10";
+        let text = format!(
+            "setsid probe {daemon} & probe {main}",
+            daemon = Order::Work("daemon", 10),
+            main = Order::Work("main", 10)
+        );
         let running = start.words(["-c", "--linger"]).words(script(text)).start();
-        wait_for_lines(&running, &["daemon ready", "main ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("daemon"), Report::Ready.by("main")]);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         let each = ["daemon got 15", "main got 15", "daemon finished", "main finished"];
@@ -37,9 +41,9 @@ fn linger_forwards_to_other_sessions() {
 fn linger_waits_for_a_program_that_reexecutes_itself() {
     in_both_settings(|start| {
         // Each generation ends when it has started the next one.
-        let text = "probe daemon work first 10; exit 0";
+        let text = format!("probe {first}; exit 0", first = Order::Daemon("first", 10));
         let running = start.words(["--linger", "--exit-map", "0:9"]).words(script(text)).start();
-        running.wait_for_line("first ready");
+        running.wait_for_line(Report::Ready.by("first"));
         send(find(&running, "first"), libc::SIGTERM);
         running.outcome().expect_code(9).expect_stdout("first ready\nfirst got 15\nfirst finished\n");
     });
@@ -49,14 +53,25 @@ fn linger_waits_for_a_program_that_reexecutes_itself() {
 fn linger_drain_begins_at_the_signal_and_kills_at_deadline() {
     for signum in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
         in_both_settings(|start| {
-            let text = "setsid probe work daemon 999999 & setsid probe work other 50 & exit 6";
+            let text = format!(
+                "setsid probe {daemon} & setsid probe {other} & exit 6",
+                daemon = Order::Work("daemon", 999_999),
+                other = Order::Work("other", 50)
+            );
             let running = start.words(["-v", "--linger", "--drain", "2s"]).words(script(text)).start();
-            wait_for_lines(&running, &["daemon ready", "other ready"]);
+            wait_for_lines(&running, &[Report::Ready.by("daemon"), Report::Ready.by("other")]);
             running.wait_for_debug_line("Lingering");
             running.signal(signum);
             let outcome = running.outcome();
             outcome.expect_code(6);
-            expect_lines(&outcome, &[("daemon got 15", 1), ("other got 15", 1), ("other finished", 1)]);
+            expect_lines(
+                &outcome,
+                &[
+                    (Report::Got(15).by("daemon"), 1),
+                    (Report::Got(15).by("other"), 1),
+                    (Report::Finished.by("other"), 1),
+                ],
+            );
             let killed = outcome.stderr().lines().filter(|line| line.contains("Killing PID")).count();
             assert!(killed == 1 && outcome.stderr().contains("work daemon"), "{outcome}");
         });
@@ -66,15 +81,19 @@ fn linger_drain_begins_at_the_signal_and_kills_at_deadline() {
 #[test]
 fn linger_drain_begins_while_the_command_runs() {
     in_both_settings(|start| {
-        let text = "setsid probe work daemon 50 & exec probe work main 100";
+        let text = format!(
+            "setsid probe {daemon} & exec probe {main}",
+            daemon = Order::Work("daemon", 50),
+            main = Order::Work("main", 100)
+        );
         let running = start.words(["--linger", "--drain", "60s"]).words(script(text)).start();
-        wait_for_lines(&running, &["daemon ready", "main ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("daemon"), Report::Ready.by("main")]);
         running.signal(libc::SIGINT);
         let outcome = running.outcome();
         outcome.expect_code(0).expect_stderr("");
         for name in ["daemon", "main"] {
-            let (int, term) = (format!("{name} got 2"), format!("{name} got 15"));
-            expect_lines(&outcome, &[(&int, 1), (&term, 1), (&format!("{name} finished"), 1)]);
+            expect_lines(&outcome, &[2, 15].map(|signum| (Report::Got(signum).by(name), 1)));
+            expect_lines(&outcome, &[(Report::Finished.by(name), 1)]);
         }
     });
 }
@@ -83,8 +102,8 @@ fn linger_drain_begins_while_the_command_runs() {
 fn linger_does_not_wake_up_without_a_deadline() {
     in_both_settings(|start| {
         let options = ["--drain", "10s", "--kill-after", "10s", "--delay", "HUP:1s", "--linger"];
-        let running = start.words(options).words(role(["record", "64"])).start();
-        running.wait_for_line("ready");
+        let running = start.words(options).probe(Order::Record(64)).start();
+        running.wait_for_line(Report::Ready);
         wait_until("it sleeps", || state(running.pid()) == Some('S'));
         // rt_sigtimedwait without a timeout, which is its third argument.
         match std::fs::read_to_string(format!("/proc/{}/syscall", running.pid())) {
@@ -106,8 +125,8 @@ fn linger_does_not_wake_up_without_a_deadline() {
 #[test]
 fn linger_key_reaches_each_group_once() {
     let Some(start) = init_beyond() else { return };
-    // Not on the terminal: a key throws away what that hasn't shown yet (termios(3), NOFLSH).
-    let text = "exec >&2; setsid probe record 64 & exec probe record 64";
+    // The terminal is unsuitable: a key discards its pending output (termios(3), NOFLSH).
+    let text = format!("exec >&2; setsid probe {record} & exec probe {record}", record = Order::Record(64));
     let (running, mut terminal) = start.words(["-c", "--linger"]).words(script(text)).start_on_terminal();
     let lines =
         |text: &str, line: &str| text.lines().filter(|candidate| candidate.trim_end() == line).count();

@@ -19,7 +19,9 @@ use std::thread;
 
 use nix::unistd::Pid;
 
-use crate::support::{Outcome, Running, Start, can_have_pid_namespaces, init_beyond, probe, procfs};
+use crate::support::{
+    Outcome, Running, Start, can_have_pid_namespaces, count_lines, init_beyond, probe, procfs, script,
+};
 
 /// Tries something as a plain process and as PID 1.
 pub(crate) fn in_both_settings(scenario: impl Fn(Start) + Sync) {
@@ -33,26 +35,18 @@ pub(crate) fn in_both_settings(scenario: impl Fn(Start) + Sync) {
     });
 }
 
-/// A shell script in which `probe` is the probe.
-fn script(text: &str) -> [String; 3] {
-    ["sh".into(), "-c".into(), text.replace("probe", &probe().display().to_string())]
-}
-
-fn count(text: &str, line: &str) -> usize {
-    text.lines().filter(|candidate| *candidate == line).count()
-}
-
-/// How often each of these lines was printed.
+/// Expects each of these lines this number of times.
 #[track_caller]
-fn expect_lines(outcome: &Outcome, expected: &[(&str, usize)]) {
+fn expect_lines(outcome: &Outcome, expected: &[(impl AsRef<str>, usize)]) {
     for (line, times) in expected {
-        assert_eq!(count(&outcome.stdout(), line), *times, "{line:?}\n{outcome}");
+        let line = line.as_ref();
+        assert_eq!(count_lines(&outcome.stdout(), line), *times, "{line:?}\n{outcome}");
     }
 }
 
-fn wait_for_lines(running: &Running, lines: &[&str]) {
+fn wait_for_lines(running: &Running, lines: &[impl AsRef<str>]) {
     for line in lines {
-        running.wait_for_line(line);
+        running.wait_for_line(line.as_ref());
     }
 }
 

@@ -3,59 +3,58 @@
 
 use std::fmt::Write;
 
-use super::{count, in_both_settings};
-use crate::support::{init_under_test, role};
+use super::{count_lines, in_both_settings};
+use crate::support::{Order, init_under_test, seed};
 
-const FAMILIES: u64 = 6;
+const TREES: u64 = 6;
 const SIZE: usize = 24;
 
 /// Whether the inits below have a drain as well.
 #[derive(Clone, Copy, Debug)]
 enum Drains {
-    All,
-    TheOuterOne,
+    EveryInit,
+    OuterInit,
 }
 
 #[test]
 fn drain_signals_each_process_of_a_random_tree_once() {
-    try_families(Drains::All);
+    try_trees(Drains::EveryInit);
 }
 
 #[test]
 fn drain_reaches_random_trees_below_inits_without_drain() {
-    try_families(Drains::TheOuterOne);
+    try_trees(Drains::OuterInit);
 }
 
-fn try_families(drains: Drains) {
-    let seed =
-        std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
-    let init = init_under_test().display().to_string();
-    for (family, forward) in
-        (0..FAMILIES).flat_map(|family| ["child", "group", "tree"].map(|forward| (family, forward)))
+fn try_trees(drains: Drains) {
+    let seed = seed();
+    let init = &*init_under_test().display().to_string().leak();
+    for (tree, forward) in
+        (0..TREES).flat_map(|tree| ["child", "group", "tree"].map(|forward| (tree, forward)))
     {
-        let seed = seed.wrapping_add(family);
+        let seed = seed.wrapping_add(tree);
         in_both_settings(|start| {
             let start = match drains {
-                Drains::All => start.variable("DUMB_INIT_DRAIN", "60s"),
-                Drains::TheOuterOne => start.words(["--drain", "60s"]),
+                Drains::EveryInit => start.variable("DUMB_INIT_DRAIN", "60s"),
+                Drains::OuterInit => start.words(["--drain", "60s"]),
             };
             let start = start.variable("DUMB_INIT_FORWARD", forward);
-            let (seed, size) = (seed.to_string(), SIZE.to_string());
-            let running = start.words(role(["family", &seed, &size, &init, "0"])).start();
-            running
-                .wait_for_stdout("everybody who is ready", |text| text.matches(" ready\n").count() == SIZE);
+            let running = start.probe(Order::RandomTree(seed, SIZE, init, 0)).start();
+            running.wait_for_stdout("all members that are ready", |text| {
+                text.matches(" ready\n").count() == SIZE
+            });
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             outcome.expect_code(0).expect_stderr("");
             let mut wrong = String::new();
             for index in 0..SIZE {
-                let times = |what: &str| count(&outcome.stdout(), &format!("member-{index} {what}"));
+                let times = |what: &str| count_lines(&outcome.stdout(), &format!("member-{index} {what}"));
                 let (got, finished) = (times("got 15"), times("finished"));
                 let most = match drains {
-                    Drains::All => 1,
-                    // An init without a drain sends its group another one when its command has ended, and with `tree` to all
-                    // that are below it; so does the one above that.
-                    Drains::TheOuterOne => SIZE,
+                    Drains::EveryInit => 1,
+                    // An init without a drain sends its group another SIGTERM when its command
+                    // exits, and with `tree` to all of its descendants. So does the init above it.
+                    Drains::OuterInit => SIZE,
                 };
                 if !(1..=most).contains(&got) || finished != 1 {
                     let _ = writeln!(wrong, "member-{index}: got {got}, finished {finished}");

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{count, in_both_settings, script};
-use crate::support::{Running, Start, Terminal, procfs, skip};
+use super::{count_lines, in_both_settings, script};
+use crate::support::{Condition, Order, Report, Running, Start, Terminal, procfs, skip};
 
 /// The ways to ask for a drain.
 fn with_drain(start: Start, way: usize) -> Start {
@@ -31,8 +31,8 @@ fn shell_has_job_control() {
                 });
             };
             prompts(1);
-            terminal.keys(&format!("{}\r", script("probe hang")[2]));
-            running.wait_for_line("ready");
+            terminal.keys(&format!("{}\r", script(format!("probe {hang}", hang = Order::Hang))[2]));
+            running.wait_for_line(Report::Ready);
             terminal.keys("\x1a");
             prompts(2);
             terminal.keys("jobs; fg\r");
@@ -42,7 +42,7 @@ fn shell_has_job_control() {
                     .into_iter()
                     .find(|&pid| procfs::status_field(pid, "Name").as_deref() == Some("hang"))
             };
-            procfs::wait_until("the job goes on", || {
+            procfs::wait_until("the job resumes", || {
                 hang().is_some_and(|pid| procfs::state(pid) == Some('S'))
             });
             terminal.keys("\x03");
@@ -69,7 +69,9 @@ fn start_plain(start: Start, way: usize) -> (Running, Terminal) {
 }
 
 fn wait_for_interrupts(running: &Running, times: usize) {
-    procfs::wait_until(&format!("{times} interrupts"), || count(&running.stderr(), "got 2") >= times);
+    procfs::wait_until(&format!("{times} interrupts"), || {
+        count_lines(&running.stderr(), &Report::Got(2).to_string()) >= times
+    });
 }
 
 #[test]
@@ -91,7 +93,7 @@ fn key_reaches_command_once_before_and_after_ctrl_z() {
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             outcome.expect_code(5);
-            assert_eq!(count(&outcome.stderr(), "got 2"), 2, "{outcome}");
+            assert_eq!(count_lines(&outcome.stderr(), &Report::Got(2).to_string()), 2, "{outcome}");
         });
     }
 }
@@ -120,7 +122,7 @@ fn closed_terminal_hangs_up_the_command() {
         return;
     }
     for way in 0..WAYS {
-        for condition in [None, Some("null=0")] {
+        for condition in [None, Some(Condition::Null(0))] {
             in_both_settings(|start| {
                 let start = condition.into_iter().fold(start, Start::condition);
                 let (running, terminal) = start_plain(start, way);
@@ -132,7 +134,7 @@ fn closed_terminal_hangs_up_the_command() {
 }
 
 /// Three programs without a handler for SIGHUP, which a plain end of the command must not send.
-const FAMILY: &str = r#"trap 'exit 5' TERM
+const THREE_PROGRAMS: &str = r#"trap 'exit 5' TERM
 for name in first second third; do
     sh -c 'trap "sleep 0.3; echo $0 finished >&2; exit" TERM; echo $0 ready >&2; while :; do sleep 0.05; done' $name &
 done
@@ -141,11 +143,11 @@ while :; do sleep 0.05; done"#;
 #[test]
 fn command_exit_hangs_up_no_process() {
     for way in 0..WAYS {
-        for condition in [None, Some("null=0"), Some("background")] {
+        for condition in [None, Some(Condition::Null(0)), Some(Condition::Background)] {
             in_both_settings(|start| {
                 let start = condition.into_iter().fold(start, Start::condition);
                 let (running, _terminal) =
-                    with_drain(start, way).words(["sh", "-c", FAMILY]).start_on_terminal();
+                    with_drain(start, way).words(["sh", "-c", THREE_PROGRAMS]).start_on_terminal();
                 for name in ["first", "second", "third"] {
                     running.wait_for_debug_line(&format!("{name} ready"));
                 }

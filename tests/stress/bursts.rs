@@ -12,6 +12,7 @@ use crate::setting::{Mode, Place, SETTINGS};
 use crate::start::Start;
 use crate::started::{PATIENCE, Started};
 use crate::state::Memory;
+use crate::support::Order;
 
 const SENTINEL: i32 = 64;
 const FIRST_THAT_QUEUES: i32 = 34;
@@ -36,7 +37,7 @@ fn series(plan: &mut Plan, place: Place, mode: Mode, options: &[&str], count: u6
     let mut random = Rng::with_seed(plan.seed);
     let verbose = if options.is_empty() { "" } else { ", -v" };
     let mut part = Part::new(plan, format_args!("bursts, {place}, {mode}{verbose}"), "signals");
-    let mut start = Start::new(place, mode, &[], options, &["count", &SENTINEL.to_string()]);
+    let mut start = Start::new(place, mode, &[], options, Order::Count(SENTINEL));
     start.piped_stderr = true;
     let mut started = start.start();
     let mut stderr = started.stderr.take().unwrap();

@@ -15,6 +15,7 @@ use crate::part::{Part, Plan};
 use crate::setting::{Mode, Place, SETTINGS};
 use crate::start::Start;
 use crate::started::{End, PATIENCE, Started};
+use crate::support::Order;
 
 /// Delay of the latest SIGTERM, in nanoseconds.
 const LATEST: u64 = 2_000_000;
@@ -32,7 +33,7 @@ pub fn run(plan: &mut Plan) {
         sched_setaffinity(OURSELVES, mine).expect("sched_setaffinity");
     }
     for (place, mode) in SETTINGS {
-        let mut start = Start::new(place, mode, &[], &[], &["hang"]);
+        let mut start = Start::new(place, mode, &[], &[], Order::Hang);
         start.processors = split.map(|(_, others)| others);
         if place == Place::Pid1 {
             start.blocked = u64::MAX;

@@ -6,14 +6,14 @@
 //! init, as with the suite. Each part prints a line. Failures are described, and the exit status is
 //! 1. `SEED` repeats the random choices of a run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // It fails loudly where it can't do its work.
-#![allow(unsafe_code, unreachable_pub)] // Processes that are made in ways of their own; a program has no public.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic reports a broken set-up.
+#![allow(unsafe_code, unreachable_pub)] // Raw clones and execs; a program has no public items.
 
 mod bursts;
+mod chaos;
 mod early;
 mod faults;
 mod injection;
-mod mob;
 mod orphans;
 mod part;
 mod setting;
@@ -41,7 +41,7 @@ const PARTS: [(&str, fn(&mut Plan)); 6] = [
     ("early", early::run),
     ("bursts", bursts::run),
     ("orphans", orphans::run),
-    ("mob", mob::run),
+    ("chaos", chaos::run),
     ("faults", faults::run),
     ("injection", injection::run),
 ];

@@ -1,6 +1,6 @@
 //! Parts of the run, and their results.
 
-#![allow(clippy::print_stdout)] // This is what the program is for.
+#![allow(clippy::print_stdout)] // The program prints its results.
 
 use std::fmt::Display;
 use std::time::Instant;

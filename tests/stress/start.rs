@@ -8,7 +8,7 @@ use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::io::pipe;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::ptr;
 
@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 
 use crate::setting::{Mode, Place};
 use crate::started::Started;
-use crate::support::{init_under_test, probe};
+use crate::support::{Condition, END_OF_CONDITIONS, Order, init_under_test, probe_as};
 
 /// Program to start, and its conditions.
 pub struct Start {
@@ -35,23 +35,21 @@ pub struct Start {
 }
 
 impl Start {
-    /// The init under test, with these options and a role of the probe's. `conditions` are those that it finds itself in.
-    pub fn new(place: Place, mode: Mode, conditions: &[&str], options: &[&str], role: &[&str]) -> Self {
-        let probe = || CString::new(probe().as_os_str().as_bytes()).unwrap();
-        let strings =
-            |words: &[&str]| words.iter().map(|word| CString::new(*word).unwrap()).collect::<Vec<_>>();
+    /// The probe under the init under test, with these options and in these conditions.
+    pub fn new(place: Place, mode: Mode, conditions: &[Condition], options: &[&str], order: Order) -> Self {
+        let probe = |order| probe_as(order).into_iter().map(|word| CString::new(word.into_vec()).unwrap());
+        let string = |text: &str| CString::new(text).unwrap();
         let mut words = Vec::new();
         if !conditions.is_empty() {
-            words.extend([probe(), c"with".into()]);
-            words.extend(strings(conditions));
-            words.push(c"--".into());
+            words.extend(probe(Order::With));
+            words.extend(conditions.iter().map(|condition| string(&condition.to_string())));
+            words.push(string(END_OF_CONDITIONS));
         }
         words.push(CString::new(init_under_test().as_os_str().as_bytes()).unwrap());
         words.extend((mode == Mode::Child).then(|| c"-c".into()));
-        words.extend(strings(options));
+        words.extend(options.iter().map(|option| string(option)));
         words.push(c"--".into());
-        words.push(probe());
-        words.extend(strings(role));
+        words.extend(probe(order));
         Self::program(place, words)
     }
 

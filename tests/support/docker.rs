@@ -4,7 +4,7 @@ mod cgroups;
 mod images;
 mod own_engine;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::{Start, procfs, send, skip};
+use super::{Order, Start, procfs, send, skip};
 
 pub use cgroups::remove_cgroups;
-pub use images::{Base, START_SCRIPT, derived, example_image, image, image_on};
+pub use images::{Base, derived, example_image, image, image_on};
 pub use own_engine::{OwnEngine, REMAPPED};
 
 /// Whether the tests can see the processes of containers. If not, the test is skipped with a
@@ -91,6 +91,11 @@ pub struct Container {
     engine: Engine,
 }
 
+/// Words that start the probe with this order in a container.
+pub fn probe(order: Order) -> Vec<String> {
+    format!("probe {order}").split(' ').map(str::to_owned).collect()
+}
+
 impl Container {
     pub fn new() -> Self {
         Self::of(&Engine::of_the_machine())
@@ -107,13 +112,13 @@ impl Container {
     }
 
     /// `docker run` with these options, an image and a command.
-    pub fn run(&self, options: &[&str], image: &str, words: &[&str]) -> Start {
+    pub fn run<W: AsRef<OsStr>>(&self, options: &[&str], image: &str, words: &[W]) -> Start {
         let start = self.engine.client().words(["run", "--network", "none", "--name", &self.name]);
         start.words(options).word(image).words(words)
     }
 
     /// `docker exec`
-    pub fn exec(&self, words: &[&str]) -> Start {
+    pub fn exec<W: AsRef<OsStr>>(&self, words: &[W]) -> Start {
         self.engine.client().words(["exec", &self.name]).words(words)
     }
 
@@ -145,8 +150,13 @@ impl Container {
         Process::all(&self.proc())
     }
 
-    /// The process with this command line, as soon as there is exactly one.
-    pub fn process(&self, command_line: &str) -> Process {
+    /// The only process that runs the probe with this order. Waits until there is one.
+    pub fn process(&self, order: Order) -> Process {
+        self.process_with(&probe(order).join(" "))
+    }
+
+    /// The only process with this command line. Waits until there is one.
+    pub fn process_with(&self, command_line: &str) -> Process {
         let proc = self.proc();
         let mut found = Vec::new();
         procfs::ask_until(&format!("there is one {command_line}"), || {

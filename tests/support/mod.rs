@@ -7,8 +7,10 @@ pub mod differences;
 pub mod docker;
 mod outcome;
 mod output;
+mod probe_protocol;
 pub mod procfs;
 mod run;
+pub mod start_script;
 mod terminal;
 pub mod trace;
 
@@ -17,7 +19,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use outcome::{Outcome, report};
+pub use outcome::{Outcome, property};
+pub use probe_protocol::{Condition, Disposition, END_OF_CONDITIONS, Order, Property, Report};
 pub use procfs::Held;
 pub use run::{Running, Start, send};
 pub use terminal::Terminal;
@@ -66,9 +69,41 @@ pub fn init_beyond() -> Option<Start> {
     (!differences::tests_the_original()).then(init)
 }
 
-/// The command that plays a role of the probe's.
-pub fn role<const N: usize>(words: [&str; N]) -> Vec<OsString> {
-    std::iter::once(probe().into_os_string()).chain(words.map(OsString::from)).collect()
+/// Seed of a random test, the same in each run. `SEED` overrides it by another number, or by `random`.
+///
+/// A test prints its seed when it fails.
+pub fn seed() -> u64 {
+    match env::var("SEED").as_deref() {
+        Err(_) => 20_261_126,
+        Ok("random") => fastrand::u64(..),
+        Ok(seed) => seed.parse().expect("SEED is a number, or `random`"),
+    }
+}
+
+/// Words that start the probe with this order.
+pub fn probe_as(order: Order) -> Vec<OsString> {
+    let order = order.to_string();
+    std::iter::once(probe().into_os_string()).chain(order.split(' ').map(OsString::from)).collect()
+}
+
+/// Words of a shell script in which `probe` is the probe.
+pub fn script(text: impl AsRef<str>) -> [String; 3] {
+    ["sh".into(), "-c".into(), with_probe(text)]
+}
+
+/// The text with the probe's path for `probe`.
+pub fn with_probe(text: impl AsRef<str>) -> String {
+    text.as_ref().replace("probe", &probe().display().to_string())
+}
+
+/// Number of lines that equal this one.
+pub fn count_lines(text: &str, line: &str) -> usize {
+    text.lines().filter(|candidate| candidate.trim_end() == line).count()
+}
+
+/// Whether the tests run as root. If not, the test is skipped with a message.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root() || skip("only for root")
 }
 
 /// The text with N in place of each PID.

@@ -83,7 +83,7 @@ pub fn ask_until(what: &str, is_so: impl FnMut() -> bool) {
 fn poll(pause: Duration, mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = deadline();
     while !is_so() {
-        assert!(Instant::now() < end, "in vain: waited until {}", what());
+        assert!(Instant::now() < end, "timeout: waited until {}", what());
         std::thread::sleep(pause);
     }
 }

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 use super::outcome::Outcome;
 use super::output::Output;
 use super::terminal::Terminal;
-use super::{deadline, namespace, probe, procfs};
+use super::{Condition, END_OF_CONDITIONS, Order, deadline, namespace, probe_as, procfs};
 
 /// Marks the processes of a test, so that they are found at its end.
 const MARK: &str = "DUMB_INIT_TEST_RUN";
@@ -26,7 +26,7 @@ pub struct Start {
     /// Its argv[0].
     name: Option<OsString>,
     words: Vec<OsString>,
-    conditions: Vec<OsString>,
+    conditions: Vec<Condition>,
     in_namespace: bool,
     own_group: bool,
     variables: Vec<(OsString, OsString)>,
@@ -93,9 +93,14 @@ impl Start {
         self
     }
 
-    /// A condition that the program finds itself in (`probe with`). Its argv[0] is its path then.
-    pub fn condition(mut self, condition: impl AsRef<OsStr>) -> Self {
-        self.conditions.push(condition.as_ref().to_owned());
+    /// Runs the probe under the program.
+    pub fn probe(self, order: Order) -> Self {
+        self.words(probe_as(order))
+    }
+
+    /// Runs the program in a condition. Its argv[0] is its path then.
+    pub fn condition(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
         self
     }
 
@@ -118,9 +123,9 @@ impl Start {
             line.extend(namespace().into_iter().map(OsString::from));
         }
         if !self.conditions.is_empty() {
-            line.extend([probe().into_os_string(), "with".into()]);
-            line.append(&mut self.conditions);
-            line.push("--".into());
+            line.extend(probe_as(Order::With));
+            line.extend(self.conditions.iter().map(|condition| condition.to_string().into()));
+            line.push(END_OF_CONDITIONS.into());
         }
         let wrapped = !line.is_empty();
         line.push(self.program.clone());
@@ -169,10 +174,8 @@ impl Start {
     /// Starts it as the leader of a session on a new terminal, with a pipe for stderr.
     pub fn start_on_terminal(mut self) -> (Running, Terminal) {
         let (terminal, path, output) = Terminal::open();
-        let mut terminal_condition = OsString::from("terminal=");
-        terminal_condition.push(&path);
-        // The program's stderr stays what the harness gave it, so that it can be told from what the terminal shows.
-        self.conditions.insert(0, terminal_condition);
+        // stderr stays a pipe, separate from the terminal's output.
+        self.conditions.insert(0, Condition::Terminal(path.leak()));
         let mut command = self.command();
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let line = format!("{command:?}");
@@ -235,14 +238,15 @@ impl Running {
     }
 
     /// Waits until stdout has this line.
-    pub fn wait_for_line(&self, line: &str) {
+    pub fn wait_for_line(&self, line: impl fmt::Display) {
+        let line = line.to_string();
         let has = |text: &str| text.lines().any(|candidate| candidate.trim_end() == line);
         assert!(self.stdout.wait_until(has), "no line {line:?} on stdout\n{self}");
     }
 
     /// Waits until stdout is as wanted.
     pub fn wait_for_stdout(&self, what: &str, wanted: impl Fn(&str) -> bool) {
-        assert!(self.stdout.wait_until(wanted), "in vain: waited until stdout has {what}\n{self}");
+        assert!(self.stdout.wait_until(wanted), "timeout: waited until stdout has {what}\n{self}");
     }
 
     /// Waits until stderr has a line with this in it.
@@ -286,7 +290,7 @@ impl Running {
         // One that executes another program at that very moment has no environment by which it could be found.
         let end = deadline();
         while !(self.stdout.has_ended() && self.stderr.has_ended()) {
-            assert!(Instant::now() < end, "somebody holds the pipes\n{self}");
+            assert!(Instant::now() < end, "a process holds the pipes\n{self}");
             self.kill_the_rest();
             std::thread::sleep(std::time::Duration::from_millis(1));
         }

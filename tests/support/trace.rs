@@ -36,7 +36,7 @@ impl Traced {
 
     fn next_stop(&self) -> WaitStatus {
         let mut status = WaitStatus::StillAlive;
-        procfs::wait_until("what is traced makes a system call", || {
+        procfs::wait_until("the tracee makes a system call", || {
             status = waitpid(self.0, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)).expect("waitpid");
             status != WaitStatus::StillAlive
         });

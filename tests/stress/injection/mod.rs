@@ -7,7 +7,7 @@
 //!
 //! `cargo test --test stress -- inject=SCENARIO/PHASE/CALL/ERRNO/WHEN` repeats one case.
 
-#![allow(clippy::print_stdout)] // This is what the program is for.
+#![allow(clippy::print_stdout)] // The program prints its results.
 
 mod calls;
 mod scenario;

@@ -13,7 +13,7 @@ use crate::setting::{Mode, Place};
 use crate::start::Start;
 use crate::started::{self, End, Started};
 use crate::state::{children, zombies};
-use crate::support::{probe, send};
+use crate::support::{Order, probe, send};
 
 /// Time limits of a line or the end, in each try. Either takes milliseconds, but a machine may
 /// stand still for seconds.
@@ -37,7 +37,7 @@ pub struct Scenario {
     /// Options that no other init has.
     pub options: &'static [&'static str],
     /// Script in which `$0` is the probe.
-    script: &'static str,
+    script: fn() -> String,
     ready: &'static [&'static str],
     play: fn(&mut Run),
     end: End,
@@ -47,8 +47,8 @@ pub struct Scenario {
     needs_proc: &'static [&'static str],
 }
 
-/// The command of several scenarios: it reports each signal, and ends with 42 when it gets the last one.
-const CATCH: &str = "exec \"$0\" catch 64";
+/// Command of several scenarios: it reports each signal, and exits with 42 on the last one.
+const CATCH: fn() -> String = || format!("exec \"$0\" {}", Order::Catch(LAST));
 const LAST: i32 = 64;
 
 pub const SCENARIOS: [Scenario; 7] = [
@@ -56,7 +56,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "exit",
         mode: Mode::Group,
         options: &[],
-        script: "echo ready; exit 7",
+        script: || "echo ready; exit 7".to_owned(),
         ready: &[],
         play: |_| {},
         end: End::Exited(7),
@@ -89,7 +89,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "reap",
         mode: Mode::Group,
         options: &[],
-        script: "exec \"$0\" orphans-that-wait 1",
+        script: || format!("exec \"$0\" {}", Order::WaitingOrphans(1)),
         ready: &["ready"],
         play: |run| {
             let first = children(run.started.pid).first().copied();
@@ -106,7 +106,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "drain",
         mode: Mode::Group,
         options: &["--drain", "2s"],
-        script: "setsid \"$0\" work far 50 & exec \"$0\" catch 15",
+        script: || format!("setsid \"$0\" {} & exec \"$0\" {}", Order::Work("far", 50), Order::Catch(15)),
         ready: &["ready", "far ready"],
         play: Run::ask_to_end,
         end: End::Exited(42),
@@ -118,7 +118,9 @@ pub const SCENARIOS: [Scenario; 7] = [
         mode: Mode::Group,
         options: &["--forward", "tree"],
         // Its end is no news for the command, which reports SIGCHLD, too.
-        script: "(setsid \"$0\" work far 20 &); exec \"$0\" catch 64",
+        script: || {
+            format!("(setsid \"$0\" {} &); exec \"$0\" {}", Order::Work("far", 20), Order::Catch(LAST))
+        },
         ready: &["ready", "far ready"],
         play: |run| {
             run.ask_to_end();
@@ -236,7 +238,7 @@ impl Scenario {
         let probe = probe();
         let mut words = vec![string(init.as_os_str().as_bytes())];
         words.extend(options.iter().chain(self.options).map(|option| string(option.as_bytes())));
-        words.extend(["--", "/bin/sh", "-c", self.script].map(|word| string(word.as_bytes())));
+        words.extend(["--", "/bin/sh", "-c", &(self.script)()].map(|word| string(word.as_bytes())));
         words.push(string(probe.as_os_str().as_bytes()));
         let mut start = Start::program(Place::Pid1, words);
         start.piped_stderr = true;
