@@ -102,7 +102,8 @@ fn init_changes_to_root_directory_and_command_does_not() {
 #[test]
 fn exit_of_another_child_does_not_end_the_init() {
     for options in [&[][..], &["-c"]] {
-        // It was there before the init was executed, and ends, when the pipe does, with another status than the command.
+        // It was there before the init was executed, and ends, when the pipe does, with another
+        // status than the command.
         let scratch = Scratch::new();
         let fifo = scratch.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();

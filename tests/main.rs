@@ -3,6 +3,9 @@
 //! They run against the init that was built with them, or against the one in `INIT_UNDER_TEST`. A
 //! test that needs more than Rust and a C linker (namespaces, Docker, the packaged original) is
 //! skipped without it, and prints that. With `REQUIRE_ALL_TESTS` it fails instead.
+//!
+//! Random tests have the same seed in each run. `SEED=NUMBER` or `SEED=random` changes it, and a
+//! failure shows it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test that panics is a test that fails.
 #![allow(unsafe_code, unreachable_pub)] // kill(2) with any number; a test harness has no public.

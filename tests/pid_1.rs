@@ -97,7 +97,8 @@ fn pid_1_forwards_signals_during_a_flood_of_exits() {
     });
 }
 
-/// While the init is stopped, 200 of its children end, and it gets this signal, which has a higher number than SIGCHLD.
+/// While the init is stopped, 200 of its children end, and it gets this signal, which has a higher
+/// number than SIGCHLD.
 pub(crate) fn flood(init: Pid, end: impl FnOnce(), number: i32) {
     send(init, libc::SIGSTOP);
     procfs::wait_for_state(init, 'T');

@@ -89,7 +89,8 @@ const CURES: [&[(&str, &str)]; 5] = [
     &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_FORWARD", "child")],
 ];
 
-/// Runs the script that `script` makes under the init, with each of the cures, as PID 1 and not, and stops it.
+/// Runs the script that `script` makes under the init, with each of the cures, as PID 1 and not,
+/// and stops it.
 fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
     let with = |start: Start, cure: &[(&str, &str)]| {
         let start = cure.iter().fold(start, |start, (name, value)| start.variable(name, value));
@@ -100,8 +101,8 @@ fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
         running.wait_for_line(Report::Finished.by("service"));
         let last = Instant::now();
         assert_eq!(running.wait().code(), Some(143));
-        // Neither at the deadline nor at the next tick of a poll; how fast it is in a quiet moment, the test under Docker
-        // measures.
+        // Neither at the deadline nor at the next tick of a poll; how fast it is in a quiet moment,
+        // the test under Docker measures.
         let took = last.elapsed();
         assert!(took < Duration::from_secs(3), "{took:?} after the last\n{running}");
         expect_all_three(&running.outcome().stdout());

@@ -90,7 +90,8 @@ pub fn all() -> (Vec<Init>, bool) {
 pub struct Baseline {
     /// `true`, as small as the C library makes it: the least that a start can be.
     pub alone: PathBuf,
-    /// Starts its arguments, waits for their end, and does nothing else: two execs, the least that an init can be.
+    /// Starts its arguments, waits for their end, and does nothing else: two execs, the least that
+    /// an init can be.
     pub two_execs: PathBuf,
 }
 

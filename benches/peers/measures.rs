@@ -159,8 +159,9 @@ fn memory(inits: &[Init], rounds: usize) -> Vec<Measured> {
     ]
 }
 
-/// Time of the processor that an init takes for an orphan, of so many that have ended. It is stopped while they end: else
-/// it would wait for the kernel's locks beside them, now longer, now shorter.
+/// Time of the processor that an init takes for an orphan, of so many that have ended. It is
+/// stopped while they end: else it would wait for the kernel's locks beside them, now longer, now
+/// shorter.
 #[allow(clippy::cast_precision_loss)]
 fn reaping(inits: &[Init], count: usize, rounds: usize) -> Measured {
     let everywhere = sched_getaffinity(Pid::from_raw(0)).expect("the processors");

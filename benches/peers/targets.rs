@@ -6,7 +6,8 @@ use crate::measured::Measured;
 use crate::measures::{IDLE, LATENCY, MEMORY, ORPHANS, REAPING, SIZE, STARTUP};
 use crate::table::{figure, lines};
 
-/// Those of the musl build, which is the first of the inits, against the others, whichever of them were measured.
+/// Those of the musl build, which is the first of the inits, against the others, whichever of them
+/// were measured.
 pub fn markdown(names: &[&str], measured: &[Measured]) -> String {
     if names.first() != Some(&OURS) {
         return "no musl build: nothing is aimed at\n".into();

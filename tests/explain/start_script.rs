@@ -1,4 +1,4 @@
-//! The founding case: the report for each set-up of its table, and what truly comes of the signal.
+//! Multi-process start script: the report for each set-up of the table, and the effect of the signal.
 
 use std::ffi::OsString;
 use std::path::Path;

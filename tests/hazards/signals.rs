@@ -12,8 +12,8 @@ pub fn signal_before_exec_is_not_lost(case: Case) {
     // It is pending before the init is executed.
     for _ in 0..3 {
         let outcome = case.start().condition(Condition::Pending(15)).probe(Order::Record(15)).run();
-        // By default, or once the recorder has it blocked, which it may be from the beginning: some inits leave the
-        // command the mask that they were started with.
+        // By default, or once the recorder has it blocked, which it may be from the beginning: some
+        // inits leave the command the mask that they were started with.
         assert!([143, 42].contains(&outcome.code()), "{outcome}");
     }
 }

@@ -37,7 +37,8 @@ pub(crate) fn waves(size: u32) -> i32 {
     }
 }
 
-/// Starts random children while signals arrive. On SIGTERM, exits together with the children that wait for it.
+/// Starts random children while signals arrive. On SIGTERM, exits together with the children that
+/// wait for it.
 pub(crate) fn run(seed: u64, size: u32, status: i32) -> i32 {
     set_mask(ALL);
     say(Report::Started(getpid().as_raw()));

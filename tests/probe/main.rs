@@ -1,6 +1,7 @@
 //! Program that the tests start under the init: it carries out one order, and reports on stdout.
 //!
-//! Like the init itself it has no `fn main`: std's runtime would reopen closed descriptors and ignore SIGPIPE.
+//! Like the init itself it has no `fn main`: std's runtime would reopen closed descriptors and
+//! ignore SIGPIPE.
 
 #![no_main]
 #![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)] // It makes raw system calls throughout.

@@ -73,7 +73,8 @@ impl Tree {
         Self { members, order, records, seed, init }
     }
 
-    /// Starts the part that begins with this member. Signals are blocked before any report, so none is missed.
+    /// Starts the part that begins with this member. Signals are blocked before any report, so none
+    /// is missed.
     pub(crate) fn start(&self, begin: usize) -> i32 {
         set_mask(ALL);
         self.run(begin)

@@ -86,8 +86,8 @@ fn drain_begins_without_a_signal() {
     });
 }
 
-/// A worker that answers SIGTERM by a helper, which it waits for; and a main program, `record`, that is to end before.
-/// The helper is no child of the worker's but of a shell of its.
+/// A worker that answers SIGTERM by a helper, which it waits for; and a main program, `record`,
+/// that is to end before. The helper is no child of the worker's but of a shell of its.
 fn with_a_helper() -> String {
     format!(
         "(trap '' USR2; trap 'sh -c \"probe {record}; :\"; exit' TERM; probe {worker}; \
@@ -324,8 +324,8 @@ fn second_signal_during_drain_reaches_all_remaining() {
 
 #[test]
 fn drain_works_with_refused_system_calls() {
-    // Pidfds, in part or whole; and prctl, by which orphans would be adopted that go elsewhere without it. (With that
-    // refused, nothing more can be.)
+    // Pidfds, in part or whole; and prctl, by which orphans would be adopted that go elsewhere
+    // without it. (With that refused, nothing more can be.)
     let prctl = Condition::Refused(libc::SYS_prctl, libc::EPERM);
     for refused in [
         &[Condition::Refused(libc::SYS_pidfd_send_signal, libc::EPERM)][..],

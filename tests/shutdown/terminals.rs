@@ -79,7 +79,8 @@ fn key_reaches_command_once_before_and_after_ctrl_z() {
     // With -c the init stops itself too, as the original does, so that a shell above it sees that.
     for way in 0..WAYS - 1 {
         in_both_settings(|start| {
-            // It starts no programs: while a shell does, Ctrl-Z stops the program and blocks the shell (vfork(2)).
+            // It starts no programs: while a shell does, Ctrl-Z stops the program and blocks the
+            // shell (vfork(2)).
             let text = "exec >&2; trap 'echo got 2' INT; trap 'exit 5' TERM; echo ready; while :; do read line; done";
             let (running, mut terminal) =
                 with_drain(start, way).words(["sh", "-c", text]).start_on_terminal();

@@ -37,7 +37,8 @@ const RAIN: [i32; 19] = [
     50,
     64,
 ];
-/// So many signals rain on a command that doesn't fetch them yet: they are pending in each member of its group.
+/// So many signals rain on a command that doesn't fetch them yet: they are pending in each member
+/// of its group.
 const MOST_UNFETCHED: u32 = 200;
 
 pub fn run(plan: &mut Plan) {

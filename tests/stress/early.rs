@@ -43,8 +43,8 @@ pub fn run(plan: &mut Plan) {
     sched_setaffinity(OURSELVES, &all).expect("sched_setaffinity");
 }
 
-/// The first processor, and the others. While we wait without sleeping, the init has to run elsewhere: in its queue behind
-/// us, it would get each signal before its first instruction.
+/// The first processor, and the others. While we wait without sleeping, the init has to run
+/// elsewhere: in its queue behind us, it would get each signal before its first instruction.
 fn split(all: &CpuSet) -> Option<(CpuSet, CpuSet)> {
     let mut numbers = (0..CpuSet::count()).filter(|&number| all.is_set(number) == Ok(true));
     let (mut mine, mut others) = (CpuSet::new(), *all);

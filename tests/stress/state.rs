@@ -53,7 +53,8 @@ pub fn becomes_so(mut is_so: impl FnMut() -> bool) -> bool {
         if Instant::now() > end {
             return false;
         }
-        // Not a time that something is expected to take: it only leaves the processor to those that are waited for.
+        // Not a time that something is expected to take: it only leaves the processor to those that
+        // are waited for.
         std::thread::sleep(Duration::from_micros(100));
     }
     true

@@ -196,8 +196,8 @@ impl Container {
         self.engine.docker(&["stop", "--time", &seconds.to_string(), &self.name]).expect("docker stop");
     }
 
-    /// When the engine got the last line that the container printed, and when the container ended, in seconds of the same
-    /// day.
+    /// When the engine got the last line that the container printed, and when the container ended,
+    /// in seconds of the same day.
     pub fn last_line_and_end(&self) -> (f64, f64) {
         let seconds = |time: &str| {
             let time = time.split_once('T').expect(time).1.trim_end_matches('Z');

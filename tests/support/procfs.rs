@@ -79,7 +79,8 @@ pub fn ask_until(what: &str, is_so: impl FnMut() -> bool) {
     poll(Duration::from_millis(50), is_so, || what.to_owned());
 }
 
-/// The pause is not a time that something is expected to take: it only leaves the processor to those that are waited for.
+/// The pause is not a time that something is expected to take: it only leaves the processor to
+/// those that are waited for.
 fn poll(pause: Duration, mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = deadline();
     while !is_so() {

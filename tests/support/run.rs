@@ -287,7 +287,8 @@ impl Running {
     /// Waits for the end of the program and of everything that it has printed.
     pub fn outcome(mut self) -> Outcome {
         let status = self.wait();
-        // One that executes another program at that very moment has no environment by which it could be found.
+        // One that executes another program at that very moment has no environment by which it
+        // could be found.
         let end = deadline();
         while !(self.stdout.has_ended() && self.stderr.has_ended()) {
             assert!(Instant::now() < end, "a process holds the pipes\n{self}");
