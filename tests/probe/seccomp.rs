@@ -7,7 +7,7 @@ const NUMBER: u32 = 0;
 const FIRST_ARGUMENT: u32 = 16;
 
 /// Makes this system call fail.
-pub(crate) fn refuse(call: i64, errno: i32) {
+pub(crate) fn refuse(call: libc::c_long, errno: i32) {
     install([load(NUMBER), jump(libc::BPF_JEQ, number(call), 1)], errno);
 }
 

@@ -12,7 +12,7 @@ use crate::started::{End, PATIENCE, Started};
 use crate::state::{becomes_so, children};
 use crate::support::{Condition, Order, Scratch, init_under_test, skip};
 
-const CALLS: [i64; 20] = [
+const CALLS: [libc::c_long; 20] = [
     libc::SYS_capget,
     libc::SYS_chdir,
     libc::SYS_clone3,

@@ -160,7 +160,7 @@ words! {
     /// RLIMIT_FSIZE
     FileSize(limit: u64) = "file-size"
     /// System call that fails.
-    Refused(call: i64, errno: i32) = "refused"
+    Refused(call: libc::c_long, errno: i32) = "refused"
     /// Failure of each clone(2) that shares memory.
     RefusedCloneVm(errno: i32) = "refused-clone-vm"
     /// Empty directory at this path.
