@@ -1,4 +1,4 @@
-//! stderr is closed, full, or a pipe that nobody reads: nothing changes but that the lines are lost.
+//! stderr is closed, full, or a pipe without a reader: only the log lines are lost.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,23 +12,18 @@ use nix::sys::termios::{FlowArg, tcflow};
 use crate::support::differences::{Original, tests_the_original, wanted_difference};
 use crate::support::trace::Traced;
 use crate::support::{
-    Scratch, Start, Terminal, can_have_pid_namespaces, can_inject_faults, init, init_under_test, injecting,
-    probe, procfs, role, send,
+    Condition, Order, Report, Scratch, Start, Terminal, can_have_pid_namespaces, can_inject_faults, init,
+    init_under_test, injecting, probe, procfs, send,
 };
 
-fn with(condition: &str, words: &[&str], command: [&str; 2]) -> i32 {
-    let start = Start::init(&init_under_test()).condition(condition).words(words).words(role(command));
-    start.run().code()
-}
-
 #[test]
-fn a_stderr_that_takes_no_line_changes_no_exit_status() {
-    for condition in ["closed=2", "full=2"] {
-        for options in [&["-v"][..], &["-vc"], &["-c"], &[]] {
-            assert_eq!(with(condition, options, ["exit", "7"]), 7, "{condition} {options:?}");
-            assert_eq!(with(condition, options, ["die", "15"]), 143, "{condition} {options:?}");
-        }
+fn failing_stderr_leaves_exit_status_unchanged() {
+    for condition in [Condition::Closed(2), Condition::Full(2)] {
         let start = || Start::init(&init_under_test()).condition(condition);
+        for options in [&["-v"][..], &["-vc"], &["-c"], &[]] {
+            start().words(options).probe(Order::Exit(7)).run().expect_code(7);
+            start().words(options).probe(Order::Die(15)).run().expect_code(143);
+        }
         start().words(["-v", "/nonexistent"]).run().expect_code(2);
         start().words(["/nonexistent"]).run().expect_code(2);
         start().words(["--yolo"]).run().expect_code(1);
@@ -42,10 +37,13 @@ fn a_stderr_that_takes_no_line_changes_no_exit_status() {
 fn with_stderr(stderr: impl Into<OwnedFd>) -> Start {
     // The probe takes its stdin for stderr, and /dev/null for stdin.
     let stderr = File::from(stderr.into());
-    Start::init(&init_under_test()).stdin(stderr).condition("stderr-as-stdin").condition("null=0")
+    Start::init(&init_under_test())
+        .stdin(stderr)
+        .condition(Condition::StderrAsStdin)
+        .condition(Condition::Null(0))
 }
 
-/// A pipe whose reader is gone, as the program's stderr.
+/// Pipe without a reader as the program's stderr.
 fn unread_stderr(words: &[&str]) -> Start {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
@@ -53,66 +51,78 @@ fn unread_stderr(words: &[&str]) -> Start {
 }
 
 #[test]
-fn a_stderr_without_a_reader_does_not_end_it_early() {
+fn stderr_pipe_without_reader_does_not_end_the_init() {
     unread_stderr(&["/nonexistent"]).run().expect_code(2);
-    unread_stderr(&[]).words(role(["exit", "7"])).run().expect_code(7);
+    unread_stderr(&[]).probe(Order::Exit(7)).run().expect_code(7);
 }
 
 #[test]
-fn a_stderr_without_a_reader_makes_no_signal_of_its_own() {
+fn stderr_pipe_without_reader_forwards_no_sigpipe() {
     wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
         for options in ["-v", "-vc"] {
-            unread_stderr(&[options]).words(role(["exit", "7"])).run().expect_code(7);
+            unread_stderr(&[options]).probe(Order::Exit(7)).run().expect_code(7);
             unread_stderr(&[options, "/nonexistent"]).run().expect_code(2);
             only_what_is_sent_is_forwarded(unread_stderr(&[options]), libc::SIGPIPE);
         }
     });
 }
 
-/// The command receives `number` if it is sent, and not because of what the init writes.
+/// Expects that the command receives `number` only if it is sent, and not because of the init's
+/// writes.
 fn only_what_is_sent_is_forwarded(start: Start, number: i32) {
-    let running = start.words(role(["record", "12"])).start();
-    running.wait_for_line("ready");
+    let running = start.probe(Order::Record(12)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGUSR1);
-    running.wait_for_line("got 10");
+    running.wait_for_line(Report::Got(10));
     running.signal(number);
-    running.wait_for_line(&format!("got {number}"));
+    running.wait_for_line(Report::Got(number));
     running.signal(libc::SIGUSR2);
-    running.outcome().expect_code(42).expect_stdout(&format!("ready\ngot 10\ngot {number}\ngot 12\n"));
+    running.outcome().expect_code(42).expect_reports(&[
+        Report::Ready,
+        Report::Got(10),
+        Report::Got(number),
+        Report::Got(12),
+    ]);
 }
 
-/// Runs with pwritev2(2), and where an older kernel or a sandbox refuses it.
+/// Refused calls, each of which makes the init write in another way.
+const WAYS: [&[Condition]; 3] = [
+    &[],
+    &[Condition::Refused(libc::SYS_pwritev2, libc::EOPNOTSUPP)],
+    &[Condition::Refused(libc::SYS_pwritev2, libc::EPERM)],
+];
+
+/// The start with each of these ways.
 fn in_every_way(start: impl Fn() -> Start, run: impl Fn(Start)) {
-    run(start());
-    for refused in ["refused=pwritev2:95", "refused=pwritev2:1"] {
-        run(start().condition(refused));
+    for way in WAYS {
+        run(way.iter().copied().fold(start(), Start::condition));
     }
 }
 
 #[test]
-fn a_socket_without_a_reader_makes_no_signal_of_its_own() {
+fn stderr_socket_without_reader_forwards_no_sigpipe() {
     wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
         let unread = || with_stderr(UnixStream::pair().expect("sockets").0).word("-v");
         in_every_way(unread, |start| {
-            start.words(role(["exit", "7"])).run().expect_code(7);
+            start.probe(Order::Exit(7)).run().expect_code(7);
         });
         in_every_way(unread, |start| only_what_is_sent_is_forwarded(start, libc::SIGPIPE));
     });
 }
 
 #[test]
-fn a_stderr_at_its_file_size_limit_makes_no_signal_of_its_own() {
+fn stderr_at_file_size_limit_forwards_no_sigxfsz() {
     wanted_difference("6. A stderr without a reader", Original::IsNotTried, || {
         let scratch = Scratch::new();
         // It is full from the beginning, and in the middle of a line.
-        for limit in ["file-size=0", "file-size=100"] {
+        for limit in [0, 100] {
             for options in ["-v", "-vc"] {
                 let full = || {
                     let file = File::create(scratch.path().join("log")).expect("a file");
-                    with_stderr(file).condition(limit).word(options)
+                    with_stderr(file).condition(Condition::FileSize(limit)).word(options)
                 };
                 in_every_way(full, |start| {
-                    start.words(role(["exit", "7"])).run().expect_code(7);
+                    start.probe(Order::Exit(7)).run().expect_code(7);
                 });
                 in_every_way(full, |start| {
                     start.word("/nonexistent").run().expect_code(2);
@@ -121,11 +131,11 @@ fn a_stderr_at_its_file_size_limit_makes_no_signal_of_its_own() {
             }
         }
         let file = File::create(scratch.path().join("log")).expect("a file");
-        with_stderr(file).condition("file-size=0").word("/nonexistent").run().expect_code(2);
+        with_stderr(file).condition(Condition::FileSize(0)).word("/nonexistent").run().expect_code(2);
     });
 }
 
-/// Has the init write a line for which there is room at first, but not for all of it.
+/// Makes the init write a line for which there is only partly room.
 fn a_long_line_is_not_waited_for(stderr: impl Fn() -> OwnedFd) {
     let name = format!("/{}", "x".repeat(100_000));
     in_every_way(
@@ -137,7 +147,7 @@ fn a_long_line_is_not_waited_for(stderr: impl Fn() -> OwnedFd) {
 }
 
 #[test]
-fn a_pipe_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_pipe_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_reader, writer) = std::io::pipe().expect("a pipe");
         let again = || File::options().write(true).open(format!("/proc/self/fd/{}", writer.as_raw_fd()));
@@ -146,7 +156,7 @@ fn a_pipe_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_fifo_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_fifo_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let scratch = Scratch::new();
         let path = scratch.path().join("fifo");
@@ -158,7 +168,7 @@ fn a_fifo_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_socket_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_socket_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let readers = std::cell::RefCell::new(Vec::new());
         a_long_line_is_not_waited_for(|| {
@@ -177,7 +187,7 @@ fn a_socket_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_terminal_with_too_little_room_holds_nothing_up() {
+fn nearly_full_stderr_terminal_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let masters = std::cell::RefCell::new(Vec::new());
         a_long_line_is_not_waited_for(|| {
@@ -189,7 +199,7 @@ fn a_terminal_with_too_little_room_holds_nothing_up() {
 }
 
 #[test]
-fn a_terminal_that_is_stopped_holds_nothing_up() {
+fn stopped_stderr_terminal_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_terminal, path, _output) = Terminal::open();
         let slave =
@@ -199,10 +209,10 @@ fn a_terminal_that_is_stopped_holds_nothing_up() {
         in_every_way(
             || with_stderr(slave()).word("-v"),
             |start| {
-                let running = start.words(role(["record", "12"])).start();
-                running.wait_for_line("ready");
+                let running = start.probe(Order::Record(12)).start();
+                running.wait_for_line(Report::Ready);
                 running.signal(libc::SIGTERM);
-                running.wait_for_line("got 15");
+                running.wait_for_line(Report::Got(15));
                 running.signal(libc::SIGUSR2);
                 running.outcome().expect_code(42);
             },
@@ -211,27 +221,27 @@ fn a_terminal_that_is_stopped_holds_nothing_up() {
 }
 
 #[test]
-fn a_pipe_that_fills_just_before_the_write_holds_nothing_up() {
+fn stderr_pipe_filled_just_before_a_write_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         let (_reader, writer) = std::io::pipe().expect("a pipe");
         let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
         let mut other =
             File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path).expect("the same pipe");
-        let running = with_stderr(writer).word("-v").words(role(["record", "12"])).start();
-        running.wait_for_line("ready");
+        let running = with_stderr(writer).word("-v").probe(Order::Record(12)).start();
+        running.wait_for_line(Report::Ready);
         let init = Traced::hold(running.pid()).expect("ptrace(2)");
         running.signal(libc::SIGUSR1);
         init.run_until_call(&[libc::SYS_pwritev2, libc::SYS_writev, libc::SYS_write]);
         while other.write(&[b'x'; 4096]).is_ok() {}
         init.release();
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
         running.signal(libc::SIGUSR2);
         running.outcome().expect_code(42);
     });
 }
 
 #[test]
-fn a_stderr_that_nobody_empties_holds_nothing_up() {
+fn full_stderr_does_not_block() {
     wanted_difference("6. A stderr without a reader", Original::Fails, || {
         for options in ["-v", "-vc"] {
             // Full from the beginning. The reader is there, and doesn't read.
@@ -242,14 +252,14 @@ fn a_stderr_that_nobody_empties_holds_nothing_up() {
             let writer = File::from(OwnedFd::from(writer));
             let running = init()
                 .stdin(writer)
-                .condition("stderr-as-stdin")
-                .condition("null=0")
+                .condition(Condition::StderrAsStdin)
+                .condition(Condition::Null(0))
                 .word(options)
-                .words(role(["record", "12"]))
+                .probe(Order::Record(12))
                 .start();
-            running.wait_for_line("ready");
+            running.wait_for_line(Report::Ready);
             running.signal(libc::SIGTERM);
-            running.wait_for_line("got 15");
+            running.wait_for_line(Report::Got(15));
             running.signal(libc::SIGUSR2);
             running.outcome().expect_code(42);
         }
@@ -257,12 +267,13 @@ fn a_stderr_that_nobody_empties_holds_nothing_up() {
 }
 
 #[test]
-fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
+fn closed_stderr_is_not_reused_while_orphans_are_reaped() {
     if !can_have_pid_namespaces() {
         return;
     }
     let text = "(\"$0\" hang &); exec \"$0\" record 64";
-    let running = init().in_namespace().condition("closed=2").words(["sh", "-c", text]).word(probe()).start();
+    let running =
+        init().in_namespace().condition(Condition::Closed(2)).words(["sh", "-c", text]).word(probe()).start();
     procfs::wait_until("both are ready, and the orphan is adopted", || {
         running.stdout().matches("ready\n").count() == 2 && procfs::children(running.pid()).len() == 2
     });
@@ -273,7 +284,7 @@ fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
     procfs::wait_until("the orphan is reaped", || procfs::state(orphan).is_none());
     // Whatever its reaping led to has happened when the next signal has been forwarded.
     running.signal(10);
-    running.wait_for_line("got 10");
+    running.wait_for_line(Report::Got(10));
     let path = format!("/proc/{}/fd/2", running.pid());
     assert!(std::fs::symlink_metadata(&path).is_err(), "{path} leads to {:?}", std::fs::read_link(&path));
     running.signal(64);
@@ -281,7 +292,7 @@ fn nothing_takes_the_place_of_a_closed_stderr_when_orphans_are_reaped() {
 }
 
 #[test]
-fn a_write_that_always_fails_holds_nothing_up() {
+fn persistently_failing_write_does_not_block() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
@@ -290,11 +301,11 @@ fn a_write_that_always_fails_holds_nothing_up() {
         let faults = writing.map(|call| format!("{call}:error={errno}"));
         let words = injecting(&faults.each_ref().map(String::as_str));
         let start = || Start::program(&words[0]).words(&words[1..]).word(init_under_test()).word("-v");
-        start().words(role(["exit", "7"])).run().expect_code(7);
+        start().probe(Order::Exit(7)).run().expect_code(7);
         // One that doesn't fail is found.
         let words = injecting(&[&faults[0]]);
         let start = Start::program(&words[0]).words(&words[1..]).word(init_under_test()).word("-v");
-        let outcome = start.words(role(["exit", "7"])).run();
+        let outcome = start.probe(Order::Exit(7)).run();
         outcome.expect_code(7);
         assert!(errno == "EIO" || outcome.stderr().ends_with("status 7. Goodbye.\n"), "{outcome}");
     }

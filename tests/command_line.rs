@@ -1,10 +1,10 @@
-//! What a command line means, and what is said about a wrong one.
+//! Meaning of a command line, and the messages for a wrong one.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Outcome, Start, init, init_under_test, role};
+use crate::support::{Order, Outcome, Start, init, init_under_test};
 
 const NO_COMMAND: &str = "Usage: dumb-init [option] program [args]\nTry dumb-init --help for full usage.\n";
 const BAD_REWRITE: &str = "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
@@ -20,20 +20,20 @@ fn refused(words: &[&str], stderr: &str) {
     run(words).expect_code(1).expect_stdout("").expect_stderr(stderr);
 }
 
-/// The command line runs a command whose status is 0.
+/// Expects that the command line runs a command with status 0.
 fn accepted(options: &[&str]) {
-    init().words(options).words(role(["exit", "0"])).run().expect_code(0).expect_stdout("").expect_stderr("");
+    init().words(options).probe(Order::Exit(0)).run().expect_code(0).expect_stdout("").expect_stderr("");
 }
 
 #[test]
-fn without_a_command_the_usage_is_shown() {
+fn missing_command_prints_usage() {
     for words in [&[][..], &["--"], &["-v"], &["-cv"], &["-r", "15:3"], &["-c", "--"]] {
         refused(words, NO_COMMAND);
     }
 }
 
 #[test]
-fn a_wrong_option_is_refused_in_getopts_words() {
+fn unknown_option_is_refused_with_getopt_message() {
     for (words, text) in [
         (&["--yolo", "true"][..], "unrecognized option '--yolo'"),
         (&["--yolo=x", "true"], "unrecognized option '--yolo=x'"),
@@ -63,14 +63,14 @@ fn a_wrong_option_is_refused_in_getopts_words() {
 }
 
 #[test]
-fn messages_name_the_program_as_it_was_called() {
+fn messages_begin_with_argv_0() {
     let path = init_under_test();
     let outcome = Start::program(&path).words(["--yolo"]).run();
     outcome.expect_code(1).expect_stderr(&format!("{}: unrecognized option '--yolo'\n", path.display()));
 }
 
 #[test]
-fn a_wrong_option_is_quoted_byte_for_byte() {
+fn unknown_option_is_quoted_byte_for_byte() {
     let outcome = init().word(OsStr::from_bytes(b"--\xff\xfe")).word("true").run();
     outcome.expect_code(1);
     assert_eq!(outcome.stderr, b"dumb-init: unrecognized option '--\xff\xfe'\n", "{outcome}");
@@ -81,7 +81,7 @@ fn a_wrong_option_is_quoted_byte_for_byte() {
 }
 
 #[test]
-fn a_bad_rewrite_is_refused_before_anything_is_started() {
+fn invalid_rewrite_is_refused_before_the_start() {
     for value in [
         "", "15", "15:", ":3", "x", "15:x", "15 :3", "0:3", "32:3", "15:32", "33:3", "65:3", "15:65",
         "15:-1", "=15:3", "0x0f:3",
@@ -90,23 +90,23 @@ fn a_bad_rewrite_is_refused_before_anything_is_started() {
         refused(&[&format!("--rewrite={value}"), "echo", "started"], BAD_REWRITE);
     }
     refused(&["-r", "15:2", "-r", "15:99", "true"], BAD_REWRITE);
-    // The next word is the value, whatever it looks like.
+    // The next word is the value, even if it looks like an option.
     refused(&["-r", "-c", "true"], BAD_REWRITE);
     refused(&["-r", "--", "true"], BAD_REWRITE);
 }
 
 #[test]
-fn a_rewrite_is_read_as_scanf_reads_it() {
+fn rewrite_is_parsed_like_scanf() {
     for value in ["15:3", " 15:3", "+15: +3", "15:3 \n", "015:3", "31:31", "15:-0", "4294967311:4294967297"] {
         accepted(&["-r", value]);
     }
     for value in ["15:3x", "15:3:4", "15:0x9"] {
-        init().words(["-r", value]).words(role(["exit", "6"])).run().expect_code(6);
+        init().words(["-r", value]).probe(Order::Exit(6)).run().expect_code(6);
     }
 }
 
 #[test]
-fn options_are_clustered_and_abbreviated_as_getopt_long_does() {
+fn options_are_clustered_and_abbreviated_like_getopt_long() {
     for options in [
         &["-r15:3"][..],
         &["-cr15:3"],
@@ -122,12 +122,12 @@ fn options_are_clustered_and_abbreviated_as_getopt_long_does() {
     ] {
         accepted(options);
     }
-    let outcome = init().word("--verb").words(role(["exit", "0"])).run();
+    let outcome = init().word("--verb").probe(Order::Exit(0)).run();
     assert!(outcome.expect_code(0).stderr().contains("setsid complete."), "{outcome}");
 }
 
 #[test]
-fn options_end_at_the_first_word_that_is_none() {
+fn options_end_at_the_first_other_word() {
     for (words, stdout) in [
         (&["echo", "-v", "--", "-x"][..], "-v -- -x\n"),
         (&["--", "echo", "-V"], "-V\n"),
@@ -141,7 +141,7 @@ fn options_end_at_the_first_word_that_is_none() {
 }
 
 #[test]
-fn options_act_in_the_order_in_which_they_stand() {
+fn options_apply_in_command_line_order() {
     let version = run(&["-V"]).stderr();
     for words in [&["-V", "-x"][..], &["-Vx"], &["-V", "-r", "bad"], &["--vers", "-h"], &["-cV", "echo", "x"]]
     {
@@ -174,12 +174,12 @@ fn help_and_version_go_to_stderr() {
 }
 
 #[test]
-fn the_help_is_in_our_own_words() {
+fn help_text_is_our_own() {
     wanted_difference("1. The help text", Original::Fails, || {
         let help = run(&["--help"]).stderr();
         assert!(help.starts_with(&format!("dumb-init v{}\n", env!("CARGO_PKG_VERSION"))), "{help}");
         assert!(help.contains("DUMB_INIT_SETSID=0"), "{help}");
-        // The original's five come first, in a group of their own.
+        // The original's five options come first, as a group.
         let groups: Vec<&str> =
             help.lines().filter(|line| line.ends_with(':') && !line.contains(' ')).collect();
         let first = help.split("Options of the original:").nth(1).and_then(|rest| rest.split("\n\n").next());

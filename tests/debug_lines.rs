@@ -1,6 +1,6 @@
-//! What `-v` says, line by line.
+//! Lines of `-v`.
 
-use crate::support::{Running, init, role, without_pids};
+use crate::support::{Condition, Order, Report, Running, init, without_pids};
 
 /// The lines of stderr without the prefix, with N for each PID.
 fn lines(stderr: &str) -> Vec<String> {
@@ -29,8 +29,8 @@ const NOT_ATTACHED: &str = "Unable to attach to controlling tty (errno=25 Inappr
 const SPAWNED: &str = "Child spawned with PID N.";
 
 #[test]
-fn a_life_is_told_from_its_start_to_its_end() {
-    let outcome = init().word("-v").words(role(["exit", "3"])).run();
+fn debug_log_covers_start_to_exit() {
+    let outcome = init().word("-v").probe(Order::Exit(3)).run();
     let expected = [
         NOT_DETACHED,
         SPAWNED,
@@ -45,8 +45,8 @@ fn a_life_is_told_from_its_start_to_its_end() {
 }
 
 #[test]
-fn a_death_by_a_signal_is_told() {
-    let outcome = init().word("-cv").words(role(["die", "9"])).run();
+fn death_by_signal_is_logged() {
+    let outcome = init().word("-cv").probe(Order::Die(9)).run();
     let expected = [
         SPAWNED,
         "Received signal 17.",
@@ -58,14 +58,14 @@ fn a_death_by_a_signal_is_told() {
 }
 
 #[test]
-fn what_a_variable_changes_is_told() {
+fn effects_of_variables_are_logged() {
     let start = |value: &str| init().variable("DUMB_INIT_DEBUG", value).variable("DUMB_INIT_SETSID", "0");
-    let outcome = start("1").words(role(["exit", "0"])).run();
+    let outcome = start("1").probe(Order::Exit(0)).run();
     let told = lines(&outcome.stderr());
     assert_eq!(told[..3], ["Running in debug mode.", "Not running in setsid mode.", SPAWNED], "{outcome}");
-    let outcome = start("0").word("-v").words(role(["exit", "0"])).run();
+    let outcome = start("0").word("-v").probe(Order::Exit(0)).run();
     assert_eq!(lines(&outcome.stderr())[..2], ["Not running in setsid mode.", SPAWNED], "{outcome}");
-    // Nothing is told where nothing is run.
+    // Nothing is logged if nothing is run.
     start("1").word("-x").run().expect_stderr("dumb-init: invalid option -- 'x'\n");
     let usage = start("1").run();
     assert!(usage.stderr().starts_with("Usage: "), "{usage}");
@@ -74,13 +74,13 @@ fn what_a_variable_changes_is_told() {
 }
 
 fn recorder(options: &[&str]) -> Running {
-    let running = init().words(options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().words(options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running
 }
 
 #[test]
-fn what_becomes_of_a_signal_is_told() {
+fn handling_of_each_signal_is_logged() {
     let running = recorder(&["-vc", "-r", "10:12", "-r", "1:0"]);
     for (number, told) in [
         (15, "Forwarded signal 15 to children."),
@@ -113,7 +113,7 @@ fn what_becomes_of_a_signal_is_told() {
 }
 
 #[test]
-fn a_suspension_is_told() {
+fn suspension_is_logged() {
     let running = recorder(&["-v"]);
     running.signal(libc::SIGTSTP);
     running.wait_for_debug_line("Suspending");
@@ -129,8 +129,8 @@ fn a_suspension_is_told() {
 }
 
 #[test]
-fn the_rewrites_of_the_end_are_told_too() {
-    let outcome = init().words(["-cv", "-r", "15:0"]).words(role(["exit", "0"])).run();
+fn rewrites_of_the_drain_signal_are_logged() {
+    let outcome = init().words(["-cv", "-r", "15:0"]).probe(Order::Exit(0)).run();
     let told = lines(&outcome.stderr());
     let expected = [
         "Translating signal 15 to 0.",
@@ -141,15 +141,15 @@ fn the_rewrites_of_the_end_are_told_too() {
 }
 
 #[test]
-fn each_line_is_one_write() {
+fn log_line_is_one_write() {
     // A terminal or a pipe with several writers mixes writes, never the bytes of one.
     let (reader, writer) = std::os::unix::net::UnixDatagram::pair().unwrap();
     let running = init()
         .stdin(std::os::fd::OwnedFd::from(writer))
-        .condition("stderr-as-stdin")
-        .condition("null=0")
+        .condition(Condition::StderrAsStdin)
+        .condition(Condition::Null(0))
         .word("-vc")
-        .words(role(["exit", "0"]))
+        .probe(Order::Exit(0))
         .start();
     running.outcome().expect_code(0);
     reader.set_nonblocking(true).unwrap();

@@ -1,5 +1,5 @@
-//! The same command lines, environments and signals, given to the init under test and to the packaged original: what
-//! they print and how they end is compared.
+//! Compares the init under test with the packaged original: same command lines, environments and
+//! signals, same output and exit status.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 
-use crate::support::{Outcome, Scratch, Start, init_under_test, original, procfs, role, skip, without_pids};
+use crate::support::{
+    Order, Outcome, Report, Scratch, Start, init_under_test, original, probe_as, procfs, seed, skip,
+    without_pids,
+};
 
-/// The original, unless it is missing or is what is under test.
+/// The original, unless it is missing or under test.
 fn other() -> Option<PathBuf> {
     let path = original();
     if path.is_none() {
@@ -19,7 +22,7 @@ fn other() -> Option<PathBuf> {
     path
 }
 
-/// What can be compared of an outcome.
+/// Comparable part of an outcome.
 #[derive(PartialEq, Eq)]
 struct Seen {
     code: i32,
@@ -38,9 +41,9 @@ impl Seen {
 const OURS_ALONE: [&str; 4] =
     ["] Ignoring what follows", "] Still running:", " comes from ", " goes to PID "];
 
-/// stderr without what may differ: PIDs, the version, the help's own words, the place of the line that the original's
-/// parent writes while its child writes others, and the lines that are wanted differences: what `-r` ignores, and
-/// what a second `-v` has to say.
+/// stderr without the parts that may differ: PIDs, the version, the help, the position of a line
+/// that the original's parent writes while its child writes others, and the lines that are wanted
+/// differences.
 fn normalised(stderr: &str) -> String {
     let mut lines = Vec::new();
     let mut spawned = 0;
@@ -117,14 +120,14 @@ fn random_number(rng: &mut Rng) -> String {
 
 fn random_rewrite(rng: &mut Rng) -> String {
     let separator = rng.choice([":", ":", ":", ":", ":", "", " :", "::", ";"]).unwrap();
-    // Two numbers that run together may be a real-time signal's, if a third one follows.
+    // Two numbers that run together may be a real-time signal's, if a third follows.
     let rest =
         if separator.is_empty() { "" } else { rng.choice(["", "", "", "", "x", ":3", " ", ",4:5"]).unwrap() };
     let (from, to) = (random_number(rng), random_number(rng));
     format!("{from}{separator}{to}{rest}")
 }
 
-/// An option, or what looks like one, in one or two words.
+/// Option, or a word that looks like one, in one or two words.
 fn random_option(rng: &mut Rng) -> Vec<OsString> {
     let names =
         ["help", "single-child", "rewrite", "verbose", "version", "", "yolo", "verboser", "Single-child"];
@@ -157,8 +160,8 @@ fn random_option(rng: &mut Rng) -> Vec<OsString> {
 fn random_command(rng: &mut Rng) -> Vec<OsString> {
     match rng.u8(0..12) {
         0 => vec![],
-        1..5 => role(["exit", &rng.u8(..).to_string()]),
-        5 | 6 => role(["die", rng.choice(["1", "2", "6", "9", "11", "13", "15", "31", "34", "64"]).unwrap()]),
+        1..5 => probe_as(Order::Exit(rng.u8(..).into())),
+        5 | 6 => probe_as(Order::Die(rng.choice([1, 2, 6, 9, 11, 13, 15, 31, 34, 64]).unwrap())),
         7 => {
             let mut words: Vec<OsString> = vec!["echo".into()];
             words.extend((0..rng.usize(0..4)).map(|_| random_bytes("", rng)));
@@ -175,17 +178,13 @@ fn random_command(rng: &mut Rng) -> Vec<OsString> {
     }
 }
 
-/// How many random command lines are compared.
+/// Number of random command lines.
 const CASES: usize = 600;
 
 #[test]
-fn random_command_lines_lead_to_the_same_as_with_the_original() {
+fn random_command_lines_behave_like_the_original() {
     let Some(original) = other() else { return };
-    let seed =
-        std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
-    // Past the capture of the test runner: a seed is of use in a run that is green, too.
-    let line = format!("differential: SEED={seed}, {CASES} random command lines\n");
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    let seed = seed();
     let mut rng = Rng::with_seed(seed);
     let scratch = Scratch::new();
     scratch.file("script", "echo script \"$@\"; exit 5\n", 0o755);
@@ -203,13 +202,13 @@ fn random_command_lines_lead_to_the_same_as_with_the_original() {
     }
 }
 
-/// What a command that records its signals gets of one, and how the whole ends, as text.
-fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&str]) -> String {
+/// Output of a command that records one signal, and the exit status of the init, as text.
+fn run_with_signal(init: &Path, options: &[&str], number: i32, command: &[&str]) -> String {
     let command: Vec<OsString> = std::iter::once(crate::support::probe().into_os_string())
         .chain(command.iter().map(OsString::from))
         .collect();
     let running = Start::init(init).word("-v").words(options).words(command).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     running.wait_for_debug_line("Child spawned");
     let (init_pid, command_pid) = (running.pid(), running.command_pid());
     running.signal(number);
@@ -239,7 +238,7 @@ fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&st
         survived || ended()
     });
     if survived {
-        // Of several signals that wait, the one with the highest number comes last.
+        // The kernel delivers the highest pending signal last.
         running.signal(64);
     }
     let outcome = running.outcome();
@@ -252,7 +251,7 @@ fn life_with_a_signal(init: &Path, options: &[&str], number: i32, command: &[&st
 }
 
 #[test]
-fn every_signal_in_every_mode_leads_to_the_same_as_with_the_original() {
+fn signals_in_every_mode_behave_like_the_original() {
     let Some(original) = other() else { return };
     for number in (1..=64).filter(|number| ![32, 33].contains(number)) {
         let rewrites = [0, 10, number].map(|to| format!("{number}:{to}"));
@@ -266,8 +265,8 @@ fn every_signal_in_every_mode_leads_to_the_same_as_with_the_original() {
         }
         for options in modes {
             for command in [&["record", "64"][..], &["hang"]] {
-                let ours = life_with_a_signal(&init_under_test(), &options, number, command);
-                let theirs = life_with_a_signal(&original, &options, number, command);
+                let ours = run_with_signal(&init_under_test(), &options, number, command);
+                let theirs = run_with_signal(&original, &options, number, command);
                 assert_eq!(ours, theirs, "signal {number}, {options:?}, {command:?}");
             }
         }

@@ -1,10 +1,10 @@
-//! What the documentation says about the tests and the program is so.
+//! The documentation agrees with the tests and the program.
 
 use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::support::differences::LIST;
-use crate::support::{Start, built_init, init_beyond, init_under_test, role, skip};
+use crate::support::{Order, Start, built_init, init_beyond, init_under_test, skip};
 
 /// The tests that the list of wanted differences names.
 fn listed() -> BTreeSet<&'static str> {
@@ -20,7 +20,7 @@ pub(crate) fn tests() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_wanted_difference_has_tests_that_exist() {
+fn differences_page_names_existing_tests() {
     let tests = tests();
     let tests = tests.iter().map(String::as_str).collect();
     assert!(listed().is_subset(&tests), "{:?}", listed().difference(&tests).collect::<Vec<_>>());
@@ -30,7 +30,7 @@ fn every_wanted_difference_has_tests_that_exist() {
 }
 
 #[test]
-fn the_tests_that_the_page_for_newcomers_names_exist() {
+fn coming_from_page_names_existing_tests() {
     let page = include_str!("../docs/coming-from.md");
     let named: BTreeSet<String> = page
         .split('`')
@@ -43,7 +43,7 @@ fn the_tests_that_the_page_for_newcomers_names_exist() {
 }
 
 #[test]
-fn the_readmes_packages_have_the_version_that_there_is() {
+fn readme_package_versions_are_current() {
     let readme = include_str!("../README.md");
     let rows = readme
         .lines()
@@ -62,7 +62,7 @@ fn the_readmes_packages_have_the_version_that_there_is() {
 }
 
 #[test]
-fn the_build_is_one_static_file() {
+fn binary_is_statically_linked() {
     // PT_INTERP names the dynamic loader; a static file has none.
     const PT_INTERP: u32 = 3;
     let bytes = std::fs::read(built_init()).expect("the init");
@@ -77,7 +77,7 @@ fn the_build_is_one_static_file() {
 }
 
 #[test]
-fn the_readmes_first_command_does_what_it_says() {
+fn readme_first_command_works() {
     let readme = include_str!("../README.md");
     let line = readme
         .lines()
@@ -90,7 +90,7 @@ fn the_readmes_first_command_does_what_it_says() {
 }
 
 #[test]
-fn the_variables_of_the_readmes_recipes_are_accepted() {
+fn readme_recipes_use_accepted_variables() {
     let readme = include_str!("../README.md");
     let words = |line: &'static str| line.split_whitespace().collect::<Vec<_>>();
     let recipes: Vec<Vec<&str>> =
@@ -100,12 +100,12 @@ fn the_variables_of_the_readmes_recipes_are_accepted() {
         let Some(start) = init_beyond() else { return };
         let variables = recipe.iter().filter_map(|word| word.split_once('='));
         let start = variables.fold(start, |start, (name, value)| start.variable(name, value));
-        start.words(role(["exit", "5"])).run().expect_code(5).expect_stderr("");
+        start.probe(Order::Exit(5)).run().expect_code(5).expect_stderr("");
     }
 }
 
 #[test]
-fn the_man_page_is_written_as_man_pages_are() {
+fn man_page_passes_mandoc_lint() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/dumb-init.1");
     let Ok(output) = Command::new("mandoc").args(["-T", "lint", "-W", "warning", page]).output() else {
         skip("mandoc isn't installed");
@@ -115,7 +115,7 @@ fn the_man_page_is_written_as_man_pages_are() {
 }
 
 #[test]
-fn the_readmes_figures_are_those_of_one_run_of_the_benchmarks() {
+fn readme_figures_match_benchmarks_page() {
     let rows = |text: &'static str| -> BTreeSet<String> {
         let cells = |line: &str| line.split('|').map(str::trim).collect::<Vec<_>>().join("|");
         text.lines().filter(|line| line.starts_with("| ")).map(cells).collect()

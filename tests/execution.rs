@@ -1,4 +1,4 @@
-//! Which file is executed, and what is said where none can be: exit 2.
+//! The file that is executed, and the message and exit code 2 if there is none.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +14,7 @@ fn not_executed(name: &OsStr, text: &str) {
 }
 
 #[test]
-fn what_can_not_be_executed_is_named_with_strerrors_text() {
+fn exec_failure_is_reported_with_strerror_text() {
     let scratch = Scratch::new();
     let plain = scratch.file("plain", "echo never", 0o644);
     let interpreted = scratch.file("interpreted", "#!/nonexistent/interpreter\n", 0o755);
@@ -41,13 +41,13 @@ fn what_can_not_be_executed_is_named_with_strerrors_text() {
 }
 
 #[test]
-fn a_name_of_any_length_is_quoted_whole() {
+fn long_command_name_is_quoted_whole() {
     let name = format!("/{}", "x".repeat(100_000));
     not_executed(OsStr::new(&name), "File name too long");
 }
 
 #[test]
-fn a_name_that_is_too_long_is_missing_where_its_directory_is() {
+fn overlong_name_is_reported_as_missing_with_its_directory() {
     let name = "x".repeat(256);
     let scratch = Scratch::new();
     let existing = format!("/nonexistent:{}", scratch.path().display());
@@ -58,7 +58,7 @@ fn a_name_that_is_too_long_is_missing_where_its_directory_is() {
 }
 
 #[test]
-fn a_directory_in_path_that_is_too_long_is_passed_over() {
+fn overlong_path_directory_is_skipped() {
     wanted_difference("12. Too long a directory in PATH", Original::Fails, || {
         let scratch = Scratch::new();
         scratch.file("tool", "", 0o755);
@@ -69,7 +69,7 @@ fn a_directory_in_path_that_is_too_long_is_passed_over() {
 }
 
 #[test]
-fn a_script_without_an_interpreter_is_run_by_the_shell() {
+fn script_without_interpreter_is_run_by_the_shell() {
     let scratch = Scratch::new();
     let script = scratch.file("script", "echo \"$0\" \"$@\"; exit 7\n", 0o755);
     let outcome = init().word(&script).words(["a", "b c"]).run();
@@ -82,7 +82,7 @@ fn a_script_without_an_interpreter_is_run_by_the_shell() {
 }
 
 #[test]
-fn a_command_is_searched_as_execvp_does() {
+fn command_is_searched_like_execvp() {
     let scratch = Scratch::new();
     scratch.file("denied", "", 0o644);
     let tool = scratch.file("tool", "#!/bin/sh\necho found as $0\n", 0o755);
@@ -96,7 +96,7 @@ fn a_command_is_searched_as_execvp_does() {
     // An empty directory in PATH is the current one, and so is an empty PATH.
     path(":/bin").words(["tool"]).run().expect_code(0).expect_stdout("found as tool\n");
     path("").words(["tool"]).run().expect_code(0).expect_stdout("found as tool\n");
-    // A file that may not be executed is told rather than one that is missing.
+    // A file without execute permission takes precedence over a missing file.
     let here = scratch.path().display();
     let outcome = path(&format!("{here}:/nonexistent")).words(["denied"]).run();
     outcome.expect_code(2).expect_stderr("[dumb-init] denied: Permission denied\n");
@@ -105,7 +105,7 @@ fn a_command_is_searched_as_execvp_does() {
 }
 
 #[test]
-fn a_command_that_can_not_be_executed_is_told_in_the_debug_lines_too() {
+fn exec_failure_is_logged_with_debug_lines() {
     let outcome = init().words(["-vc", "/nonexistent"]).run();
     outcome.expect_code(2);
     let lines: Vec<String> = outcome.stderr().lines().map(str::to_owned).collect();

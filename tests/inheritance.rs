@@ -1,4 +1,4 @@
-//! What the command finds: its arguments, environment, descriptors, dispositions and mask.
+//! Arguments, environment, descriptors, dispositions and mask of the command.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -7,36 +7,38 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Outcome, Scratch, init, procfs, role};
+use crate::support::{
+    Condition, Order, Outcome, Property, Report, Scratch, init, probe_as, procfs, property,
+};
 
 #[test]
-fn what_was_ignored_when_it_started_is_default_in_the_command() {
+fn inherited_ignored_signals_are_default_in_the_command() {
     for options in [&[][..], &["-c"]] {
-        let outcome = init().condition("ignored=all").words(options).words(role(["report"])).run();
-        let dispositions = outcome.report("dispositions");
+        let outcome = init().condition(Condition::AllIgnored).words(options).probe(Order::Report).run();
+        let dispositions = outcome.report(Property::Dispositions);
         assert!(
             !dispositions.split(' ').any(|number| number.parse::<i32>().is_ok_and(|n| n < 32)),
             "{outcome}"
         );
-        // The real-time ones stay what they were.
+        // Real-time signals keep their disposition.
         assert!(dispositions.split(' ').any(|number| number == "40"), "{outcome}");
     }
     for number in [libc::SIGPIPE, libc::SIGCHLD, libc::SIGHUP, libc::SIGINT] {
-        let outcome = init().condition(format!("ignored={number}")).words(role(["report"])).run();
-        assert_eq!(outcome.report("dispositions"), "", "{outcome}");
+        let outcome = init().condition(Condition::Ignored(number)).probe(Order::Report).run();
+        assert_eq!(outcome.report(Property::Dispositions), "", "{outcome}");
     }
 }
 
 #[test]
-fn nothing_is_ignored_that_was_not() {
+fn command_ignores_no_signal() {
     for options in [&[][..], &["-c"]] {
-        let outcome = init().words(options).words(role(["report"])).run();
-        assert_eq!(outcome.report("dispositions"), "", "{outcome}");
+        let outcome = init().words(options).probe(Order::Report).run();
+        assert_eq!(outcome.report(Property::Dispositions), "", "{outcome}");
     }
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_the_command_by_sigpipe() {
+fn command_without_reader_dies_by_sigpipe() {
     for options in [&[][..], &["-c"]] {
         let outcome = init().words(options).words(["sh", "-c", "{ yes; echo $? >&2; } | head -n 1"]).run();
         outcome.expect_code(0).expect_stdout("y\n").expect_stderr("141\n");
@@ -44,11 +46,14 @@ fn a_reader_that_goes_away_ends_the_command_by_sigpipe() {
 }
 
 #[test]
-fn the_commands_mask_is_empty_whatever_it_was() {
-    for condition in ["blocked=all", "blocked=15", "blocked=34", "blocked=17"] {
+fn command_signal_mask_is_empty() {
+    for condition in
+        [Condition::AllBlocked, Condition::Blocked(15), Condition::Blocked(34), Condition::Blocked(17)]
+    {
         for options in [&[][..], &["-c"]] {
-            let outcome = init().condition(condition).words(options).words(role(["report"])).run();
-            let blocked: Vec<_> = outcome.report("blocked").split_whitespace().map(str::to_owned).collect();
+            let outcome = init().condition(condition).words(options).probe(Order::Report).run();
+            let blocked: Vec<_> =
+                outcome.report(Property::Blocked).split_whitespace().map(str::to_owned).collect();
             // glibc's calls don't reach the two that it keeps for itself.
             assert!(blocked.iter().all(|number| number == "32" || number == "33"), "{outcome}");
         }
@@ -56,34 +61,34 @@ fn the_commands_mask_is_empty_whatever_it_was() {
 }
 
 #[test]
-fn an_ignored_sigchld_hides_no_death() {
+fn ignored_sigchld_hides_no_exit() {
     for options in [&[][..], &["-c"]] {
-        init().condition("ignored=17").words(options).words(role(["exit", "7"])).run().expect_code(7);
+        init().condition(Condition::Ignored(17)).words(options).probe(Order::Exit(7)).run().expect_code(7);
     }
 }
 
-/// The report of a command whose standard descriptors may be closed.
-fn report_to_a_file(conditions: &[&str], options: &[&str]) -> Vec<String> {
+/// Open descriptors of a command that starts with some of the standard ones closed.
+fn descriptors_with(closed: &[i32], options: &[&str]) -> Vec<String> {
     let scratch = Scratch::new();
     let file = scratch.path().join("report");
     let mut start = init().variable("REPORT_TO", &file);
-    for condition in conditions {
-        start = start.condition(condition);
+    for &descriptor in closed {
+        start = start.condition(Condition::Closed(descriptor));
     }
-    start.words(options).words(role(["report"])).run().expect_code(5);
+    start.words(options).probe(Order::Report).run().expect_code(5);
     let report = std::fs::read_to_string(file).expect("a report");
-    let descriptors = report.lines().find_map(|line| line.strip_prefix("descriptors=")).expect("descriptors");
+    let descriptors = property(&report, Property::Descriptors).expect("descriptors");
     descriptors.split_whitespace().map(str::to_owned).collect()
 }
 
 #[test]
-fn a_closed_standard_descriptor_stays_closed() {
+fn closed_standard_descriptor_stays_closed() {
     for options in [&[][..], &["-c"]] {
-        assert_eq!(report_to_a_file(&[], options), ["0", "1", "2"]);
-        assert_eq!(report_to_a_file(&["closed=0"], options), ["1", "2"]);
-        assert_eq!(report_to_a_file(&["closed=1"], options), ["0", "2"]);
-        assert_eq!(report_to_a_file(&["closed=2"], options), ["0", "1"]);
-        assert_eq!(report_to_a_file(&["closed=0", "closed=1", "closed=2"], options), [""; 0]);
+        assert_eq!(descriptors_with(&[], options), ["0", "1", "2"]);
+        assert_eq!(descriptors_with(&[0], options), ["1", "2"]);
+        assert_eq!(descriptors_with(&[1], options), ["0", "2"]);
+        assert_eq!(descriptors_with(&[2], options), ["0", "1"]);
+        assert_eq!(descriptors_with(&[0, 1, 2], options), [""; 0]);
     }
 }
 
@@ -93,19 +98,23 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn arguments_and_environment_arrive_byte_for_byte() {
+fn arguments_and_environment_are_passed_byte_for_byte() {
     let odd = OsStr::from_bytes(b"\xff\xfe = \n\t\x01");
     let words = [odd, OsStr::new(""), OsStr::new("--"), OsStr::new("-v"), OsStr::new("\u{e9}")];
     let outcome = init()
-        .words(role(["report"]))
+        .probe(Order::Report)
         .words(words)
         .variable("ODD", odd)
         .variable(OsStr::from_bytes(b"N\xffME"), "value")
         .variable("EMPTY", "")
         .variable("DUMB_INIT_SETSID", "1")
         .run();
-    assert_eq!(outcome.report("words"), words.map(|word| hex(word.as_bytes())).join(" "), "{outcome}");
-    let environment = outcome.report("environment");
+    assert_eq!(
+        outcome.report(Property::Words),
+        words.map(|word| hex(word.as_bytes())).join(" "),
+        "{outcome}"
+    );
+    let environment = outcome.report(Property::Environment);
     for entry in [&[b"ODD=", odd.as_bytes()].concat()[..], b"N\xffME=value", b"EMPTY=", b"DUMB_INIT_SETSID=1"]
     {
         assert!(environment.split(' ').any(|found| found == hex(entry)), "{entry:?}\n{outcome}");
@@ -113,11 +122,11 @@ fn arguments_and_environment_arrive_byte_for_byte() {
 }
 
 #[test]
-fn the_environment_is_the_same_as_without_an_init() {
-    let lines = |outcome: Outcome| outcome.report("environment");
+fn environment_equals_that_without_an_init() {
+    let lines = |outcome: Outcome| outcome.report(Property::Environment);
     let with =
         |start: crate::support::Start| lines(start.variable("A", "B=C").variable("LISTEN_PID", "1").run());
-    let probe = role(["report"]);
+    let probe = probe_as(Order::Report);
     let without = crate::support::Start::program(&probe[0]).words(&probe[1..]);
     // The mark that the harness puts on each run is the only difference.
     let unmarked = |environment: String| -> Vec<String> {
@@ -129,7 +138,7 @@ fn the_environment_is_the_same_as_without_an_init() {
 
 /// The entries that the command finds of those that name a process.
 fn entries_of_a_service(outcome: &Outcome) -> Vec<String> {
-    let environment = outcome.report("environment");
+    let environment = outcome.report(Property::Environment);
     let names = ["LISTEN_PID=", "LISTEN_PIDFDID=", "WATCHDOG_PID="];
     let value = |name: &str| {
         let begin = hex(name.as_bytes());
@@ -142,37 +151,44 @@ fn entries_of_a_service(outcome: &Outcome) -> Vec<String> {
 }
 
 #[test]
-fn what_names_the_init_as_a_service_names_the_command() {
+fn service_variables_naming_the_init_name_the_command() {
     wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
         for options in [&[][..], &["-c"]] {
-            let outcome = init().condition("service").words(options).words(role(["report"])).run();
-            let own = [outcome.report("pid"), outcome.report("pidfd-id"), outcome.report("pid")];
+            let outcome = init().condition(Condition::Service).words(options).probe(Order::Report).run();
+            let own = [
+                outcome.report(Property::Pid),
+                outcome.report(Property::PidfdId),
+                outcome.report(Property::Pid),
+            ];
             assert_eq!(entries_of_a_service(&outcome), own, "{outcome}");
 
             // It is better without that than with another's.
-            let start = init().condition("service").condition("refused=pidfd_open:38");
-            let outcome = start.words(options).words(role(["report"])).run();
-            let own = [outcome.report("pid"), String::new(), outcome.report("pid")];
+            let start = init()
+                .condition(Condition::Service)
+                .condition(Condition::Refused(libc::SYS_pidfd_open, libc::ENOSYS));
+            let outcome = start.words(options).probe(Order::Report).run();
+            let own = [outcome.report(Property::Pid), String::new(), outcome.report(Property::Pid)];
             assert_eq!(entries_of_a_service(&outcome), own, "{outcome}");
         }
     });
 }
 
 #[test]
-fn what_names_another_process_as_a_service_stays() {
+fn service_variables_naming_another_process_are_kept() {
     for options in [&[][..], &["-c"]] {
         let start = ["LISTEN_PID", "LISTEN_PIDFDID", "WATCHDOG_PID"]
             .into_iter()
             .fold(init(), |start, name| start.variable(name, "1"));
-        let outcome = start.words(options).words(role(["report"])).run();
+        let outcome = start.words(options).probe(Order::Report).run();
         assert_eq!(entries_of_a_service(&outcome), ["1", "1", "1"], "{outcome}");
     }
 }
 
 #[test]
-fn the_init_keeps_no_descriptor_of_the_commands() {
+fn init_keeps_no_descriptor_of_the_command() {
     wanted_difference("9. Descriptors and LISTEN_PID", Original::Fails, || {
-        // The shell gives the init a pipe as descriptor 5; it has no end as long as somebody holds the other side.
+        // The shell gives the init a pipe as descriptor 5. It has no end of file while a process
+        // holds the other side.
         let scratch = Scratch::new();
         let fifo = scratch.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
@@ -180,10 +196,10 @@ fn the_init_keeps_no_descriptor_of_the_commands() {
             .words(["-c", "exec 5>\"$0\"; echo opened >&5; exec \"$@\""])
             .word(&fifo)
             .word(crate::support::init_under_test())
-            .words(role(["eof", "5"]))
+            .probe(Order::Close(5))
             .start();
         let mut pipe = File::open(&fifo).unwrap();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         let mut text = String::new();
         // Not blocking: at the pipe's end there is something to read, which is nothing.
         nix::fcntl::fcntl(&pipe, nix::fcntl::FcntlArg::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK)).unwrap();
@@ -203,15 +219,15 @@ fn the_init_keeps_no_descriptor_of_the_commands() {
 }
 
 #[test]
-fn descriptors_that_were_passed_on_reach_the_command() {
+fn inherited_descriptors_reach_the_command() {
     let script = "exec 5</dev/null 9>/dev/null; exec \"$@\"";
     for options in [&[][..], &["-c"]] {
         let outcome = crate::support::Start::program("sh")
             .words(["-c", script, "sh"])
             .word(crate::support::init_under_test())
             .words(options)
-            .words(role(["report"]))
+            .probe(Order::Report)
             .run();
-        assert_eq!(outcome.report("descriptors"), "0 1 2 5 9", "{outcome}");
+        assert_eq!(outcome.report(Property::Descriptors), "0 1 2 5 9", "{outcome}");
     }
 }

@@ -1,5 +1,5 @@
-//! What each option says that the original doesn't have, by flag and by variable; which of them wins; and what is said about
-//! a bad value. (What they make of a shutdown is tried in `shutdown`.)
+//! Options beyond the original, by flag and by variable: effect, precedence, and messages for
+//! invalid values. `shutdown` has their effect on a shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -8,8 +8,8 @@ use nix::unistd::getpid;
 use crate::shutdown::find;
 use crate::support::differences::{Original, wanted_difference};
 use crate::support::{
-    Outcome, Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs,
-    role, send,
+    Condition, Order, Outcome, Property, Report, Scratch, Start, can_have_pid_namespaces, init, init_beyond,
+    init_under_test, probe, procfs, send,
 };
 
 /// Runs a role of the probe's under the init.
@@ -24,7 +24,7 @@ fn run(variables: &[(&str, &str)], words: &[&str], command: &[&str]) -> Option<O
 }
 
 #[test]
-fn a_bad_value_is_refused_on_one_line_that_names_where_it_stands_and_nothing_is_started() {
+fn invalid_value_is_refused_on_one_line_with_its_source() {
     let forward = "child, group or tree";
     let limit = "a duration (10s, 500ms, 2m, 1h, forever)";
     let delay = "SIGNAL:DURATION (TERM:5s) for a signal that can be held";
@@ -56,12 +56,12 @@ fn a_bad_value_is_refused_on_one_line_that_names_where_it_stands_and_nothing_is_
             let words = words.each_ref().map(String::as_str);
             let outcome = run(&[(&variable, value)], &words, &["report"]).unwrap();
             outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
-            // Another one behind it doesn't make it good.
+            // A second value does not make up for the first.
             let repeated =
                 run(&[(&variable, "")], &[words[0], words[1], "-c", words[0], good], &["report"]).unwrap();
             repeated.expect_code(1).expect_stdout("").expect_stderr(&text);
         }
-        // An empty one counts as not set.
+        // An empty value counts as not set.
         run(&[(&format!("DUMB_INIT_{variable}"), "")], &[], &["exit", "0"])
             .unwrap()
             .expect_code(0)
@@ -70,7 +70,7 @@ fn a_bad_value_is_refused_on_one_line_that_names_where_it_stands_and_nothing_is_
 }
 
 #[test]
-fn the_long_options_must_be_spelled_out() {
+fn long_options_beyond_the_original_have_no_abbreviation() {
     for word in [
         "--forwar",
         "--drai",
@@ -87,7 +87,7 @@ fn the_long_options_must_be_spelled_out() {
         let text = format!("dumb-init: unrecognized option '{word}'\n");
         outcome.expect_code(1).expect_stderr(&text);
     }
-    // What was an abbreviation still is one: --s was --single-child.
+    // Abbreviations of the original stay valid: --s is --single-child.
     run(&[], &["--s"], &["exit", "0"]).unwrap().expect_code(0).expect_stderr("");
     let text = "dumb-init: option '--linger' doesn't allow an argument\n";
     run(&[], &["--linger=1"], &["exit", "0"]).unwrap().expect_code(1).expect_stderr(text);
@@ -95,15 +95,15 @@ fn the_long_options_must_be_spelled_out() {
     init_beyond().unwrap().word("--drain").run().expect_code(1).expect_stderr(text);
 }
 
-/// Is the command's process, which tells, in a session of its own?
+/// Whether the command leads its own session.
 fn leads_a_session(variables: &[(&str, &str)], words: &[&str]) -> Option<bool> {
     let outcome = run(variables, words, &["report"])?;
     outcome.expect_code(5).expect_stderr("");
-    Some(outcome.report("sid") == outcome.report("pid"))
+    Some(outcome.report(Property::Sid) == outcome.report(Property::Pid))
 }
 
 #[test]
-fn who_gets_a_signal_is_said_last_by_the_command_line_then_by_one_variable_then_by_the_other() {
+fn forward_option_overrides_variable_overrides_setsid() {
     let (setsid, forward) = (("DUMB_INIT_SETSID", "0"), "DUMB_INIT_FORWARD");
     for (variables, words, expected) in [
         (&[][..], &["-c"][..], false),
@@ -131,7 +131,7 @@ fn who_gets_a_signal_is_said_last_by_the_command_line_then_by_one_variable_then_
 }
 
 #[test]
-fn an_exit_status_is_reported_as_another() {
+fn exit_map_replaces_exit_status() {
     wanted_difference("16. Options and variables of our own", Original::Fails, || {
         let variable = "DUMB_INIT_EXIT_MAP";
         for (variables, words, command, expected) in [
@@ -153,7 +153,7 @@ fn an_exit_status_is_reported_as_another() {
 }
 
 #[test]
-fn rewrites_have_names_and_real_time_signals() {
+fn rewrite_accepts_names_and_real_time_signals() {
     wanted_difference("15. Rewrites", Original::Fails, || {
         for (variables, words, sent, expected) in [
             (&[][..], &["-r", "TERM:QUIT"][..], 15, 3),
@@ -168,8 +168,8 @@ fn rewrites_have_names_and_real_time_signals() {
         ] {
             let start = init();
             let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-            let running = start.words(words).words(role(["record", "64"])).start();
-            running.wait_for_line("ready");
+            let running = start.words(words).probe(Order::Record(64)).start();
+            running.wait_for_line(Report::Ready);
             running.signal(sent);
             running.signal(64);
             let expected = if expected == 64 { String::new() } else { format!("got {expected}\n") };
@@ -179,7 +179,7 @@ fn rewrites_have_names_and_real_time_signals() {
 }
 
 #[test]
-fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
+fn ignored_text_after_a_rewrite_is_logged() {
     wanted_difference("15. Rewrites", Original::Fails, || {
         for (variables, words) in
             [(&[][..], &["-r", "15:3x"][..]), (&[("DUMB_INIT_REWRITE", "15:3x,1:0")], &[])]
@@ -192,7 +192,7 @@ fn what_a_rewrite_has_behind_it_is_told_where_it_is_ignored() {
 }
 
 #[test]
-fn refused_or_ignored_text_is_shown_escaped() {
+fn refused_and_ignored_text_is_escaped() {
     let (value, shown) =
         ("15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}", r"15:3\u{202e}\u{2028}\u{200b}\u{9b}\n\u{e9}");
     let shown = shown.replace(r"\u{e9}", "\u{e9}");
@@ -211,8 +211,8 @@ fn refused_or_ignored_text_is_shown_escaped() {
 }
 
 #[test]
-fn every_duration_can_be_given_by_a_variable() {
-    // Its deadline passes, and the one who doesn't end is killed.
+fn durations_can_be_set_by_variable() {
+    // The deadline passes, and the remaining process is killed.
     for (variables, words) in [
         (&[("DUMB_INIT_KILL_AFTER", "0.2")][..], &[][..]),
         (&[("DUMB_INIT_KILL_AFTER", "1h")], &["--kill-after", "200ms"]),
@@ -221,8 +221,8 @@ fn every_duration_can_be_given_by_a_variable() {
         let Some(start) = init_beyond() else { return };
         let before = Instant::now();
         let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-        let running = start.words(words).words(role(["work", "stubborn", "999999"])).start();
-        running.wait_for_line("stubborn ready");
+        let running = start.words(words).probe(Order::Work("stubborn", 999_999)).start();
+        running.wait_for_line(Report::Ready.by("stubborn"));
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(137);
@@ -231,7 +231,7 @@ fn every_duration_can_be_given_by_a_variable() {
 }
 
 #[test]
-fn orphans_are_adopted_where_that_is_asked_for_or_implied() {
+fn orphans_are_adopted_if_requested_or_implied() {
     for (variables, words, expected) in [
         (&[][..], &[][..], false),
         (&[], &["--subreaper"], true),
@@ -246,10 +246,15 @@ fn orphans_are_adopted_where_that_is_asked_for_or_implied() {
     ] {
         let Some(start) = init_beyond() else { return };
         let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-        let script = format!("{0} daemon work orphan 0; exec {0} record 15", probe().display());
+        let script = format!(
+            "{0} {orphan}; exec {0} {record}",
+            probe().display(),
+            orphan = Order::Daemon("orphan", 0),
+            record = Order::Record(15)
+        );
         let running = start.words(words).words(["sh", "-c", &script]).start();
-        running.wait_for_line("orphan ready");
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready.by("orphan"));
+        running.wait_for_line(Report::Ready);
         let init = running.pid();
         let parent = procfs::parent(find(&running, "orphan"));
         assert_eq!(parent == Some(init), expected, "{variables:?} {words:?}: {parent:?}, {init}");
@@ -257,17 +262,18 @@ fn orphans_are_adopted_where_that_is_asked_for_or_implied() {
 }
 
 #[test]
-fn where_adoption_is_refused_that_is_told_and_it_goes_on() {
+fn refused_adoption_is_logged_and_ends_nothing() {
     let Some(start) = init_beyond() else { return };
-    let start = start.condition("refused=prctl:1").words(["-v", "--subreaper"]);
-    let outcome = start.words(role(["exit", "3"])).run();
+    let start =
+        start.condition(Condition::Refused(libc::SYS_prctl, libc::EPERM)).words(["-v", "--subreaper"]);
+    let outcome = start.probe(Order::Exit(3)).run();
     outcome.expect_code(3);
     let line = "[dumb-init] Unable to adopt orphans (errno=1 Operation not permitted).\n";
     assert!(outcome.stderr().contains(line), "{outcome}");
 }
 
 #[test]
-fn the_death_of_the_parent_is_told_by_a_signal() {
+fn parent_death_signal_is_forwarded() {
     let init = init_under_test().display().to_string();
     for (variable, words) in
         [(("X", "x"), "--parent-death-signal USR1"), (("DUMB_INIT_PARENT_DEATH_SIGNAL", "10"), "")]
@@ -275,32 +281,33 @@ fn the_death_of_the_parent_is_told_by_a_signal() {
         if init_beyond().is_none() {
             return;
         }
-        let script = format!("{init} {words} {} record 10 & wait", probe().display());
+        let script =
+            format!("{init} {words} {} {record} & wait", probe().display(), record = Order::Record(10));
         let running = Start::program("sh").words(["-c", &script]).variable(variable.0, variable.1).start();
-        running.wait_for_line("ready");
-        // The shell, whose death the others outlive.
+        running.wait_for_line(Report::Ready);
+        // The others outlive the shell.
         send(running.pid(), libc::SIGKILL);
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
     }
 }
 
 #[test]
-fn without_that_the_death_of_the_parent_is_no_news() {
+fn parent_death_is_ignored_without_the_option() {
     let init = init_under_test().display().to_string();
-    let script = format!("{init} {} record 10 & wait", probe().display());
+    let script = format!("{init} {} {record} & wait", probe().display(), record = Order::Record(10));
     let running = Start::program("sh").words(["-c", &script]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let shell = running.pid();
     let inner = procfs::oldest_child(shell).expect("the init");
     send(shell, libc::SIGKILL);
     procfs::wait_until("it is an orphan", || procfs::parent(inner) != Some(shell));
     send(inner, libc::SIGUSR2);
-    running.wait_for_line("got 12");
+    running.wait_for_line(Report::Got(12));
     assert_eq!(running.stdout(), "ready\ngot 12\n");
 }
 
 #[test]
-fn the_words_of_an_interpreter_line_are_split() {
+fn split_string_splits_an_interpreter_line() {
     if init_beyond().is_none() {
         return;
     }
@@ -323,7 +330,7 @@ fn the_words_of_an_interpreter_line_are_split() {
 }
 
 #[test]
-fn splitting_is_the_first_option_or_none() {
+fn split_string_applies_only_as_first_option() {
     for (words, text) in [
         (&["-v", "-S", "true"][..], "option '--split-string' must be the first one"),
         (&["-vS", "true"], "option '--split-string' must be the first one"),
@@ -352,16 +359,23 @@ fn splitting_is_the_first_option_or_none() {
 }
 
 #[test]
-fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
+fn highest_verbosity_logs_senders_recipients_and_remaining() {
     wanted_difference("17. `-v` twice", Original::Fails, || {
         for (variables, words) in
             [(&[][..], &["-vv"][..]), (&[], &["-v", "-v"]), (&[("DUMB_INIT_DEBUG", "2")], &[])]
         {
             let start = init();
             let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-            let script = format!("setsid {0} hang & exec {0} record 37", probe().display());
+            let script = format!(
+                "setsid {0} {hang} & exec {0} {record}",
+                probe().display(),
+                hang = Order::Hang,
+                record = Order::Record(37)
+            );
             let running = start.word("--subreaper").words(words).words(["sh", "-c", &script]).start();
-            running.wait_for_stdout("two that are ready", |text| text.matches("ready").count() == 2);
+            running.wait_for_stdout("two that are ready", |text| {
+                text.matches(&Report::Ready.to_string()).count() == 2
+            });
             let command = running.command_pid();
             running.signal(37);
             let outcome = running.outcome();
@@ -388,13 +402,13 @@ fn at_the_highest_verbosity_it_is_told_who_sent_what_to_whom_and_who_is_left() {
 }
 
 #[test]
-fn at_the_highest_verbosity_a_sender_that_is_not_to_be_seen_is_told_as_such() {
+fn highest_verbosity_logs_an_invisible_sender() {
     let Some(start) = init_beyond() else { return };
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = start.in_namespace().word("-vv").words(role(["record", "15"])).start();
-    running.wait_for_line("ready");
+    let running = start.in_namespace().word("-vv").probe(Order::Record(15)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGTERM);
     let outcome = running.outcome();
     outcome.expect_code(42);
@@ -403,7 +417,7 @@ fn at_the_highest_verbosity_a_sender_that_is_not_to_be_seen_is_told_as_such() {
 }
 
 #[test]
-fn a_single_v_beats_the_variable() {
+fn single_v_overrides_the_variable() {
     let Some(outcome) = run(&[("DUMB_INIT_DEBUG", "2")], &["-v"], &["exit", "0"]) else { return };
     let first = outcome.stderr().lines().next().map(str::to_owned);
     assert_eq!(first.as_deref(), Some("[dumb-init] Running in debug mode."), "{outcome}");

@@ -3,28 +3,28 @@
 
 use crate::pid_1::flood;
 use crate::support::{
-    Scratch, Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, role, send,
+    Order, Report, Scratch, Start, can_have_pid_namespaces, init, init_under_test, probe, procfs, send,
 };
 
 #[test]
 fn failed_init_forwards_signals_and_reports_the_status() {
     for number in [62, 63] {
         for options in [&[][..], &["-c"]] {
-            let start = || init().words(options).words(role(["record", "64"]));
+            let start = || init().words(options).probe(Order::Record(64));
             let mut starts = vec![start()];
             if can_have_pid_namespaces() {
                 starts.push(start().in_namespace());
             }
             for start in starts {
                 let running = start.start();
-                running.wait_for_line("ready");
+                running.wait_for_line(Report::Ready);
                 running.signal(number);
                 if number == 62 {
                     running.wait_for_debug_line("[dumb-init] A bug: panic at src/supervisor/mod.rs:");
                 }
                 for number in [10, 15, 40] {
                     running.signal(number);
-                    running.wait_for_line(&format!("got {number}"));
+                    running.wait_for_line(Report::Got(number));
                 }
                 running.signal(64);
                 running.outcome().expect_code(42);
@@ -38,8 +38,8 @@ fn failed_init_reaps_orphans() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = init().in_namespace().words(role(["crowd", "50", "7"])).start();
-    running.wait_for_line("ready");
+    let running = init().in_namespace().probe(Order::ExitTogether(50, 7)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(62);
     running.wait_for_debug_line("Going on.");
     let (pid, command) = (running.pid(), running.command_pid());
@@ -53,8 +53,8 @@ fn init_that_fails_among_exits_reaps_the_others() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = init().in_namespace().words(role(["orphans-that-wait", "200"])).start();
-    running.wait_for_line("ready");
+    let running = init().in_namespace().probe(Order::WaitingOrphans(200)).start();
+    running.wait_for_line(Report::Ready);
     let (pid, command) = (running.pid(), running.command_pid());
     // It panics when it has collected the first of them.
     flood(pid, || send(command, libc::SIGUSR1), 62);
@@ -71,7 +71,7 @@ fn failed_pause_ends_by_sigterm() {
     let link = scratch.path().join("catatonit");
     std::os::unix::fs::symlink(init_under_test(), &link).expect("a link");
     let running = Start::program(&link).in_namespace().variable("CATATONIT_DEBUG", "").word("-P").start();
-    procfs::wait_until("it tells of a signal", || {
+    procfs::wait_until("it reports a signal", || {
         running.signal(libc::SIGHUP);
         running.stderr().contains("Received signal 1.")
     });
@@ -88,11 +88,15 @@ fn failed_drain_waits_for_the_rest_and_reports_the_status() {
         return;
     }
     let probe = probe().display().to_string();
-    let script = format!("setsid {probe} work far 1500 & exec {probe} record 64");
+    let script = format!(
+        "setsid {probe} {far} & exec {probe} {record}",
+        far = Order::Work("far", 1500),
+        record = Order::Record(64)
+    );
     for option in [&["--drain", "60s"][..], &["--linger"]] {
         let running = init().in_namespace().word("-v").words(option).words(["sh", "-c", &script]).start();
-        running.wait_for_line("far ready");
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready.by("far"));
+        running.wait_for_line(Report::Ready);
         running.signal(64);
         running.wait_for_debug_line("exited with exit status 42.");
         running.signal(62);

@@ -1,44 +1,44 @@
-//! As PID 1 of a namespace, which is what it is made for.
+//! The init as PID 1 of a namespace.
 
 use nix::unistd::Pid;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Outcome, Start, can_have_pid_namespaces, init, procfs, role, send};
+use crate::support::{Order, Outcome, Property, Report, Start, can_have_pid_namespaces, init, procfs, send};
 
 #[test]
-fn as_pid_1_it_forwards_and_reports_as_anywhere() {
+fn pid_1_forwards_and_reports() {
     if !can_have_pid_namespaces() {
         return;
     }
     for options in [&[][..], &["-c"]] {
-        let running = init().in_namespace().words(options).words(role(["record", "64"])).start();
-        running.wait_for_line("ready");
+        let running = init().in_namespace().words(options).probe(Order::Record(64)).start();
+        running.wait_for_line(Report::Ready);
         for number in [1, 2, 3, 10, 13, 15, 28, 34, 37] {
             running.signal(number);
-            running.wait_for_line(&format!("got {number}"));
+            running.wait_for_line(Report::Got(number));
         }
         running.signal(64);
         running.outcome().expect_code(42);
-        init().in_namespace().words(options).words(role(["exit", "7"])).run().expect_code(7);
-        init().in_namespace().words(options).words(role(["die", "6"])).run().expect_code(134);
+        init().in_namespace().words(options).probe(Order::Exit(7)).run().expect_code(7);
+        init().in_namespace().words(options).probe(Order::Die(6)).run().expect_code(134);
         init().in_namespace().words(options).words(["/nonexistent"]).run().expect_code(2);
     }
 }
 
 #[test]
-fn as_pid_1_it_is_pid_1_and_its_command_is_not() {
+fn init_is_pid_1_and_its_command_is_not() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let outcome = init().in_namespace().words(role(["report"])).run();
+    let outcome = init().in_namespace().probe(Order::Report).run();
     outcome.expect_code(5);
-    assert_eq!(outcome.report("ppid"), "1", "{outcome}");
-    assert_eq!(outcome.report("pid"), "2", "{outcome}");
-    assert_eq!(outcome.report("sid"), "2", "{outcome}");
+    assert_eq!(outcome.report(Property::Ppid), "1", "{outcome}");
+    assert_eq!(outcome.report(Property::Pid), "2", "{outcome}");
+    assert_eq!(outcome.report(Property::Sid), "2", "{outcome}");
 }
 
 #[test]
-fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
+fn pid_1_reaps_every_orphan() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -47,8 +47,8 @@ fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
 
 /// As PID 1, it has no child but the command when that has left its orphans behind.
 pub(crate) fn expect_orphans_to_be_reaped(start: Start) {
-    let running = start.in_namespace().words(role(["orphans", "300"])).start();
-    running.wait_for_line("ready");
+    let running = start.in_namespace().probe(Order::Orphans(300)).start();
+    running.wait_for_line(Report::Ready);
     let pid = running.pid();
     procfs::wait_until("the command is its only child", || procfs::children(pid).len() == 1);
     running.signal(libc::SIGTERM);
@@ -56,40 +56,40 @@ pub(crate) fn expect_orphans_to_be_reaped(start: Start) {
 }
 
 #[test]
-fn as_pid_1_it_goes_on_where_a_plain_process_is_suspended() {
+fn pid_1_continues_on_a_stop_signal() {
     // The kernel stops no PID 1 at its own request, so it must not wait for a SIGCONT.
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = init().in_namespace().word("-c").words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().in_namespace().word("-c").probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGTSTP);
-    running.wait_for_line("got 20");
+    running.wait_for_line(Report::Got(20));
     running.signal(64);
     running.outcome().expect_code(42);
 }
 
 #[test]
-fn on_a_terminal_as_pid_1_the_command_gets_it() {
+fn pid_1_hands_the_terminal_to_the_command() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let (running, mut terminal) = init().in_namespace().words(role(["record", "64"])).start_on_terminal();
-    running.wait_for_line("ready");
+    let (running, mut terminal) = init().in_namespace().probe(Order::Record(64)).start_on_terminal();
+    running.wait_for_line(Report::Ready);
     terminal.keys("\x03");
-    running.wait_for_stdout("the key", |text| text.contains("got 2"));
+    running.wait_for_stdout("the key", |text| text.contains(&Report::Got(2).to_string()));
     terminal.keys("\x1c");
-    running.wait_for_stdout("the key", |text| text.contains("got 3"));
+    running.wait_for_stdout("the key", |text| text.contains(&Report::Got(3).to_string()));
 }
 
 #[test]
-fn as_pid_1_a_flood_of_deaths_does_not_keep_a_signal_waiting() {
+fn pid_1_forwards_signals_during_a_flood_of_exits() {
     if !can_have_pid_namespaces() {
         return;
     }
     wanted_difference("14. The order of signals and deaths", Original::Fails, || {
-        let running = init().in_namespace().word("-v").words(role(["orphans-that-wait", "200"])).start();
-        running.wait_for_line("ready");
+        let running = init().in_namespace().word("-v").probe(Order::WaitingOrphans(200)).start();
+        running.wait_for_line(Report::Ready);
         flood(running.pid(), || send(running.command_pid(), libc::SIGUSR1), 40);
         let outcome = running.outcome();
         outcome.expect_code(168);
@@ -97,7 +97,8 @@ fn as_pid_1_a_flood_of_deaths_does_not_keep_a_signal_waiting() {
     });
 }
 
-/// While the init is stopped, 200 of its children end, and it gets this signal, which has a higher number than SIGCHLD.
+/// While the init is stopped, 200 of its children end, and it gets this signal, which has a higher
+/// number than SIGCHLD.
 pub(crate) fn flood(init: Pid, end: impl FnOnce(), number: i32) {
     send(init, libc::SIGSTOP);
     procfs::wait_for_state(init, 'T');

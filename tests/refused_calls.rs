@@ -3,33 +3,32 @@
 
 use crate::support::differences::tests_the_original;
 use crate::support::{
-    Start, can_inject_faults, init, init_beyond, init_under_test, injecting, probe, procfs, role,
+    Condition, Order, Report, Start, can_inject_faults, init, init_beyond, init_under_test, injecting, procfs,
 };
 
-/// Starts the init where a call is refused, and expects that it refuses to run the command.
-fn is_refused(call: &str, line: &str) {
+/// Expects that the init starts no command if a call is refused.
+fn expect_no_start(refused: Condition, line: &str) {
     for options in [&[][..], &["-v"], &["-c"], &["--drain", "1s"]] {
         let Some(init) = init_beyond() else { return };
-        let outcome =
-            init.condition(format!("refused={call}")).words(options).words(role(["exit", "7"])).run();
+        let outcome = init.condition(refused).words(options).probe(Order::Exit(7)).run();
         outcome.expect_code(1).expect_stdout("").expect_stderr(line);
     }
-    // What needs no signal works.
-    init().condition(format!("refused={call}")).word("--version").run().expect_code(0);
+    // The version needs no signal.
+    init().condition(refused).word("--version").run().expect_code(0);
 }
 
 #[test]
-fn it_does_not_start_if_signals_can_not_be_blocked() {
-    is_refused(
-        "rt_sigprocmask:1",
+fn start_is_refused_if_signals_cannot_be_blocked() {
+    expect_no_start(
+        Condition::Refused(libc::SYS_rt_sigprocmask, libc::EPERM),
         "[dumb-init] Unable to block signals (errno=1 Operation not permitted).\n",
     );
 }
 
 #[test]
-fn it_does_not_start_if_signals_can_not_be_waited_for() {
+fn start_is_refused_if_signals_cannot_be_waited_for() {
     let line = "[dumb-init] Unable to wait for signals (errno=38 Function not implemented). Exiting.\n";
-    is_refused("rt_sigtimedwait:38", line);
+    expect_no_start(Condition::Refused(libc::SYS_rt_sigtimedwait, libc::ENOSYS), line);
 }
 
 /// The init under strace(1), which lets system calls fail.
@@ -39,7 +38,7 @@ fn faulty(faults: &[&str], options: &[&str]) -> Start {
 }
 
 #[test]
-fn the_child_does_not_run_the_command_with_signals_blocked() {
+fn child_refuses_to_exec_with_signals_blocked() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
@@ -47,8 +46,9 @@ fn the_child_does_not_run_the_command_with_signals_blocked() {
     // without it, and the init are one process, whose second call is the init's.
     let outcomes = [1, 4].map(|number| {
         let words = injecting(&[&format!("rt_sigprocmask:error=EPERM:when={number}")]);
-        let start = Start::program(&words[0]).words(&words[1..]).word("-f").word(probe());
-        start.words(["with", "null=0", "--"]).word(init_under_test()).words(role(["exit", "7"])).run()
+        let start = Start::program(&words[0]).words(&words[1..]).word("-f").probe(Order::With);
+        let start = start.words([&*Condition::Null(0).to_string(), "--"]).word(init_under_test());
+        start.probe(Order::Exit(7)).run()
     });
     let outcome = outcomes.iter().find(|outcome| outcome.code() == 1).expect("a refusal");
     let line = "[dumb-init] Unable to unblock signals (errno=1 Operation not permitted). Exiting.\n";
@@ -58,13 +58,13 @@ fn the_child_does_not_run_the_command_with_signals_blocked() {
 const BY_SIGNALFD: &str = "going on with signalfd.";
 const BY_LOOKING: &str = "looking for signals every 100 ms.";
 
-/// A life of the init in which signals are forwarded and the command's end is learned of.
-fn lives_on(faults: &[&str], options: &[&str], lines: &[&str]) {
-    let running = faulty(faults, options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+/// Expects that signals are forwarded and the exit is noticed in spite of these faults.
+fn expect_fallback(faults: &[&str], options: &[&str], lines: &[&str]) {
+    let running = faulty(faults, options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     for number in [10, 15, 40] {
         crate::support::send(init_of(&running), number);
-        running.wait_for_line(&format!("got {number}"));
+        running.wait_for_line(Report::Got(number));
     }
     // It sleeps in between: a tick is a hundredth of a second.
     procfs::wait_for_state(init_of(&running), 'S');
@@ -84,41 +84,45 @@ fn init_of(running: &crate::support::Running) -> nix::unistd::Pid {
 }
 
 #[test]
-fn it_goes_on_with_signalfd_if_waiting_fails_later() {
+fn signalfd_replaces_a_later_refused_sigtimedwait() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
     for fault in ["rt_sigtimedwait:error=EPERM:when=2+", "rt_sigtimedwait:error=EAGAIN:when=2+"] {
         for options in [&[][..], &["-c"], &["-vv"], &["--delay", "40:50ms"]] {
-            lives_on(&[fault], options, &[BY_SIGNALFD]);
+            expect_fallback(&[fault], options, &[BY_SIGNALFD]);
         }
     }
     // In the middle, and for want of a signal.
-    lives_on(&["rt_sigtimedwait:error=ENOSYS:when=4+"], &[], &[BY_SIGNALFD]);
-    lives_on(&["rt_sigtimedwait:error=EINTR:when=4+"], &[], &[BY_SIGNALFD]);
+    expect_fallback(&["rt_sigtimedwait:error=ENOSYS:when=4+"], &[], &[BY_SIGNALFD]);
+    expect_fallback(&["rt_sigtimedwait:error=EINTR:when=4+"], &[], &[BY_SIGNALFD]);
     // Once is nothing.
-    lives_on(&["rt_sigtimedwait:error=EINTR:when=4..8"], &[], &[]);
+    expect_fallback(&["rt_sigtimedwait:error=EINTR:when=4..8"], &[], &[]);
 }
 
 #[test]
-fn it_looks_for_signals_if_signalfd_is_refused_too() {
+fn pending_signals_are_polled_if_signalfd_is_refused() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
     let waiting = "rt_sigtimedwait:error=EPERM:when=2+";
     for other in ["signalfd4:error=ENOSYS", "ppoll:error=EPERM", "ppoll:error=EINTR"] {
-        lives_on(&[waiting, other], &[], &[BY_SIGNALFD, BY_LOOKING]);
+        expect_fallback(&[waiting, other], &[], &[BY_SIGNALFD, BY_LOOKING]);
     }
-    lives_on(&[waiting, "signalfd4:error=ENOSYS"], &["--delay", "40:50ms"], &[BY_SIGNALFD, BY_LOOKING]);
+    expect_fallback(
+        &[waiting, "signalfd4:error=ENOSYS"],
+        &["--delay", "40:50ms"],
+        &[BY_SIGNALFD, BY_LOOKING],
+    );
 }
 
 #[test]
-fn the_commands_end_is_learned_of_if_no_signal_can_be_seen() {
+fn command_exit_is_noticed_if_no_signal_can_be_read() {
     if tests_the_original() || !can_inject_faults() {
         return;
     }
     let faults =
         ["rt_sigtimedwait:error=EPERM:when=2+", "signalfd4:error=EPERM", "rt_sigpending:error=EPERM"];
-    faulty(&faults, &[]).words(role(["exit", "7"])).run().expect_code(7);
-    faulty(&faults, &["-c"]).words(role(["die", "9"])).run().expect_code(137);
+    faulty(&faults, &[]).probe(Order::Exit(7)).run().expect_code(7);
+    faulty(&faults, &["-c"]).probe(Order::Die(9)).run().expect_code(137);
 }

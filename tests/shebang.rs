@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::differences::tests_the_original;
-use crate::support::{Outcome, Scratch, Start, init_under_test, skip};
+use crate::support::{Condition, Outcome, Scratch, Start, init_under_test, skip};
 
 /// A directory with the init, called `dumb-init`.
 fn directory() -> (Scratch, PathBuf) {
@@ -15,15 +15,15 @@ fn directory() -> (Scratch, PathBuf) {
     (scratch, init)
 }
 
-/// Runs a program as a user who may have few processes, so that inits without end have one.
+/// Runs a program as a user with a limit of processes, so that an endless chain of inits ends.
 fn with_few_processes(program: &Path, words: &[&str], path: &Path) -> Outcome {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     // One that has no other processes.
     let user = 60_000 + (std::process::id() * 50 + COUNT.fetch_add(1, Ordering::Relaxed)) % 5000;
     let path = format!("{}:/usr/bin:/bin", path.display());
     Start::program(program)
-        .condition(format!("user={user}"))
-        .condition("processes=12")
+        .condition(Condition::User(user))
+        .condition(Condition::Processes(12))
         .variable("PATH", path)
         .words(words)
         .run()
@@ -35,7 +35,7 @@ fn can_be_tried() -> bool {
 }
 
 #[test]
-fn a_line_without_a_program_is_refused() {
+fn shebang_without_program_is_refused() {
     if !can_be_tried() {
         return;
     }
@@ -62,7 +62,7 @@ fn a_line_without_a_program_is_refused() {
 }
 
 #[test]
-fn a_line_without_a_program_is_refused_behind_other_programs() {
+fn shebang_without_program_is_refused_behind_wrappers() {
     if !can_be_tried() {
         return;
     }
@@ -78,7 +78,7 @@ fn a_line_without_a_program_is_refused_behind_other_programs() {
 }
 
 #[test]
-fn a_line_of_env_without_a_program_is_refused() {
+fn env_shebang_without_program_is_refused() {
     if !can_be_tried() {
         return;
     }
@@ -101,7 +101,7 @@ fn a_line_of_env_without_a_program_is_refused() {
 }
 
 #[test]
-fn a_line_with_a_program_runs_it() {
+fn shebang_with_program_runs_it() {
     if !can_be_tried() {
         return;
     }
@@ -122,7 +122,7 @@ fn a_line_with_a_program_runs_it() {
                 .expect_stderr("");
         };
         run(&script, &["a"]);
-        // As the command of another one, whatever that is called.
+        // The init is the command of another init, under any name.
         run(&init, &[name, "a"]);
         run(Path::new("/usr/bin/env"), &["dumb-init", name, "a"]);
         run(Path::new("/usr/bin/env"), &["dumb-init", "-c", name, "a"]);
@@ -130,7 +130,7 @@ fn a_line_with_a_program_runs_it() {
 }
 
 #[test]
-fn an_init_that_runs_itself_is_no_script() {
+fn init_running_itself_is_not_a_script() {
     if !can_be_tried() {
         return;
     }

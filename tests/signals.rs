@@ -1,18 +1,18 @@
-//! Which signals the command gets, and who else does.
+//! Recipients of forwarded signals.
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Running, init, role, send};
+use crate::support::{Condition, Order, Report, Running, init, probe_as, send};
 
-/// The last signal: of several that wait, it is delivered last, so whatever was to come before it has come.
+/// The last signal. The kernel delivers the lowest pending signal first, so all others precede it.
 const SENTINEL: i32 = 64;
 
 fn recorder(options: &[&str]) -> Running {
-    let running = init().words(options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().words(options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running
 }
 
-/// What a recorder has got up to the sentinel.
+/// Signals that a recorder has received before the sentinel.
 fn recorded(running: Running) -> Vec<i32> {
     running.signal(SENTINEL);
     let outcome = running.outcome();
@@ -20,19 +20,19 @@ fn recorded(running: Running) -> Vec<i32> {
     outcome.stdout().lines().filter_map(|line| line.strip_prefix("got ")?.parse().ok()).collect()
 }
 
-/// Every signal but those that can't be caught, those by which a terminal suspends, which are a matter of their own,
-/// SIGCHLD, which is ours, and the two that C libraries keep for themselves.
+/// Every signal except those that cannot be caught, suspend a terminal's job, are SIGCHLD, or are
+/// reserved by C libraries.
 fn forwarded() -> impl Iterator<Item = i32> {
     (1..SENTINEL).filter(|number| ![9, 17, 19, 20, 21, 22, 32, 33].contains(number))
 }
 
 #[test]
-fn every_signal_is_forwarded_to_the_group() {
+fn signals_are_forwarded_to_the_group() {
     forwards_every_signal(&[]);
 }
 
 #[test]
-fn every_signal_is_forwarded_to_the_single_child() {
+fn signals_are_forwarded_to_the_single_child() {
     forwards_every_signal(&["-c"]);
 }
 
@@ -40,20 +40,20 @@ fn forwards_every_signal(options: &[&str]) {
     let running = recorder(options);
     for number in forwarded() {
         running.signal(number);
-        running.wait_for_line(&format!("got {number}"));
+        running.wait_for_line(Report::Got(number));
     }
     let expected: Vec<i32> = forwarded().chain([SENTINEL]).collect();
     assert_eq!(recorded(running), expected);
 }
 
 #[test]
-fn the_signals_that_c_libraries_keep_for_themselves_are_forwarded_too() {
+fn signals_reserved_by_c_libraries_are_forwarded() {
     wanted_difference("5. Signals 32 and 33", Original::Fails, || {
         for options in [&[][..], &["-c"]] {
             let running = recorder(options);
             for number in [32, 33] {
                 running.signal(number);
-                running.wait_for_line(&format!("got {number}"));
+                running.wait_for_line(Report::Got(number));
             }
             assert_eq!(recorded(running), [32, 33, SENTINEL]);
         }
@@ -61,67 +61,73 @@ fn the_signals_that_c_libraries_keep_for_themselves_are_forwarded_too() {
 }
 
 #[test]
-fn a_signal_to_the_single_child_reaches_nobody_else() {
-    let [probe, record, until] = <[_; 3]>::try_from(role(["record", "64"])).unwrap();
+fn signal_to_the_single_child_reaches_no_other_process() {
+    let [probe, record, until] = <[_; 3]>::try_from(probe_as(Order::Record(64))).unwrap();
     let script = "\"$@\" & first=$!; exec \"$@\"";
     let both = |options: &[&str]| {
         let running =
             init().words(options).words(["sh", "-c", script, "sh"]).words([&probe, &record, &until]).start();
-        running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
+        running.wait_for_stdout("two lines \"ready\"", |text| {
+            text.matches(&Report::Ready.to_string()).count() == 2
+        });
         running.signal(libc::SIGUSR1);
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
         running
     };
-    // To the group: both get it.
+    // Both members of the group receive it.
     let running = both(&[]);
-    running.wait_for_stdout("two lines \"got 10\"", |text| text.matches("got 10").count() == 2);
-    // To the child alone. The other one tells nothing but the signal that it gets last.
+    running.wait_for_stdout("two lines \"got 10\"", |text| {
+        text.matches(&Report::Got(10).to_string()).count() == 2
+    });
+    // This signal goes to the child alone. The other process reports only its last signal.
     let mut running = both(&["-c"]);
     running.signal(SENTINEL);
     running.wait();
     for pid in running.descendants() {
         send(pid, SENTINEL);
     }
-    running.wait_for_stdout("the last signal, twice", |text| text.matches("got 64").count() == 2);
-    assert_eq!(running.stdout().matches("got 10").count(), 1, "{running}");
+    running.wait_for_stdout("the last signal, twice", |text| {
+        text.matches(&Report::Got(64).to_string()).count() == 2
+    });
+    assert_eq!(running.stdout().matches(&Report::Got(10).to_string()).count(), 1, "{running}");
 }
 
 #[test]
-fn a_rewritten_signal_arrives_as_the_other_and_a_dropped_one_not_at_all() {
+fn rewritten_signal_arrives_and_dropped_signal_does_not() {
     for mode in [&[][..], &["-c"]] {
         let options: Vec<&str> =
             mode.iter().copied().chain(["-r", "15:2", "-r15:10", "-r1:0", "-r", "12:12"]).collect();
         let running = recorder(&options);
         running.signal(libc::SIGHUP);
         running.signal(libc::SIGTERM);
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
         running.signal(libc::SIGUSR2);
-        running.wait_for_line("got 12");
+        running.wait_for_line(Report::Got(12));
         assert_eq!(recorded(running), [10, 12, SENTINEL]);
     }
 }
 
 #[test]
-fn a_signal_can_be_rewritten_to_one_that_can_not_be_caught() {
-    let running = init().words(["-r", "15:9"]).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+fn signal_can_be_rewritten_to_sigkill_or_sigstop() {
+    let running = init().words(["-r", "15:9"]).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGTERM);
     running.outcome().expect_code(137);
 }
 
 #[test]
-fn a_signal_is_forwarded_as_often_as_it_comes() {
+fn signal_is_forwarded_as_often_as_received() {
     let running = recorder(&[]);
     // Real-time signals queue; each of these is one.
     for _ in 0..200 {
         running.signal(40);
     }
-    running.wait_for_stdout("all of them", |text| text.matches("got 40").count() == 200);
+    running.wait_for_stdout("all of them", |text| text.matches(&Report::Got(40).to_string()).count() == 200);
     assert_eq!(recorded(running).len(), 201);
 }
 
 #[test]
-fn a_signal_that_the_command_ignores_ends_nothing() {
+fn ignored_signal_ends_nothing() {
     for options in [&[][..], &["-c"]] {
         let script = "trap '' TERM; echo ready; while read line; do [ \"$line\" = end ] && exit 9; done";
         let (reader, mut writer) = std::io::pipe().unwrap();
@@ -130,7 +136,7 @@ fn a_signal_that_the_command_ignores_ends_nothing() {
             .words(["sh", "-c", script])
             .stdin(std::os::fd::OwnedFd::from(reader))
             .start();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         running.signal(libc::SIGTERM);
         std::io::Write::write_all(&mut writer, b"end\n").unwrap();
         running.outcome().expect_code(9);
@@ -138,17 +144,17 @@ fn a_signal_that_the_command_ignores_ends_nothing() {
 }
 
 #[test]
-fn when_the_command_has_ended_the_rest_of_its_group_gets_sigterm() {
+fn command_exit_sends_sigterm_to_its_group() {
     for (options, expected) in [(&[][..], "got 15"), (&["-r", "15:10"], "got 10")] {
         let script = "\"$@\" & while read line; do exit 6; done";
         let (reader, writer) = std::io::pipe().unwrap();
         let mut running = init()
             .words(options)
             .words(["sh", "-c", script, "sh"])
-            .words(role(["record", "64"]))
+            .probe(Order::Record(64))
             .stdin(std::os::fd::OwnedFd::from(reader))
             .start();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         std::io::Write::write_all(&mut &writer, b"end\n").unwrap();
         assert_eq!(running.wait().code(), Some(6));
         running.wait_for_line(expected);
@@ -156,17 +162,17 @@ fn when_the_command_has_ended_the_rest_of_its_group_gets_sigterm() {
 }
 
 #[test]
-fn no_signal_of_the_first_milliseconds_is_lost() {
+fn signal_during_start_is_not_lost() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         for round in 0..200 {
             let options: &[&str] = if round % 2 == 0 { &[] } else { &["-c"] };
-            let running = init().words(options).words(role(["hang"])).start();
+            let running = init().words(options).probe(Order::Hang).start();
             // A moment that nothing determines, from before the exec to after the command's start.
             for _ in 0..(round * 200) {
                 std::hint::spin_loop();
             }
             running.signal(libc::SIGTERM);
-            // By the signal itself where it came before we could block it, by the command's death of it else.
+            // The init dies by the signal before it can block it, or the command dies by it later.
             let code = running.outcome().code();
             assert!(code == 143 || code == -15, "round {round}: {code}");
         }
@@ -174,14 +180,14 @@ fn no_signal_of_the_first_milliseconds_is_lost() {
 }
 
 #[test]
-fn a_real_time_signal_that_waits_at_the_start_reaches_the_command() {
+fn pending_real_time_signal_reaches_the_command() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
-        // musl unblocks 34 for its own use when a handler is set up for whatever else.
+        // musl unblocks 34 for its own use when a handler is set.
         for number in [34, 64] {
             for options in [&[][..], &["-c"]] {
-                let start = init().condition(format!("pending={number}")).words(options);
-                let outcome = start.words(role(["record", &number.to_string()])).run();
-                // Of the signal itself, where it came before the recorder had it blocked.
+                let start = init().condition(Condition::Pending(number)).words(options);
+                let outcome = start.probe(Order::Record(number)).run();
+                // The recorder dies by the signal before it can block it.
                 assert!([42, 128 + number].contains(&outcome.code()), "{outcome}");
             }
         }

@@ -1,16 +1,16 @@
-//! SIGTSTP, SIGTTIN and SIGTTOU: what the command gets, and that the init stops with it.
+//! SIGTSTP, SIGTTIN and SIGTTOU stop the command and the init.
 
-use crate::support::{Running, init, procfs, role};
+use crate::support::{Order, Report, Running, init, procfs};
 
 const SENTINEL: i32 = 64;
 
 fn recorder(options: &[&str]) -> Running {
-    let running = init().words(options).words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().words(options).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     running
 }
 
-/// Sends a signal of the terminal's, waits until the init has stopped, and lets it go on.
+/// Sends a terminal's stop signal, waits until the init has stopped, and resumes it.
 fn suspend_and_go_on(running: &Running, number: i32) {
     let command = running.command_pid();
     running.signal(number);
@@ -18,7 +18,7 @@ fn suspend_and_go_on(running: &Running, number: i32) {
     // A SIGCONT takes back a stop signal that has not been acted on (signal(7)).
     procfs::wait_until("the command has its signal", || procfs::waits_without_a_signal(command));
     running.signal(libc::SIGCONT);
-    running.wait_for_line("got 18");
+    running.wait_for_line(Report::Got(18));
 }
 
 fn recorded(running: Running) -> Vec<i32> {
@@ -29,7 +29,7 @@ fn recorded(running: Running) -> Vec<i32> {
 }
 
 #[test]
-fn a_group_is_stopped_and_the_init_stops_too() {
+fn stop_signal_stops_the_group_and_the_init() {
     for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
         let running = recorder(&[]);
         let command = running.command_pid();
@@ -37,13 +37,13 @@ fn a_group_is_stopped_and_the_init_stops_too() {
         procfs::wait_for_state(running.pid(), 'T');
         procfs::wait_for_state(command, 'T');
         running.signal(libc::SIGCONT);
-        running.wait_for_line("got 18");
+        running.wait_for_line(Report::Got(18));
         assert_eq!(recorded(running), [18, SENTINEL]);
     }
 }
 
 #[test]
-fn a_single_child_gets_the_signal_itself() {
+fn stop_signal_reaches_the_single_child_unchanged() {
     for number in [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
         let running = recorder(&["-c"]);
         suspend_and_go_on(&running, number);
@@ -52,7 +52,7 @@ fn a_single_child_gets_the_signal_itself() {
 }
 
 #[test]
-fn a_rewrite_says_what_the_group_gets_in_place_of_a_stop() {
+fn rewritten_stop_signal_reaches_the_group() {
     for (rewrite, got) in
         [("20:20", &[20, 18, SENTINEL][..]), ("20:15", &[15, 18, SENTINEL]), ("20:0", &[18, SENTINEL])]
     {
@@ -66,22 +66,22 @@ fn a_rewrite_says_what_the_group_gets_in_place_of_a_stop() {
 }
 
 #[test]
-fn what_comes_while_it_is_stopped_is_forwarded_when_it_goes_on() {
+fn signals_during_suspension_are_forwarded_after_resume() {
     let running = recorder(&["-c"]);
     running.signal(libc::SIGTSTP);
     procfs::wait_for_state(running.pid(), 'T');
-    running.wait_for_line("got 20");
+    running.wait_for_line(Report::Got(20));
     running.signal(libc::SIGUSR1);
     running.signal(libc::SIGHUP);
     running.signal(libc::SIGCONT);
-    running.wait_for_line("got 18");
+    running.wait_for_line(Report::Got(18));
     let mut got = recorded(running);
     got.sort_unstable();
     assert_eq!(got, [1, 10, 18, 20, SENTINEL]);
 }
 
 #[test]
-fn a_death_while_it_is_stopped_is_told_when_it_goes_on() {
+fn exit_during_suspension_is_reported_after_resume() {
     let mut running = recorder(&["-r", "20:15", "-c"]);
     running.signal(libc::SIGTSTP);
     procfs::wait_for_state(running.pid(), 'T');

@@ -1,4 +1,4 @@
-//! The controlling terminal: who gets it, and what its keys do.
+//! The controlling terminal: its owner, and the effect of its keys.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,32 +8,33 @@ use std::time::Instant;
 
 use crate::support::differences::{Original, wanted_difference};
 use crate::support::{
-    Outcome, Scratch, Start, Terminal, deadline, init, init_beyond, init_under_test, probe, procfs, role,
+    Condition, Order, Outcome, Property, Report, Scratch, Start, Terminal, deadline, init, init_beyond,
+    init_under_test, probe, procfs,
 };
 
 #[test]
-fn the_command_takes_over_the_terminal_of_a_session_leader() {
-    let (running, _terminal) = init().words(role(["report"])).start_on_terminal();
+fn session_leader_hands_its_terminal_to_the_command() {
+    let (running, _terminal) = init().probe(Order::Report).start_on_terminal();
     let outcome = running.outcome();
     outcome.expect_code(5);
-    assert_eq!(outcome.report("terminal"), "true", "{outcome}");
-    assert_eq!(outcome.report("foreground"), "true", "{outcome}");
-    assert_eq!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+    assert_eq!(outcome.report(Property::Terminal), "true", "{outcome}");
+    assert_eq!(outcome.report(Property::Foreground), "true", "{outcome}");
+    assert_eq!(outcome.report(Property::Sid), outcome.report(Property::Pid), "{outcome}");
 }
 
 #[test]
-fn a_single_child_shares_the_terminal() {
-    let (running, _terminal) = init().word("-c").words(role(["report"])).start_on_terminal();
+fn single_child_shares_the_terminal() {
+    let (running, _terminal) = init().word("-c").probe(Order::Report).start_on_terminal();
     let outcome = running.outcome();
-    assert_eq!(outcome.report("terminal"), "true", "{outcome}");
-    assert_eq!(outcome.report("foreground"), "true", "{outcome}");
-    assert_ne!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+    assert_eq!(outcome.report(Property::Terminal), "true", "{outcome}");
+    assert_eq!(outcome.report(Property::Foreground), "true", "{outcome}");
+    assert_ne!(outcome.report(Property::Sid), outcome.report(Property::Pid), "{outcome}");
 }
 
 #[test]
-fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
-    let (running, _terminal) = init().word("-v").words(role(["record", "64"])).start_on_terminal();
-    running.wait_for_line("ready");
+fn hand_off_is_logged_and_its_signals_are_not_forwarded() {
+    let (running, _terminal) = init().word("-v").probe(Order::Record(64)).start_on_terminal();
+    running.wait_for_line(Report::Ready);
     running.wait_for_debug_line("Ignoring tty hand-off signal 18.");
     running.signal(64);
     let outcome = running.outcome();
@@ -46,7 +47,7 @@ fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
     let ignored =
         ["[dumb-init] Ignoring tty hand-off signal 1.", "[dumb-init] Ignoring tty hand-off signal 18."];
     assert_eq!(lines, ignored, "{outcome}");
-    // With the original, whose two processes race, they mostly stand there.
+    // The two processes of the original race here.
     if init_beyond().is_some() {
         let lines: Vec<&str> = stderr.lines().skip(1).take(6).collect();
         let expected = [
@@ -64,27 +65,26 @@ fn the_hand_off_is_told_and_its_signals_go_to_nobody() {
 }
 
 #[test]
-fn a_hangup_after_the_hand_off_reaches_the_command() {
-    let (running, _terminal) = init().words(role(["record", "64"])).start_on_terminal();
-    running.wait_for_line("ready");
-    // One that has been forwarded shows that the hand-off's own two, whose numbers are lower or which came before, are
-    // dealt with.
+fn hangup_after_hand_off_reaches_the_command() {
+    let (running, _terminal) = init().probe(Order::Record(64)).start_on_terminal();
+    running.wait_for_line(Report::Ready);
+    // A forwarded signal with a higher number shows that the hand-off's own two have been handled.
     running.signal(63);
-    running.wait_for_line("got 63");
+    running.wait_for_line(Report::Got(63));
     running.signal(libc::SIGHUP);
-    running.wait_for_line("got 1");
+    running.wait_for_line(Report::Got(1));
     running.signal(libc::SIGCONT);
-    running.wait_for_line("got 18");
+    running.wait_for_line(Report::Got(18));
 }
 
 #[test]
-fn a_hangup_that_was_pending_at_the_hand_off_reaches_the_command() {
+fn hangup_pending_at_hand_off_reaches_the_command() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
         let (running, _terminal) = init()
-            .condition("pending=1")
-            .condition("pending=18")
+            .condition(Condition::Pending(1))
+            .condition(Condition::Pending(18))
             .word("-v")
-            .words(role(["exit", "0"]))
+            .probe(Order::Exit(0))
             .start_on_terminal();
         let outcome = running.outcome();
         for number in [1, 18] {
@@ -97,12 +97,12 @@ fn a_hangup_that_was_pending_at_the_hand_off_reaches_the_command() {
 }
 
 #[test]
-fn a_hangup_that_comes_while_the_hand_off_is_being_told_reaches_the_command() {
+fn hangup_while_hand_off_is_logged_reaches_the_command() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
-        // Nobody reads what it says, for which it waits a while.
-        let start = init().condition("clogged=2").word("-v").words(role(["hang"]));
+        // Nobody reads its messages, so it waits for a while.
+        let start = init().condition(Condition::Clogged(2)).word("-v").probe(Order::Hang);
         let (running, _terminal) = start.start_on_terminal();
-        // Its controlling terminal (proc_pid_stat(5)), which it has given up by then.
+        // Its controlling terminal (proc_pid_stat(5)), which it has given up before.
         let terminal = || {
             let text = std::fs::read_to_string(format!("/proc/{}/stat", running.pid())).unwrap_or_default();
             text.rsplit(") ").next().and_then(|fields| fields.split(' ').nth(4)).map(str::to_owned)
@@ -118,12 +118,12 @@ fn a_hangup_that_comes_while_the_hand_off_is_being_told_reaches_the_command() {
 }
 
 #[test]
-fn a_hangup_is_not_swallowed_where_the_hand_off_sent_none() {
+fn hangup_is_forwarded_if_hand_off_caused_none() {
     wanted_difference("11. Hand-off signals", Original::Fails, || {
         // Not in the foreground: the kernel's two go to another group.
         let (running, _terminal) =
-            init().condition("background").words(role(["record", "64"])).start_on_terminal();
-        running.wait_for_line("ready");
+            init().condition(Condition::Background).probe(Order::Record(64)).start_on_terminal();
+        running.wait_for_line(Report::Ready);
         running.signal(libc::SIGHUP);
         running.signal(64);
         let outcome = running.outcome();
@@ -133,20 +133,21 @@ fn a_hangup_is_not_swallowed_where_the_hand_off_sent_none() {
 }
 
 #[test]
-fn control_c_reaches_the_command_once() {
-    let (running, mut terminal) = init().words(role(["record", "64"])).start_on_terminal();
-    running.wait_for_line("ready");
+fn ctrl_c_reaches_the_command_once() {
+    let (running, mut terminal) = init().probe(Order::Record(64)).start_on_terminal();
+    running.wait_for_line(Report::Ready);
     keys_and_expect(&running, &mut terminal, &["got 2", "got 3"]);
 }
 
 #[test]
-fn control_c_reaches_a_single_child_once() {
+fn ctrl_c_reaches_a_single_child_once() {
     wanted_difference("10. Keys", Original::Fails, || {
-        let (running, mut terminal) = init().word("-vc").words(role(["record", "64"])).start_on_terminal();
-        running.wait_for_line("ready");
+        let (running, mut terminal) = init().word("-vc").probe(Order::Record(64)).start_on_terminal();
+        running.wait_for_line(Report::Ready);
         keys_and_expect(&running, &mut terminal, &["got 2", "got 3"]);
         running.wait_for_debug_line("Forwarded signal 64");
-        // Two of the same that wait are one; so what the command gets does not tell for sure how often it was sent.
+        // Two pending signals of the same number become one, so the command's reports do not count
+        // them.
         for number in [2, 3] {
             assert!(running.stderr().contains(&format!("Received signal {number}.")), "{running}");
             assert!(!running.stderr().contains(&format!("Forwarded signal {number} ")), "{running}");
@@ -154,7 +155,7 @@ fn control_c_reaches_a_single_child_once() {
     });
 }
 
-/// Presses Ctrl-C and Ctrl-\, then ends the command, and compares what it got.
+/// Presses Ctrl-C and Ctrl-\, ends the command, and compares its reports.
 fn keys_and_expect(running: &crate::support::Running, terminal: &mut Terminal, expected: &[&str]) {
     for (key, line) in ["\x03", "\x1c"].iter().zip(expected) {
         terminal.keys(key);
@@ -162,7 +163,7 @@ fn keys_and_expect(running: &crate::support::Running, terminal: &mut Terminal, e
     }
     // Each signal that the init forwards comes before one with a higher number that is sent to it afterwards.
     running.signal(64);
-    running.wait_for_line("got 64");
+    running.wait_for_line(Report::Got(64));
     let stdout = running.stdout();
     let got: Vec<&str> =
         stdout.lines().map(str::trim).filter_map(|line| line.find("got").map(|at| &line[at..])).collect();
@@ -171,15 +172,15 @@ fn keys_and_expect(running: &crate::support::Running, terminal: &mut Terminal, e
 }
 
 #[test]
-fn a_key_from_before_the_start_reaches_a_single_child() {
+fn key_before_start_reaches_a_single_child() {
     wanted_difference("10. Keys", Original::IsNotTried, || {
         let (running, mut terminal) = init()
-            .condition("blocked=2")
-            .condition("waits")
+            .condition(Condition::Blocked(2))
+            .condition(Condition::Waits)
             .word("-c")
-            .words(role(["hang"]))
+            .probe(Order::Hang)
             .start_on_terminal();
-        running.wait_for_line("waits");
+        running.wait_for_line(Report::Waiting);
         terminal.keys("\x03");
         // Ctrl-C is waiting when the init is executed.
         procfs::wait_until("the key has arrived", || {
@@ -190,7 +191,7 @@ fn a_key_from_before_the_start_reaches_a_single_child() {
     });
 }
 
-/// Has the process its terminal, while it hasn't executed anything yet?
+/// Whether the process has its terminal, and has not executed the command yet.
 fn is_in_the_foreground(pid: nix::unistd::Pid) -> bool {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
@@ -198,8 +199,8 @@ fn is_in_the_foreground(pid: nix::unistd::Pid) -> bool {
     fields.get(2).is_some_and(|group| *group == pid.to_string() && fields.get(5) == Some(group))
 }
 
-/// Types a key between the moment when the command has the terminal and its exec, which takes some hundredths of a second: it
-/// is found in the last of thousands of directories. Where that was missed, it is tried again.
+/// Types a key after the command has the terminal and before its exec. The search in thousands of
+/// directories takes some hundredths of a second. A miss is repeated.
 pub(crate) fn type_before_the_exec(key: &str, start: impl Fn() -> Start) -> Outcome {
     let scratch = Scratch::new();
     std::os::unix::fs::symlink(probe(), scratch.path().join("found")).expect("a link");
@@ -220,7 +221,7 @@ pub(crate) fn type_before_the_exec(key: &str, start: impl Fn() -> Start) -> Outc
 }
 
 #[test]
-fn a_key_from_before_the_exec_reaches_the_command() {
+fn key_before_exec_reaches_the_command() {
     wanted_difference("2. Signals of the first milliseconds", Original::IsNotTried, || {
         for (key, code) in [("\x03", 130), ("\x1c", 131)] {
             type_before_the_exec(key, init).expect_code(code);
@@ -229,15 +230,15 @@ fn a_key_from_before_the_exec_reaches_the_command() {
 }
 
 #[test]
-fn a_key_that_is_rewritten_reaches_a_single_child_as_the_other_signal() {
+fn rewritten_key_reaches_a_single_child() {
     let (running, mut terminal) =
-        init().words(["-c", "-r", "2:10"]).words(role(["record", "64"])).start_on_terminal();
-    running.wait_for_line("ready");
+        init().words(["-c", "-r", "2:10"]).probe(Order::Record(64)).start_on_terminal();
+    running.wait_for_line(Report::Ready);
     terminal.keys("\x03");
-    running.wait_for_line("got 10");
+    running.wait_for_line(Report::Got(10));
 }
 
-/// Has the kernel send the init a signal for a pipe in which there is something to read.
+/// Makes the kernel send the init a signal when a pipe becomes readable.
 fn send_by_kernel(running: &crate::support::Running, number: i32) {
     const F_SETSIG: i32 = 10;
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
@@ -249,14 +250,14 @@ fn send_by_kernel(running: &crate::support::Running, number: i32) {
         assert_eq!(result, 0, "fcntl({command}, {value})");
     }
     writer.write_all(b"x").expect("the pipe");
-    // Before the other end, which would be one more occasion.
+    // Dropped before the other end, which would raise another signal.
     drop(reader);
 }
 
 #[test]
-fn what_the_kernel_sends_to_the_init_alone_reaches_a_single_child() {
+fn kernel_signal_to_the_init_reaches_a_single_child() {
     wanted_difference("10. Keys", Original::IsNotTried, || {
-        let start = || init().word("-c").words(role(["record", "64"]));
+        let start = || init().word("-c").probe(Order::Record(64));
         for is_on_terminal in [false, true] {
             let (running, _terminal) = if is_on_terminal {
                 let (running, terminal) = start().start_on_terminal();
@@ -264,10 +265,10 @@ fn what_the_kernel_sends_to_the_init_alone_reaches_a_single_child() {
             } else {
                 (start().start(), None)
             };
-            running.wait_for_line("ready");
+            running.wait_for_line(Report::Ready);
             for number in [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP] {
                 send_by_kernel(&running, number);
-                running.wait_for_line(&format!("got {number}"));
+                running.wait_for_line(Report::Got(number));
                 // It has stopped itself.
                 if number == libc::SIGTSTP {
                     procfs::wait_for_state(running.pid(), 'T');
@@ -284,23 +285,24 @@ fn what_the_kernel_sends_to_the_init_alone_reaches_a_single_child() {
 }
 
 #[test]
-fn a_hidden_terminal_is_handed_over_too() {
+fn terminal_is_handed_over_with_redirected_stdin() {
     wanted_difference("7. A terminal behind a redirected stdin", Original::Fails, || {
-        let (running, _terminal) = init().condition("null=0").words(role(["report"])).start_on_terminal();
+        let (running, _terminal) =
+            init().condition(Condition::Null(0)).probe(Order::Report).start_on_terminal();
         let outcome = running.outcome();
         outcome.expect_code(5).expect_stderr("");
-        assert_eq!(outcome.report("terminal"), "true", "{outcome}");
-        assert_eq!(outcome.report("descriptors"), "0 1 2", "{outcome}");
+        assert_eq!(outcome.report(Property::Terminal), "true", "{outcome}");
+        assert_eq!(outcome.report(Property::Descriptors), "0 1 2", "{outcome}");
     });
 }
 
 #[test]
-fn a_terminal_that_nobody_controls_becomes_the_commands() {
+fn uncontrolled_terminal_becomes_that_of_the_command() {
     let (_terminal, path, _output) = Terminal::open();
     let stdin = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open(path).unwrap();
-    let outcome = init().word("-v").words(role(["report"])).stdin(stdin).run();
-    assert_eq!(outcome.report("terminal"), "true", "{outcome}");
-    assert_eq!(outcome.report("foreground"), "true", "{outcome}");
+    let outcome = init().word("-v").probe(Order::Report).stdin(stdin).run();
+    assert_eq!(outcome.report(Property::Terminal), "true", "{outcome}");
+    assert_eq!(outcome.report(Property::Foreground), "true", "{outcome}");
     // It is not the init's own, so there was nothing to give up.
     assert!(
         outcome.stderr().starts_with("[dumb-init] Unable to detach from controlling tty (errno=25 "),
@@ -310,18 +312,18 @@ fn a_terminal_that_nobody_controls_becomes_the_commands() {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_handed_over() {
-    let outcome = init().word("-v").words(role(["report"])).run();
+fn nothing_is_handed_over_without_a_terminal() {
+    let outcome = init().word("-v").probe(Order::Report).run();
     let errno = "(errno=25 Inappropriate ioctl for device).";
     for line in ["Unable to detach from controlling tty", "Unable to attach to controlling tty"] {
         assert!(outcome.stderr().contains(&format!("[dumb-init] {line} {errno}\n")), "{outcome}");
     }
-    assert_eq!(outcome.report("terminal"), "false", "{outcome}");
+    assert_eq!(outcome.report(Property::Terminal), "false", "{outcome}");
 }
 
 #[test]
-fn with_a_closed_stdin_nothing_is_handed_over() {
-    let outcome = init().condition("closed=0").word("-v").words(role(["exit", "0"])).run();
+fn nothing_is_handed_over_with_closed_stdin() {
+    let outcome = init().condition(Condition::Closed(0)).word("-v").probe(Order::Exit(0)).run();
     outcome.expect_code(0);
     for line in ["Unable to detach from controlling tty", "Unable to attach to controlling tty"] {
         assert!(
@@ -332,18 +334,18 @@ fn with_a_closed_stdin_nothing_is_handed_over() {
 }
 
 /// Starts the init as a foreground job of a shell on a terminal.
-fn as_a_job(options: &[&str], command: [&str; 2]) -> (crate::support::Running, Terminal) {
+fn as_a_job(options: &[&str], order: Order) -> (crate::support::Running, Terminal) {
     Start::program(probe())
-        .word("shell")
+        .word(Order::Shell.to_string())
         .word(init_under_test())
         .words(options)
-        .words(role(command))
+        .probe(order)
         .start_on_terminal()
 }
 
 #[test]
-fn a_terminal_that_belongs_to_a_shell_stays_its_own() {
-    let (running, _terminal) = as_a_job(&["-v"], ["exit", "3"]);
+fn terminal_of_a_shell_is_not_taken() {
+    let (running, _terminal) = as_a_job(&["-v"], Order::Exit(3));
     let outcome = running.outcome();
     outcome.expect_code(3);
     for line in [
@@ -355,15 +357,21 @@ fn a_terminal_that_belongs_to_a_shell_stays_its_own() {
 }
 
 #[test]
-fn control_z_stops_a_job_and_it_goes_on_when_the_shell_says_so() {
+fn ctrl_z_stops_a_job_and_fg_resumes_it() {
     for options in [&[][..], &["-c"]] {
-        let (running, mut terminal) = as_a_job(options, ["record", "64"]);
-        running.wait_for_line("ready");
+        let (running, mut terminal) = as_a_job(options, Order::Record(64));
+        running.wait_for_line(Report::Ready);
         for count in 1..=2 {
             terminal.keys("\x1a");
-            running.wait_for_stdout("a stop", |text| text.matches("job stopped by 19").count() == count);
-            running.wait_for_stdout("its end", |text| text.matches("job goes on").count() == count);
-            running.wait_for_stdout("SIGCONT", |text| text.matches("got 18").count() >= count);
+            running.wait_for_stdout("a stop", |text| {
+                text.matches(&Report::JobStopped(19).to_string()).count() == count
+            });
+            running.wait_for_stdout("its end", |text| {
+                text.matches(&Report::JobResumed.to_string()).count() == count
+            });
+            running.wait_for_stdout("SIGCONT", |text| {
+                text.matches(&Report::Got(18).to_string()).count() >= count
+            });
         }
         let job = running.command_pid();
         crate::support::send(job, 64);
@@ -373,25 +381,25 @@ fn control_z_stops_a_job_and_it_goes_on_when_the_shell_says_so() {
 }
 
 #[test]
-fn control_c_on_a_job_reaches_its_command_once() {
-    let (running, mut terminal) = as_a_job(&[], ["record", "64"]);
-    running.wait_for_line("ready");
+fn ctrl_c_on_a_job_reaches_its_command_once() {
+    let (running, mut terminal) = as_a_job(&[], Order::Record(64));
+    running.wait_for_line(Report::Ready);
     terminal.keys("\x03");
-    running.wait_for_stdout("the signal", |text| text.contains("got 2"));
+    running.wait_for_stdout("the signal", |text| text.contains(&Report::Got(2).to_string()));
     crate::support::send(running.command_pid(), 64);
     let outcome = running.outcome();
-    assert_eq!(outcome.stdout().matches("got 2").count(), 1, "{outcome}");
+    assert_eq!(outcome.stdout().matches(&Report::Got(2).to_string()).count(), 1, "{outcome}");
 }
 
 #[test]
-fn its_own_output_does_not_stop_it_where_the_terminal_has_tostop() {
+fn init_output_with_tostop_does_not_stop_the_init() {
     for options in [&["-v"][..], &["-vc"]] {
         let (running, _terminal) = init()
-            .condition("stderr-as-stdout")
-            .condition("tostop")
+            .condition(Condition::StderrAsStdout)
+            .condition(Condition::Tostop)
             .words(options)
             .words(["sh", "-c", "exec \"$@\" </dev/null", "sh"])
-            .words(role(["exit", "4"]))
+            .probe(Order::Exit(4))
             .start_on_terminal();
         let outcome = running.outcome();
         outcome.expect_code(4);

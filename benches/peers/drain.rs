@@ -1,4 +1,4 @@
-//! The cost of a drain in which many processes end within one second.
+//! Cost of a drain in which many processes exit within one second.
 
 use std::time::Instant;
 

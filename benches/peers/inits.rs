@@ -1,4 +1,4 @@
-//! Which inits are here?
+//! Installed inits.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ pub const OURS: &str = "this, musl";
 pub struct Init {
     pub name: String,
     pub path: PathBuf,
-    /// What it needs in order not to complain where it isn't PID 1.
+    /// Options without which it complains unless it is PID 1.
     pub as_plain_process: &'static [&'static str],
 }
 
@@ -22,7 +22,7 @@ impl Init {
         Self { name: name.into(), path: path.into(), as_plain_process }
     }
 
-    /// What it says that it is.
+    /// Its version line.
     pub fn version(&self) -> String {
         let output = Command::new(&self.path).arg("--version").output().expect("a version");
         let text = [output.stdout, output.stderr].concat();
@@ -40,8 +40,8 @@ impl Init {
     }
 }
 
-/// This init's two builds, the peers that are installed, and what `BENCH_INITS` adds. Who is missing is told, and
-/// whether anybody is.
+/// This init's two builds, the installed peers, and the inits of `BENCH_INITS`. Prints missing
+/// ones, and returns whether any is missing.
 pub fn all() -> (Vec<Init>, bool) {
     let mut missing = false;
     let mut tell = |text: String| {
@@ -50,7 +50,7 @@ pub fn all() -> (Vec<Init>, bool) {
     };
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut inits = Vec::new();
-    // Never an old one: cargo does nothing where nothing has changed.
+    // cargo does nothing for a current build, so it is never an old one.
     match Command::new(root.join("ci/musl")).status() {
         Ok(status) if status.success() => {
             let path = format!("{}-unknown-linux-musl/release/dumb-init", std::env::consts::ARCH);
@@ -78,7 +78,7 @@ pub fn all() -> (Vec<Init>, bool) {
             .filter_map(|word| word.split_once('='))
             .map(|(name, path)| Init::new(name, path)),
     );
-    // What the kernel has yet to write to the disk would count as memory of whoever has it mapped.
+    // Pages that are not yet written to disk count as memory of the process that maps them.
     for init in &inits {
         let file = std::fs::File::open(&init.path).and_then(|file| file.sync_all());
         file.unwrap_or_else(|error| panic!("{}: {error}", init.path.display()));
@@ -90,7 +90,8 @@ pub fn all() -> (Vec<Init>, bool) {
 pub struct Baseline {
     /// `true`, as small as the C library makes it: the least that a start can be.
     pub alone: PathBuf,
-    /// Starts its arguments, waits for their end, and does nothing else: two execs, the least that an init can be.
+    /// Starts its arguments, waits for their end, and does nothing else: two execs, the least that
+    /// an init can be.
     pub two_execs: PathBuf,
 }
 

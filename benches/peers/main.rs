@@ -1,10 +1,11 @@
-//! How fast is it, how small, beside whichever peers are installed?
+//! Speed and size beside the installed peers.
 //!
-//! `cargo bench` measures this init, its glibc and its musl build, and its peers, in turns within one run, so that whatever
-//! else the machine does meets all of them. It prints the medians, their ratios, and what docs/benchmarks.md aims at; the
-//! plot goes to target/bench. `cargo bench -- quick` takes a fraction of the rounds, `cargo bench -- startup latency`
-//! those measurements alone, and `cargo bench -- publish` also writes docs/benchmarks.md and its plot anew.
-//! `BENCH_INITS="NAME=PATH NAME=PATH"` adds other inits that are called as `dumb-init` is.
+//! `cargo bench` measures this init, its glibc and its musl build, and its peers, in turns within
+//! one run, so that other load affects all of them. It prints the medians, their ratios, and the
+//! targets of docs/benchmarks.md; the plot goes to target/bench. `cargo bench -- quick` takes a
+//! fraction of the rounds, `cargo bench -- startup latency` runs those measurements only, and
+//! `cargo bench -- publish` also rewrites docs/benchmarks.md and its plot. `BENCH_INITS="NAME=PATH
+//! NAME=PATH"` adds inits with dumb-init's options.
 
 // A program for people, and its helpers that fork.
 #![allow(
@@ -15,7 +16,6 @@
     unreachable_pub
 )]
 
-mod aims;
 mod drain;
 mod inits;
 mod measured;
@@ -25,16 +25,17 @@ mod publish;
 mod roles;
 mod started;
 mod table;
+mod targets;
 
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What the words after `cargo bench --` ask for.
+/// Words after `cargo bench --`.
 struct Request {
     quick: bool,
     publish: bool,
-    /// The names of the measurements; all, where none is given.
+    /// Names of the measurements; all of them if empty.
     only: Vec<String>,
 }
 
@@ -57,7 +58,7 @@ impl Request {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
-    /// So many rounds, or fewer where it is to be quick.
+    /// Number of rounds, reduced by `quick`.
     fn rounds(&self, full: usize) -> usize {
         if self.quick { full.div_ceil(20) } else { full }
     }
@@ -79,26 +80,26 @@ fn main() -> ExitCode {
     if request.publish
         && (request.quick || !request.only.is_empty() || missing || env::var_os("BENCH_INITS").is_some())
     {
-        eprintln!("only a whole run beside all peers, and nobody else, is published");
+        eprintln!("only a whole run beside all peers and no others is published");
         return ExitCode::FAILURE;
     }
     let baseline = inits::baseline();
     let measured = measures::all(&request, &inits, &baseline);
     let names: Vec<&str> = inits.iter().map(|init| init.name.as_str()).collect();
     let table = table::markdown(&names, &measured);
-    let aims = aims::markdown(&names, &measured);
-    println!("{table}\n{aims}");
+    let targets = targets::markdown(&names, &measured);
+    println!("{table}\n{targets}");
     let svg = plot::svg(&names, &measured);
     let scratch = directory();
     std::fs::write(scratch.join("peers.svg"), &svg).expect("the plot");
     println!("plot: {}", scratch.join("peers.svg").display());
     if request.publish {
-        publish::publish(&inits, &table, &aims, &svg);
+        publish::publish(&inits, &table, &targets, &svg);
     }
     ExitCode::SUCCESS
 }
 
-/// Where the benchmarks put their files.
+/// Directory of the benchmarks' files.
 fn directory() -> PathBuf {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/bench");
     std::fs::create_dir_all(&directory).expect("target/bench");

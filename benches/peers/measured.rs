@@ -5,7 +5,7 @@ pub struct Measured {
     pub name: &'static str,
     pub title: String,
     pub unit: &'static str,
-    /// In the order of the inits; `None` where there is nothing to be measured.
+    /// Values in the order of the inits; `None` if one cannot be measured.
     pub medians: Vec<Option<f64>>,
     /// The same of `true` alone.
     pub alone: Option<f64>,

@@ -1,4 +1,4 @@
-//! What is measured, and how.
+//! Measurements.
 
 use std::process::Command;
 use std::thread;
@@ -27,7 +27,7 @@ pub const IDLE: &str = "idle";
 pub const END: &str = "end";
 pub const NAMES: [&str; 8] = [STARTUP, MEMORY, SIZE, LATENCY, REAPING, IDLE, END, drain::CPU];
 
-/// How many orphans are reaped.
+/// Number of reaped orphans.
 pub const ORPHANS: [usize; 3] = [1_000, 5_000, 20_000];
 /// In so many rounds each.
 const REAPING_ROUNDS: [usize; 3] = [15, 9, 5];
@@ -43,7 +43,8 @@ pub fn all(request: &Request, inits: &[Init], baseline: &Baseline) -> Vec<Measur
         }
     };
     take(SIZE, &|| vec![size(inits)]);
-    // On one processor: no start waits for another one to wake up, and no signal crosses from one to the other.
+    // On one processor, no start waits for another processor to wake up, and no signal crosses
+    // processors.
     if std::env::var_os("NOPIN").is_none() {
         sched_setaffinity(Pid::from_raw(0), &last_processor(&everywhere)).expect("one processor");
     }
@@ -158,8 +159,9 @@ fn memory(inits: &[Init], rounds: usize) -> Vec<Measured> {
     ]
 }
 
-/// Time of the processor that an init takes for an orphan, of so many that have ended. It is stopped while they end: else
-/// it would wait for the kernel's locks beside them, now longer, now shorter.
+/// Time of the processor that an init takes for an orphan, of so many that have ended. It is
+/// stopped while they end: else it would wait for the kernel's locks beside them, now longer, now
+/// shorter.
 #[allow(clippy::cast_precision_loss)]
 fn reaping(inits: &[Init], count: usize, rounds: usize) -> Measured {
     let everywhere = sched_getaffinity(Pid::from_raw(0)).expect("the processors");
@@ -168,7 +170,7 @@ fn reaping(inits: &[Init], count: usize, rounds: usize) -> Measured {
         send(started.pid(), Signal::SIGSTOP);
         started.write(b".");
         started.read(&mut [0; 5]);
-        // The kernel closes what a process has shortly before that one has ended.
+        // The kernel closes the descriptors of a process shortly before its end.
         thread::sleep(Duration::from_millis(50));
         sched_setaffinity(started.pid(), &last_processor(&everywhere)).expect("one processor");
         let before = started.time_on_processor();
@@ -182,7 +184,7 @@ fn reaping(inits: &[Init], count: usize, rounds: usize) -> Measured {
     Measured { name: REAPING, title, unit: "µs", medians, alone: None, two_execs: None }
 }
 
-/// Time of the processor that an init takes for an orphan that ends while it sleeps, one after the other.
+/// Processor time of an init for each orphan, which exit one after the other while it sleeps.
 #[allow(clippy::cast_precision_loss)]
 fn reaping_one_by_one(inits: &[Init], rounds: usize) -> Measured {
     const COUNT: usize = 300;
@@ -200,7 +202,7 @@ fn reaping_one_by_one(inits: &[Init], rounds: usize) -> Measured {
     Measured { name: REAPING_ALONE, title, unit: "µs", medians, alone: None, two_execs: None }
 }
 
-/// How often an init is on a processor although nothing happens.
+/// Number of times that an idle init runs on a processor.
 #[allow(clippy::cast_precision_loss)]
 fn idle(inits: &[Init], time: Duration) -> Measured {
     let started: Vec<Started> = inits.iter().map(|init| Started::new(init, &[], &[roles::HANG])).collect();
@@ -222,7 +224,7 @@ fn end(inits: &[Init], rounds: usize) -> Measured {
     Measured { name: END, title, unit: "µs", medians, alone: None, two_execs: None }
 }
 
-/// The same where the init waits for an orphan, which is the last process; no peer has that.
+/// The same with an orphan as the last process. No peer waits for it.
 fn end_of_drain(inits: &[Init], rounds: usize) -> Measured {
     let medians = of_each(inits, rounds, |init| {
         init.is_ours().then(|| time_to_end(Started::new(init, &["--linger"], &[roles::LEAVE])))

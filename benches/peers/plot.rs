@@ -1,4 +1,4 @@
-//! The plot: bars for what matters to a user.
+//! Plot of the values that matter to a user.
 
 use plotters::prelude::*;
 

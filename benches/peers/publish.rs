@@ -5,24 +5,24 @@ use std::path::Path;
 
 use crate::inits::Init;
 
-/// Where in the page the figures stand.
+/// Markers of the figures in the page.
 const BEGIN: &str = "<!-- measured: written by `cargo bench -- publish` -->\n";
 const END: &str = "<!-- end of what was measured -->\n";
 
 /// Writes the tables into docs/benchmarks.md and the plot beside it.
-pub fn publish(inits: &[Init], table: &str, aims: &str, svg: &str) {
+pub fn publish(inits: &[Init], table: &str, targets: &str, svg: &str) {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
     let page = docs.join("benchmarks.md");
     let text = fs::read_to_string(&page).expect("docs/benchmarks.md");
     let (before, rest) = text.split_once(BEGIN).expect("where the figures begin");
     let (_, after) = rest.split_once(END).expect("where the figures end");
-    fs::write(&page, format!("{before}{BEGIN}\n{}\n\n{table}\n{aims}\n{END}{after}", machine(inits)))
+    fs::write(&page, format!("{before}{BEGIN}\n{}\n\n{table}\n{targets}\n{END}{after}", machine(inits)))
         .expect("docs/benchmarks.md");
     fs::write(docs.join("benchmarks.svg"), svg).expect("docs/benchmarks.svg");
     println!("written: docs/benchmarks.md, docs/benchmarks.svg");
 }
 
-/// What it was measured on.
+/// Machine of the measurement.
 fn machine(inits: &[Init]) -> String {
     let processors = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = processors

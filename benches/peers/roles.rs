@@ -1,6 +1,6 @@
-//! What runs under the inits: this program, told to play a role.
+//! Roles of this program under the inits.
 
-#![allow(unsafe_code)] // Processes that are made by fork alone, since an exec for each would take longer than what is measured.
+#![allow(unsafe_code)] // Bare forks: an exec for each process would take longer than the measurement.
 
 use std::io::{Read, Write, stdin, stdout};
 use std::process::ExitCode;
@@ -17,15 +17,15 @@ pub const MARK: &str = "--role";
 pub const HANG: &str = "hang";
 /// Writes a byte for each SIGUSR1.
 pub const ECHO: &str = "echo";
-/// Leaves so many orphans to the init, and waits. They end when something is written to it, which it
-/// then says.
+/// Leaves this number of orphans to the init, which exit together on input. Then reports that.
 pub const ORPHANS: &str = "orphans";
-/// Leaves so many orphans to the init, each of which ends before the next one begins, when something is written to it, and
-/// then says so.
+/// Leaves this number of orphans to the init, which exit one after the other on input. Then reports
+/// that.
 pub const ONE_BY_ONE: &str = "one-by-one";
-/// Leaves one orphan in a session of its own, which waits to be killed, and ends.
+/// Leaves one orphan in its own session, which waits to be killed, and exits.
 pub const LEAVE: &str = "leave";
-/// Has so many children. At SIGTERM it ends at once, and they end evenly spread over one second.
+/// Has this number of children. On SIGTERM it exits at once, and they exit evenly spread over one
+/// second.
 pub const CROWD: &str = "crowd";
 
 pub fn play(role: &[String]) -> ExitCode {

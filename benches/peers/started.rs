@@ -1,4 +1,4 @@
-//! An init that runs, as PID 1 of a PID namespace, and what /proc tells of it.
+//! A running init as PID 1 of a PID namespace, and its values in /proc.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -52,7 +52,7 @@ impl Started {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
-    /// Its only child, once it is the only one.
+    /// Waits until it has only one child, and returns that.
     pub fn only_child(&self) -> Pid {
         loop {
             if let [child] = self.children().as_slice() {
@@ -103,7 +103,7 @@ impl Started {
         }
     }
 
-    /// How often it has been on a processor.
+    /// Number of times that it has run on a processor.
     pub fn switches(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("a process");
         let counts = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
@@ -135,7 +135,7 @@ pub fn send(pid: Pid, signal: Signal) {
     kill(pid, signal).expect("kill");
 }
 
-/// Runs it in a thread whose next child is the PID 1 of a PID namespace, and can mount its /proc.
+/// Runs it in a thread whose next child is PID 1 of a new PID namespace, and can mount its /proc.
 fn in_namespace<T: Send>(start: impl FnOnce() -> T + Send) -> T {
     let work = || {
         unshare(CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS)

@@ -1,4 +1,4 @@
-//! The table of what was measured, as Markdown, which a terminal shows well enough.
+//! Table of the measurements in Markdown.
 
 use crate::measured::Measured;
 use crate::measures::STARTUP;

@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_rule_names_one_status_or_two() {
+    fn exit_map_rule_names_one_status_or_two() {
         let rule = |text: &str| ExitRule::parse(text.as_bytes()).map(|rule| (rule.code, rule.reported));
         for (text, expected) in
             [("143", (143, 0)), ("143:0", (143, 0)), ("0:1", (0, 1)), ("255:007", (255, 7))]
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_rule_for_a_status_counts_and_none_is_applied_twice() {
+    fn exit_map_applies_the_last_rule_once() {
         let rules = ["143:1", "143:130", "130"].map(|text| ExitRule::parse(text.as_bytes()).unwrap());
         let map = ExitMap::new(rules.into());
         assert_eq!(map.apply(ExitStatus::Killed(Signum::TERM)).code(), 130);
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_death_by_signal_is_reported_as_128_and_its_number() {
+    fn death_by_signal_is_reported_as_128_plus_its_number() {
         assert_eq!(ExitStatus::Killed(Signum::TERM).code(), 143);
         assert_eq!(Signum::new(64).map(|last| ExitStatus::Killed(last).code()), Some(192));
         assert_eq!(ExitStatus::Exited(143).code(), 143);

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sixty_four_numbers_are_signals_and_no_other_is() {
+    fn signum_accepts_1_to_64_only() {
         for number in 1..=64 {
             assert_eq!(Signum::new(number).map(Signum::raw), Some(number));
         }

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn every_signal_is_called_by_its_number_and_by_its_name() {
+    fn signal_is_parsed_by_number_and_by_name() {
         for number in 1..=64 {
             assert_eq!(parsed(&number.to_string()), Some(number));
             let name = Name(Signum::new(number).unwrap()).to_string();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_read_in_any_case_and_with_or_without_sig() {
+    fn signal_name_is_parsed_in_any_case_and_without_sig() {
         for (text, number) in [
             ("TERM", 15),
             ("term", 15),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_signal_is_none() {
+    fn unknown_signal_name_is_refused() {
         for text in [
             "",
             "0",

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn two_numbers_are_read_as_scanf_reads_them() {
+    fn rewrite_of_two_numbers_is_parsed_like_scanf() {
         for (text, expected) in [
             ("15:3", (15, 3)),
             (" 15:\t+3", (15, 3)),
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_real_time_signals_are_read_too() {
+    fn rewrite_accepts_names_and_real_time_signals() {
         for (text, expected) in [
             ("TERM:QUIT", (15, 3)),
             ("sigterm:0", (15, 0)),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_two_numbers_is_ignored() {
+    fn rewrite_ignores_text_after_two_numbers() {
         for text in ["15:3:4", "15:3,1:2", "15:0x9", "15:3 x"] {
             assert!(Rewrite::has_trailing_text(text.as_bytes()), "{text:?}");
         }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pair_of_signals_is_refused() {
+    fn rewrite_of_no_signal_pair_is_refused() {
         for text in [
             "",
             ":",
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_rule_for_a_signal_counts() {
+    fn last_rewrite_rule_for_a_signal_applies() {
         let mut table = RewriteTable::default();
         for text in ["15:2", "15:0", "10:12"] {
             table.set(Rewrite::parse(text.as_bytes()).expect(text));

@@ -32,13 +32,13 @@ impl Drop for Project<'_> {
 }
 
 #[test]
-fn compose_waits_for_the_delay_and_the_drain() {
+fn compose_waits_for_delay_and_drain() {
     let Some(base) = image() else { return };
     if Command::new("docker-compose").arg("version").output().is_err() {
         skip("docker-compose is not installed");
         return;
     }
-    // An image with a stop signal of its own, which the file overrules.
+    // The image has its own stop signal, which the file overrides.
     let image = format!("{base}-quit");
     let scratch = Scratch::new();
     scratch.file("Dockerfile", &format!("FROM {base}\nSTOPSIGNAL SIGQUIT\n"), 0o644);

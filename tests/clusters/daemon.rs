@@ -5,7 +5,7 @@ use crate::support::docker::OwnEngine;
 use crate::support::{init_under_test, procfs};
 
 #[test]
-fn as_the_engines_init_path_it_is_what_docker_run_init_starts() {
+fn docker_run_init_starts_the_binary_at_init_path() {
     let Some(image) = image() else { return };
     let configuration = std::fs::read_to_string(example("daemon/daemon.json")).expect("a file");
     let configuration =

@@ -14,7 +14,7 @@ fn files(directory: &Path) -> Vec<PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// The row of the page's table about a file: what runs it, and the tests.
+/// Row of the page's table about a file: the engines that run it, and the tests.
 fn row(file: &str) -> (&'static str, &'static str) {
     let start = format!("| [{file}](examples/{file}) |");
     let line =
@@ -29,7 +29,7 @@ fn are_sources_here() -> bool {
 }
 
 #[test]
-fn every_example_is_run_by_a_test_or_marked_as_not_run() {
+fn examples_are_run_by_a_test_or_marked_as_not_run() {
     if !are_sources_here() {
         return;
     }
@@ -60,7 +60,7 @@ fn every_example_is_run_by_a_test_or_marked_as_not_run() {
 }
 
 #[test]
-fn every_grace_period_is_longer_than_the_delay_and_the_drain() {
+fn grace_periods_exceed_delay_and_drain() {
     if !are_sources_here() {
         return;
     }

@@ -6,7 +6,7 @@ use super::{are_ready, example, expect_all_three, image};
 use crate::support::docker::{self, Container};
 use crate::support::{Scratch, Start};
 
-/// Runs an image, stops it when it is ready, and returns what it has printed.
+/// Runs an image, stops it when it is ready, and returns its output.
 fn run_and_stop(image: &str, options: &[&str]) -> String {
     let container = Container::new();
     let running = Start::program("docker")
@@ -23,13 +23,13 @@ fn run_and_stop(image: &str, options: &[&str]) -> String {
 }
 
 #[test]
-fn an_image_with_a_drain_shuts_down_completely() {
+fn image_with_drain_shuts_down_completely() {
     let Some(image) = image() else { return };
     expect_all_three(&run_and_stop(image, &["--env", "DUMB_INIT_DRAIN=10s"]));
 }
 
 #[test]
-fn a_derived_image_overrules_the_variable_of_its_base() {
+fn derived_image_overrides_the_base_image_variable() {
     let Some(image) = image() else { return };
     let (base, derived) = (format!("{image}-setsid"), format!("{image}-derived"));
     let scratch = Scratch::new();

@@ -20,7 +20,7 @@ fn grace(file: &str) -> String {
 }
 
 #[test]
-fn a_pod_ends_after_the_delay_and_the_drain() {
+fn pod_ends_after_delay_and_drain() {
     let Some(image) = image() else { return };
     let Some(podman) = Podman::with(image) else { return };
     let file = "kubernetes/pod.yaml";
@@ -34,15 +34,15 @@ fn a_pod_ends_after_the_delay_and_the_drain() {
 }
 
 #[test]
-fn in_a_pod_with_shared_pids_the_containers_init_keeps_its_orphans() {
+fn container_init_keeps_its_orphans_in_a_pod_with_shared_pids() {
     let Some(image) = image() else { return };
     let Some(podman) = Podman::with(image) else { return };
     let file = "kubernetes/shared-pids.yaml";
     play(&podman, file);
     let first = podman.run(&["exec", "app-main", "/bin/sh", "-c", "tr '\\0' ' ' </proc/1/cmdline"]);
     assert!(!first.contains("dumb-init"), "PID 1 is {first}");
-    // The container alone: podman ends the pause process at the same time as the containers of a pod, and as PID 1 it takes
-    // everybody along.
+    // Stops the container only: podman ends the pause process of a pod together with the
+    // containers, and its end kills all processes as it is PID 1.
     podman.run(&["stop", "--time", &grace(file), "app-main"]);
     expect_all_three(&podman.run(&["logs", "app-main"]));
 }

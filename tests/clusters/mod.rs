@@ -1,7 +1,7 @@
-//! The files of docs/examples, run by the engines that they are written for.
+//! Files of docs/examples, run by their engines.
 //!
-//! Each starts the same script, whose three programs take their time to sign off, and ends in whatever way its engine ends
-//! things: all three have got the signal, once, and have finished. The image is the one of docs/examples/image.
+//! Each starts the same script with three slow programs, and is stopped as its engine does it. All
+//! three receive the signal once and finish. The image is that of docs/examples/image.
 
 mod compose;
 mod daemon;
@@ -13,9 +13,8 @@ mod swarm;
 
 use std::path::PathBuf;
 
+use crate::support::start_script::PROGRAMS;
 use crate::support::{docker, init_beyond};
-
-const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 
 /// The path of a file of docs/examples.
 fn example(path: &str) -> PathBuf {
@@ -24,13 +23,12 @@ fn example(path: &str) -> PathBuf {
     path
 }
 
-/// The image of the examples. `None` where there is no engine, which is told, and where the original is tested, which can
-/// nothing of this.
+/// Image of the examples. `None` without an engine, or if the original is tested.
 fn image() -> Option<&'static str> {
     init_beyond().and_then(|_| docker::example_image())
 }
 
-/// How often something is said for each of the programs. What comes before it on a line doesn't count.
+/// Number of times that each of the programs reports something. A prefix of a line is ignored.
 fn times(text: &str, what: &str) -> [usize; 3] {
     PROGRAMS.map(|name| text.lines().filter(|line| line.ends_with(&format!("{name} {what}"))).count())
 }

@@ -5,14 +5,14 @@ use std::process::Command;
 use super::{are_ready, expect_all_three, image};
 use crate::support::{Scratch, docker, init_under_test, procfs, skip};
 
-/// A podman whose containers are removed when this is dropped.
+/// podman whose containers are removed on drop.
 pub(super) struct Podman {
     scratch: Scratch,
 }
 
 impl Podman {
-    /// A podman that has this image, under the name that the examples call it by. `None` where there is none, which is
-    /// told.
+    /// podman with this image under the name in the examples. `None`, with a message, if there is
+    /// none.
     pub(super) fn with(image: &str) -> Option<Self> {
         let is_installed = |program: &str| Command::new(program).arg("--version").output().is_ok();
         if !nix::unistd::geteuid().is_root() || !is_installed("podman") || !is_installed("runc") {
@@ -38,13 +38,14 @@ impl Podman {
         for (option, directory) in [("--root", "root"), ("--runroot", "runroot"), ("--tmpdir", "tmp")] {
             command.arg(option).arg(own.join(directory));
         }
-        // What works on every file system, without systemd, and where both versions of cgroups are mounted.
+        // These work on every file system, without systemd, and with both versions of cgroups
+        // mounted.
         command.args(["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--runtime", "runc"]);
         let output = docker::run(command.args(words))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
     }
 
-    /// Runs a command of podman's, and returns what it prints.
+    /// Runs a podman command, and returns its output.
     #[track_caller]
     pub(super) fn run(&self, words: &[&str]) -> String {
         self.try_to(words).unwrap_or_else(|error| panic!("{error}"))
@@ -60,14 +61,14 @@ impl Drop for Podman {
         let pods = self.try_to(&["pod", "ps", "--quiet", "--no-trunc"]).unwrap_or_default();
         let _ = self.try_to(&["pod", "rm", "--all", "--force", "--time", "0"]);
         let _ = self.try_to(&["rm", "--all", "--force", "--time", "0"]);
-        // podman leaves those of a pod behind, where cgroups of version 1 are mounted.
+        // podman leaves the cgroups of a pod behind if version 1 is mounted.
         let is_id = |line: &&str| line.len() == 64 && line.bytes().all(|byte| byte.is_ascii_hexdigit());
         pods.lines().filter(is_id).for_each(|pod| docker::remove_cgroups(&format!("libpod_parent/{pod}")));
     }
 }
 
 #[test]
-fn podman_starts_it_as_the_init_of_a_container() {
+fn podman_run_init_starts_the_init() {
     let Some(image) = image() else { return };
     let Some(podman) = Podman::with(image) else { return };
     let init = init_under_test().display().to_string();

@@ -7,7 +7,8 @@ use super::{are_ready, example, expect_all_three, image, times};
 use crate::support::docker::OwnEngine;
 use crate::support::{docker, procfs};
 
-/// What each replica has said so far: Swarm removes the logs of those that it replaces, the volume keeps it.
+/// Output of each replica so far. Swarm removes the logs of replaced replicas; the volume keeps
+/// them.
 fn told(engine: &OwnEngine) -> BTreeMap<String, String> {
     let files = fs::read_dir(engine.volume("app_told")).into_iter().flatten().flatten();
     let text = |entry: &fs::DirEntry| {
@@ -25,7 +26,7 @@ fn deploy(engine: &OwnEngine, image: &str, release: &str) {
 }
 
 #[test]
-fn no_replica_is_cut_short_by_a_rolling_update_or_a_removal() {
+fn swarm_update_and_removal_let_every_replica_finish() {
     let Some(image) = image() else { return };
     let Some(engine) = OwnEngine::start("{}", &[]) else { return };
     engine.load(image);
@@ -44,7 +45,7 @@ fn no_replica_is_cut_short_by_a_rolling_update_or_a_removal() {
     let first = wait_for("three replicas are ready", &are_three);
 
     deploy(&engine, image, "2");
-    // One by one, each of which has its time.
+    // Replicas are replaced in turn, each with its grace period.
     for count in 4..=6 {
         wait_for("another one is ready", &|told| {
             told.len() >= count && told.values().all(|text| are_ready(text))

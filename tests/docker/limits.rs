@@ -5,12 +5,12 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{count, image};
-use crate::support::docker::{Base, Container};
-use crate::support::init_beyond;
+use super::{count_lines, image};
+use crate::support::docker::{Base, Container, probe};
+use crate::support::{Order, Report, init_beyond};
 
 #[test]
-fn it_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
+fn init_needs_no_root_no_capability_and_no_writable_file() {
     thread::scope(|scope| {
         for base in [Base::Empty, Base::Busybox] {
             scope.spawn(move || {
@@ -18,18 +18,18 @@ fn it_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
                 let container = Container::new();
                 let user = ["--user", "1234:1234", "--security-opt", "no-new-privileges"];
                 let options = [&["--read-only", "--cap-drop", "ALL"], &user[..]].concat();
-                let running = container.run(&options, image, &["probe", "orphans", "50"]).start();
-                running.wait_for_line("ready");
+                let running = container.run(&options, image, &probe(Order::Orphans(50))).start();
+                running.wait_for_line(Report::Ready);
                 container.expect_no_zombie();
                 container.stop();
-                running.outcome().expect_code(143).expect_stdout("ready\n").expect_stderr("");
+                running.outcome().expect_code(143).expect_reports(&[Report::Ready]).expect_stderr("");
             });
         }
     });
 }
 
 #[test]
-fn a_drain_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() {
+fn drain_needs_no_root_no_capability_and_no_writable_file() {
     if init_beyond().is_none() {
         return;
     }
@@ -37,27 +37,31 @@ fn a_drain_needs_neither_root_nor_a_capability_nor_a_file_that_it_could_write() 
     let container = Container::new();
     let user = ["--user", "1234:1234", "--security-opt", "no-new-privileges", "--env", "DUMB_INIT_DRAIN=60s"];
     let options = [&["--read-only", "--cap-drop", "ALL"], &user[..]].concat();
-    let script = "setsid probe work apart 300 & exec probe work main 0";
-    let running = container.run(&options, image, &["sh", "-c", script]).start();
-    running.wait_for_line("main ready");
-    running.wait_for_line("apart ready");
+    let script = format!(
+        "setsid probe {apart} & exec probe {main}",
+        apart = Order::Work("apart", 300),
+        main = Order::Work("main", 0)
+    );
+    let running = container.run(&options, image, &["sh", "-c", &script]).start();
+    running.wait_for_line(Report::Ready.by("main"));
+    running.wait_for_line(Report::Ready.by("apart"));
     container.expect_no_zombie();
     container.stop();
     let outcome = running.outcome();
     outcome.expect_code(0).expect_stderr("");
-    assert_eq!(count(&outcome.stdout(), "apart got 15"), 1, "{outcome}");
-    assert_eq!(count(&outcome.stdout(), "apart finished"), 1, "{outcome}");
+    assert_eq!(count_lines(&outcome.stdout(), &Report::Got(15).by("apart")), 1, "{outcome}");
+    assert_eq!(count_lines(&outcome.stdout(), &Report::Finished.by("apart")), 1, "{outcome}");
 }
 
 #[test]
-fn where_no_process_can_be_made_it_says_so_and_ends() {
+fn failed_fork_is_reported_and_ends_the_init() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let (reader, mut writer) = std::io::pipe().expect("a pipe");
     // The engine's own processes on the way to the command need more than one, so the limit comes later.
-    let script = "echo waits; read line; exec dumb-init -- probe hang";
+    let script = format!("echo waits; read line; exec dumb-init -- probe {hang}", hang = Order::Hang);
     let options = ["--interactive", "--entrypoint", "sh"];
-    let running = container.run(&options, image, &["-c", script]).stdin(OwnedFd::from(reader)).start();
+    let running = container.run(&options, image, &["-c", &script]).stdin(OwnedFd::from(reader)).start();
     running.wait_for_line("waits");
     container.expect_no_zombie();
     container.update(&["--pids-limit", "1"]);
@@ -67,46 +71,56 @@ fn where_no_process_can_be_made_it_says_so_and_ends() {
     outcome.expect_code(1).expect_stdout("waits\n").expect_stderr("[dumb-init] Unable to fork. Exiting.\n");
 }
 
-/// Each starts two of its own kind, until there is no room or there are 128, and ends before them. Beside a few that are
-/// there before, since it may be that none of those 128 is reached.
-const BOMB: &str = "
-    bomb() {
-        if [ $1 -eq 0 ]; then exec probe hang; fi
+/// Fork bomb of 128 processes, or as many as possible, that exit before their children. A few
+/// orphans precede it, in case none of the 128 is reached.
+fn fork_bomb() -> String {
+    format!(
+        "
+    bomb() {{
+        if [ $1 -eq 0 ]; then exec probe {hang}; fi
         bomb $(($1 - 1)) &
         bomb $(($1 - 1)) &
-    }
-    for one in 1 2 3; do (probe hang &); done
+    }}
+    for one in 1 2 3; do (probe {hang} &); done
     (bomb 7 &)
-    exec probe work main 100";
+    exec probe {main}",
+        hang = Order::Hang,
+        main = Order::Work("main", 100)
+    )
+}
 
 fn blow_up(options: &[&str]) {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let options = [&["--pids-limit", "40"], options].concat();
-    let running = container.run(&options, image, &["sh", "-c", BOMB]).start();
-    running.wait_for_line("main ready");
+    let running = container.run(&options, image, &["sh", "-c", &fork_bomb()]).start();
+    running.wait_for_line(Report::Ready.by("main"));
     running.wait_for_debug_line("can't fork");
     container.wait_until("the shells have ended", |processes| {
         processes.iter().all(|process| !process.command_line.starts_with("sh "))
     });
     container.expect_no_zombie();
-    let left = container.processes().iter().filter(|process| process.command_line == "probe hang").count();
+    let left = container
+        .processes()
+        .iter()
+        .filter(|process| process.command_line == probe(Order::Hang).join(" "))
+        .count();
     assert!(left >= 3, "{left} left\n{running}");
     let begin = Instant::now();
     container.stop();
     assert!(begin.elapsed() < Duration::from_secs(30), "{:?}", begin.elapsed());
     let outcome = running.outcome();
     outcome.expect_code(0);
-    assert_eq!(count(&outcome.stdout(), "main finished"), 1, "{outcome}");
+    assert_eq!(count_lines(&outcome.stdout(), &Report::Finished.by("main")), 1, "{outcome}");
 }
 
 #[test]
-fn what_a_fork_bomb_leaves_is_reaped_and_the_container_can_be_stopped() {
+fn container_stops_and_reaps_after_a_fork_bomb() {
     blow_up(&[]);
 }
 
 #[test]
-fn what_a_fork_bomb_leaves_is_reaped_and_drained() {
+fn container_drains_and_reaps_after_a_fork_bomb() {
     if init_beyond().is_some() {
         blow_up(&["--env", "DUMB_INIT_DRAIN=50s", "--env", "DUMB_INIT_FORWARD=tree"]);
     }

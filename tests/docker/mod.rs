@@ -1,24 +1,20 @@
-//! With a real engine: what `docker stop`, `kill`, `run`, `exec` and its other commands and options come to.
+//! `docker stop`, `kill`, `run`, `exec` and other commands with a real engine.
 //!
-//! Where there is no engine, or nobody lets us see a container's processes, these are skipped. Each looks for zombies before
-//! its container ends, in the container's own /proc.
+//! The tests are skipped without an engine, or if the processes of containers are not visible. Each
+//! looks for zombies in the container's own /proc before its container ends.
 
 mod drains;
 mod limits;
 mod own_engines;
 mod restarts;
-mod sharing;
+mod shared_pids;
 mod stops;
 mod terminals;
 
+use crate::support::count_lines;
 use crate::support::docker::{Base, can_see_processes, image_on};
 
-/// The image with this base, where an engine and the right to see what it runs can be had.
+/// Image with this base, if there is an engine whose processes are visible.
 fn image(base: Base) -> Option<&'static str> {
     image_on(base).filter(|_| can_see_processes())
-}
-
-/// How often was this line printed?
-fn count(text: &str, line: &str) -> usize {
-    text.lines().filter(|candidate| candidate.trim_end() == line).count()
 }

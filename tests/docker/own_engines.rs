@@ -1,19 +1,20 @@
-//! What an engine has to be started for: user namespaces, and this init as `docker run --init`'s.
+//! Tests that need an engine with settings of its own: user namespaces, and this init for `docker
+//! run --init`.
 
 use super::image;
-use crate::founding_case::{expect_all_three, wait_for_all};
 use crate::support::docker::{Base, Container, OwnEngine, REMAPPED};
-use crate::support::{init_beyond, init_under_test};
+use crate::support::start_script::{expect_all_three, wait_for_all};
+use crate::support::{Order, Report, init_beyond, init_under_test};
 
 #[test]
-fn in_a_user_namespace_it_forwards_and_reaps_and_reports() {
+fn init_works_in_a_user_namespace() {
     let Some(image) = image(Base::Busybox) else { return };
     let Some(own) = OwnEngine::start("{}", &["--userns-remap", REMAPPED]) else { return };
     own.load(image);
     let container = Container::of(own.engine());
-    let script = "cat /proc/self/uid_map; exec probe orphans 50";
-    let running = container.run(&[], image, &["sh", "-c", script]).start();
-    running.wait_for_line("ready");
+    let script = format!("cat /proc/self/uid_map; exec probe {orphans}", orphans = Order::Orphans(50));
+    let running = container.run(&[], image, &["sh", "-c", &script]).start();
+    running.wait_for_line(Report::Ready);
     let map =
         running.stdout().lines().next().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
     assert_eq!(map.as_deref(), Some("0 100000 65536"), "{running}");
@@ -38,7 +39,7 @@ fn expect_a_complete_shutdown(own: &OwnEngine, options: &[&str], image: &str, wo
 }
 
 #[test]
-fn an_engine_can_have_it_as_its_own_init() {
+fn engine_uses_the_init_as_docker_init() {
     let Some(image) = image(Base::Busybox) else { return };
     let init = init_under_test().canonicalize().expect("the init").display().to_string();
     let Some(own) = OwnEngine::start("{}", &["--init-path", &init]) else { return };
@@ -47,18 +48,18 @@ fn an_engine_can_have_it_as_its_own_init() {
     let container = Container::of(own.engine());
     let options = ["--init", "--entrypoint", "probe"];
     let running = container.run(&options, image, &["orphans", "50"]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     container.expect_no_zombie();
-    assert_eq!(container.process("probe orphans 50").parent, 1);
+    assert_eq!(container.process(Order::Orphans(50)).parent, 1);
     container.kill("USR1");
-    running.outcome().expect_code(138).expect_stdout("ready\n").expect_stderr("");
+    running.outcome().expect_code(138).expect_reports(&[Report::Ready]).expect_stderr("");
 
     let container = Container::of(own.engine());
     let running = container.run(&options, image, &["record", "64"]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     container.stop_within(1);
     let outcome = running.outcome();
-    outcome.expect_code(137).expect_stdout("ready\ngot 15\n");
+    outcome.expect_code(137).expect_reports(&[Report::Ready, Report::Got(15)]);
 
     if init_beyond().is_some() {
         expect_a_complete_shutdown(

@@ -1,30 +1,31 @@
 //! Restart policies, which go by the exit status.
 
-use super::{count, image};
-use crate::support::docker::{Base, Container};
-use crate::support::{init_beyond, procfs};
+use super::{count_lines, image};
+use crate::support::docker::{Base, Container, probe};
+use crate::support::{Order, Report, init_beyond, procfs};
 
-/// Waits until the engine has no intention to start it again, and tells the status and the number of restarts.
+/// Waits until the engine does not restart it again, and returns the status and the number of
+/// restarts.
 fn end(container: &Container) -> String {
     procfs::ask_until("the engine is done with it", || container.inspect("{{.State.Status}}") == "exited");
     container.inspect("{{.State.ExitCode}} {{.RestartCount}}")
 }
 
 #[test]
-fn a_failure_is_restarted_as_often_as_allowed_and_its_status_is_the_commands() {
+fn failed_command_is_restarted_and_its_status_is_kept() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
-    let script = "echo started; probe orphans 3 & exit 3";
+    let script = format!("echo started; probe {orphans} & exit 3", orphans = Order::Orphans(3));
     container
-        .run(&["--detach", "--restart", "on-failure:2"], image, &["sh", "-c", script])
+        .run(&["--detach", "--restart", "on-failure:2"], image, &["sh", "-c", &script])
         .run()
         .expect_code(0);
     assert_eq!(end(&container), "3 2");
-    assert_eq!(count(&container.logs(), "started"), 3);
+    assert_eq!(count_lines(&container.logs(), "started"), 3);
 }
 
 #[test]
-fn a_success_is_not_restarted() {
+fn successful_command_is_not_restarted() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     container
@@ -35,32 +36,34 @@ fn a_success_is_not_restarted() {
     assert_eq!(container.logs(), "started\n");
 }
 
-/// Runs a command that dies of the SIGTERM that somebody in the container sends, at which the engine has no part.
+/// Runs a command that dies by a SIGTERM from inside the container. The engine has no part in it.
 fn ask_to_end_from_inside(container: &Container, options: &[&str]) {
     let Some(image) = image(Base::Busybox) else { return };
     let all = [&["--detach", "--restart", "on-failure:1"], options].concat();
-    container.run(&all, image, &["probe", "hang"]).run().expect_code(0);
-    procfs::ask_until("it is ready", || count(&container.logs(), "ready") == 1);
+    container.run(&all, image, &probe(Order::Hang)).run().expect_code(0);
+    procfs::ask_until("it is ready", || count_lines(&container.logs(), &Report::Ready.to_string()) == 1);
     container.expect_no_zombie();
-    // Its own end may come before that of what has asked for it.
+    // The init may exit before its sender does.
     container.exec(&["kill", "-TERM", "1"]).run();
 }
 
 #[test]
-fn who_has_died_of_sigterm_has_failed() {
+fn death_by_sigterm_counts_as_failure() {
     if image(Base::Busybox).is_none() {
         return;
     }
     let container = Container::new();
     ask_to_end_from_inside(&container, &[]);
-    procfs::ask_until("it was started again", || count(&container.logs(), "ready") == 2);
+    procfs::ask_until("it was started again", || {
+        count_lines(&container.logs(), &Report::Ready.to_string()) == 2
+    });
     assert_eq!(container.inspect("{{.State.Running}} {{.RestartCount}}"), "true 1");
     container.stop();
     assert_eq!(container.inspect("{{.State.ExitCode}}"), "143");
 }
 
 #[test]
-fn an_exit_map_makes_a_death_of_sigterm_a_success_that_is_not_restarted() {
+fn exit_map_prevents_a_restart_after_sigterm() {
     if init_beyond().is_none() || image(Base::Busybox).is_none() {
         return;
     }
@@ -73,7 +76,7 @@ fn an_exit_map_makes_a_death_of_sigterm_a_success_that_is_not_restarted() {
 }
 
 #[test]
-fn an_exit_map_makes_a_success_a_failure_that_is_restarted() {
+fn exit_map_restarts_after_success() {
     if init_beyond().is_none() {
         return;
     }

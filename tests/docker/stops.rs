@@ -4,18 +4,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::image;
-use crate::support::docker::{Base, Container, derived};
-use crate::support::init_beyond;
+use crate::support::docker::{Base, Container, derived, probe};
+use crate::support::{Order, Report, init_beyond};
 
 #[test]
-fn a_stop_reaches_the_command_and_ends_with_it_on_every_base() {
+fn docker_stop_ends_with_the_command_on_every_base_image() {
     thread::scope(|scope| {
         for base in [Base::Empty, Base::Busybox, Base::Dash] {
             scope.spawn(move || {
                 let Some(image) = image(base) else { return };
                 let container = Container::new();
-                let running = container.run(&[], image, &["probe", "work", "service", "300"]).start();
-                running.wait_for_line("service ready");
+                let running = container.run(&[], image, &probe(Order::Work("service", 300))).start();
+                running.wait_for_line(Report::Ready.by("service"));
                 container.expect_no_zombie();
                 let begin = Instant::now();
                 container.stop();
@@ -30,11 +30,11 @@ fn a_stop_reaches_the_command_and_ends_with_it_on_every_base() {
 }
 
 #[test]
-fn who_dies_of_a_stop_is_told_by_the_status_of_the_container() {
+fn container_status_shows_death_by_docker_stop() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
-    let running = container.run(&[], image, &["probe", "hang"]).start();
-    running.wait_for_line("ready");
+    let running = container.run(&[], image, &probe(Order::Hang)).start();
+    running.wait_for_line(Report::Ready);
     container.expect_no_zombie();
     let begin = Instant::now();
     container.stop();
@@ -44,11 +44,11 @@ fn who_dies_of_a_stop_is_told_by_the_status_of_the_container() {
 }
 
 #[test]
-fn a_kill_by_any_name_reaches_the_command() {
+fn docker_kill_reaches_command_by_any_signal_name() {
     let Some(image) = image(Base::Empty) else { return };
     let container = Container::new();
-    let running = container.run(&[], image, &["probe", "record", "64"]).start();
-    running.wait_for_line("ready");
+    let running = container.run(&[], image, &probe(Order::Record(64))).start();
+    running.wait_for_line(Report::Ready);
     for (name, number) in [
         ("HUP", 1),
         ("SIGINT", 2),
@@ -62,7 +62,7 @@ fn a_kill_by_any_name_reaches_the_command() {
         ("RTMAX-1", 63),
     ] {
         container.kill(name);
-        running.wait_for_line(&format!("got {number}"));
+        running.wait_for_line(Report::Got(number));
     }
     container.expect_no_zombie();
     container.kill("RTMAX");
@@ -76,27 +76,27 @@ fn a_kill_by_any_name_reaches_the_command() {
 }
 
 #[test]
-fn a_stop_signal_of_the_image_reaches_the_command_as_what_it_is() {
+fn stop_signal_of_the_image_reaches_the_command() {
     let Some(image) = image(Base::Busybox) else { return };
     let image = derived(image, "stop-signal", "STOPSIGNAL SIGRTMIN+3");
     let container = Container::new();
-    let running = container.run(&[], &image, &["probe", "record", "37"]).start();
-    running.wait_for_line("ready");
+    let running = container.run(&[], &image, &probe(Order::Record(37))).start();
+    running.wait_for_line(Report::Ready);
     container.expect_no_zombie();
     container.stop();
-    running.outcome().expect_code(42).expect_stdout("ready\ngot 37\n");
+    running.outcome().expect_code(42).expect_reports(&[Report::Ready, Report::Got(37)]);
 }
 
 #[test]
-fn a_stop_signal_of_the_image_can_be_rewritten_to_the_commands() {
+fn stop_signal_of_the_image_can_be_rewritten() {
     if init_beyond().is_none() {
         return;
     }
     let Some(image) = image(Base::Busybox) else { return };
     let image = derived(image, "rewritten", "STOPSIGNAL SIGRTMIN+3\nENV DUMB_INIT_REWRITE=RTMIN+3:TERM");
     let container = Container::new();
-    let running = container.run(&[], &image, &["probe", "work", "service", "100"]).start();
-    running.wait_for_line("service ready");
+    let running = container.run(&[], &image, &probe(Order::Work("service", 100))).start();
+    running.wait_for_line(Report::Ready.by("service"));
     container.expect_no_zombie();
     container.stop();
     running.outcome().expect_code(0).expect_stdout("service ready\nservice got 15\nservice finished\n");

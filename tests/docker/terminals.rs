@@ -1,11 +1,11 @@
-//! `docker run --interactive --tty`, where the test is the person in front of the client's terminal.
+//! `docker run --interactive --tty`. The test types on the client's terminal.
 
 use std::collections::HashSet;
 use std::thread;
 
 use super::image;
-use crate::support::docker::{Base, Container};
-use crate::support::{Running, procfs};
+use crate::support::docker::{Base, Container, probe};
+use crate::support::{Order, Report, Running, procfs};
 
 const ON_A_TERMINAL: [&str; 2] = ["--interactive", "--tty"];
 
@@ -15,7 +15,7 @@ fn wait_for_prompt(running: &Running, times: usize) {
 }
 
 #[test]
-fn a_shell_has_job_control() {
+fn docker_shell_has_job_control() {
     thread::scope(|scope| {
         for base in [Base::Busybox, Base::Dash] {
             for setsid in ["1", "0"] {
@@ -32,9 +32,9 @@ fn stop_a_job_and_bring_it_back(base: Base, setsid: &str) {
     let start = container.run(&[&ON_A_TERMINAL, &options[..]].concat(), image, &["sh"]);
     let (running, mut terminal) = start.start_on_terminal();
     wait_for_prompt(&running, 1);
-    terminal.keys("probe hang\r");
-    running.wait_for_line("ready");
-    let state = || container.process("probe hang").state;
+    terminal.keys(&format!("probe {hang}\r", hang = Order::Hang));
+    running.wait_for_line(Report::Ready);
+    let state = || container.process(Order::Hang).state;
     assert_eq!(state(), 'S');
 
     terminal.keys("\x1a");
@@ -44,7 +44,7 @@ fn stop_a_job_and_bring_it_back(base: Base, setsid: &str) {
     assert_eq!(container.processes().iter().find(|process| process.pid == 1).expect("PID 1").state, 'S');
     terminal.keys("fg\r");
     // By then it has the terminal: shells hand that over first.
-    procfs::ask_until("the job goes on", || state() == 'S');
+    procfs::ask_until("the job resumes", || state() == 'S');
     terminal.keys("\x03");
     wait_for_prompt(&running, 3);
     terminal.keys("echo status $?\r");
@@ -61,15 +61,15 @@ fn stop_a_job_and_bring_it_back(base: Base, setsid: &str) {
 }
 
 #[test]
-fn keys_reach_a_command_once() {
+fn docker_terminal_key_reaches_command_once() {
     let Some(image) = image(Base::Busybox) else { return };
     let container = Container::new();
     let (running, mut terminal) =
-        container.run(&ON_A_TERMINAL, image, &["probe", "record", "64"]).start_on_terminal();
-    running.wait_for_line("ready");
+        container.run(&ON_A_TERMINAL, image, &probe(Order::Record(64))).start_on_terminal();
+    running.wait_for_line(Report::Ready);
     for (key, number) in [("\x03", 2), ("\x1c", 3), ("\x1a", 20)] {
         terminal.keys(key);
-        // Behind what the container's terminal shows of the key itself.
+        // The container's terminal echoes the key first.
         running.wait_for_stdout("the key's signal", |text| text.contains(&format!("got {number}")));
     }
     container.expect_no_zombie();
@@ -82,31 +82,35 @@ fn keys_reach_a_command_once() {
     assert_eq!(outcome.stdout().matches("got ").count(), 4 + initial_sizes(&outcome.stdout()), "{outcome}");
 }
 
-/// The client tells the size of its window once it has started the container.
+/// The client sends the size of its window after the start of the container.
 fn initial_sizes(text: &str) -> usize {
     text.matches("got 28\r\n").count()
 }
 
 #[test]
-fn a_new_size_of_the_window_reaches_the_command() {
+fn docker_window_resize_reaches_command() {
     let Some(image) = image(Base::Empty) else { return };
     let container = Container::new();
-    // Without the client's own `docker kill` for each SIGWINCH that it gets: what comes is the kernel's.
+    // With `--sig-proxy=false` the client does not send SIGWINCH itself. The kernel does.
     let options = [&ON_A_TERMINAL, &["--sig-proxy=false"][..]].concat();
-    let (running, mut terminal) = container.run(&options, image, &["probe", "window"]).start_on_terminal();
-    running.wait_for_line("ready");
-    // The client tells the size once when it has started the container, and listens for changes a moment after that. So it is the
-    // second size that shows that it does; a change before would be lost.
+    let (running, mut terminal) = container.run(&options, image, &probe(Order::Window)).start_on_terminal();
+    running.wait_for_line(Report::Ready);
+    // The client sends the size once after the start, and listens for changes a moment later. A
+    // change in between is lost, so the test waits for a second size.
     let mut columns = 100;
     procfs::ask_until("the client listens", || {
         columns = if columns == 500 { 101 } else { columns + 1 };
         terminal.resize(33, columns);
-        let sizes: HashSet<String> =
-            running.stdout().lines().filter(|line| line.contains(" 33 rows, ")).map(str::to_owned).collect();
+        let sizes: HashSet<String> = running
+            .stdout()
+            .lines()
+            .filter(|line| line.starts_with("window-size 33 "))
+            .map(str::to_owned)
+            .collect();
         sizes.len() > 1
     });
     terminal.resize(44, 555);
-    running.wait_for_line("got 28 with 44 rows, 555 columns");
+    running.wait_for_line(Report::WindowSize(44, 555));
     container.expect_no_zombie();
     container.stop();
     running.outcome().expect_code(0);

@@ -1,7 +1,7 @@
 //! How it is asked for, and what is no way to.
 
 use super::{Told, explain, explainer};
-use crate::support::{Start, built_init, init, procfs, role};
+use crate::support::{Condition, Disposition, Order, Report, Start, built_init, init, procfs};
 
 /// The program as whoever has typed it sees it, with nothing to be run.
 fn typed(words: &[&str]) -> crate::support::Outcome {
@@ -9,7 +9,7 @@ fn typed(words: &[&str]) -> crate::support::Outcome {
 }
 
 #[test]
-fn what_is_typed_wrong_is_said_in_one_line() {
+fn explain_usage_error_is_one_line() {
     for (words, complaint) in [
         (&["--explain=FOO"][..], "option '--explain' takes a signal (15, TERM, SIGTERM, RTMIN+3), not 'FOO'"),
         (&["--explain=0"], "option '--explain' takes a signal (15, TERM, SIGTERM, RTMIN+3), not '0'"),
@@ -31,7 +31,7 @@ fn what_is_typed_wrong_is_said_in_one_line() {
 }
 
 #[test]
-fn who_is_not_there_can_not_be_explained() {
+fn explain_refuses_a_missing_process() {
     // No process ever has this PID.
     let outcome = typed(&["--explain", "--pid", "2147483647"]);
     let complaint = "dumb-init: unable to find PID 2147483647: /proc does not show it\n";
@@ -39,7 +39,7 @@ fn who_is_not_there_can_not_be_explained() {
 }
 
 #[test]
-fn what_is_no_running_program_can_not_be_explained() {
+fn explain_refuses_a_zombie_or_kernel_thread() {
     // A child that has ended, as long as nobody waits for it.
     let mut child = std::process::Command::new("true").spawn().expect("a child");
     procfs::wait_for_state(nix::unistd::Pid::from_raw(child.id().cast_signed()), 'Z');
@@ -49,9 +49,9 @@ fn what_is_no_running_program_can_not_be_explained() {
 }
 
 #[test]
-fn what_was_meant_for_another_init_changes_nothing() {
-    let running = init().words(role(["hang"])).start();
-    running.wait_for_line("ready");
+fn explain_ignores_settings_of_another_init() {
+    let running = init().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     let start = explainer(&running).word("--explain");
     // Its own variables are those of what it explains, most often, but for the ones that `docker exec` adds.
     let told = start.variable("DUMB_INIT_DRAIN", "no").variable("DUMB_INIT_DEBUG", "2").run();
@@ -62,9 +62,9 @@ fn what_was_meant_for_another_init_changes_nothing() {
 }
 
 #[test]
-fn any_signal_can_be_asked_for() {
-    let running = init().words(role(["manner", "Catches", "it"])).start();
-    running.wait_for_stdout("it is ready", |text| text.contains("it ready"));
+fn explain_accepts_any_signal() {
+    let running = init().probe(Order::Dispose(Disposition::Catches, "it")).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(&Report::Ready.by("it")));
     for (option, name) in [
         ("--explain=HUP", "SIGHUP"),
         ("--explain=sigusr1", "SIGUSR1"),
@@ -73,7 +73,7 @@ fn any_signal_can_be_asked_for() {
     ] {
         let told = explain(&running, option);
         told.expect_code(0)
-            .expect("manner", "catches it")
+            .expect("dispose", "catches it")
             .expect_line(&format!("{name} is forwarded as {name}"));
         let header = format!("PID\tPPID\tPGID\tSID\t{name}\tCOMMAND\n");
         assert!(told.outcome.stdout().starts_with(&header), "{told}");
@@ -85,14 +85,14 @@ fn any_signal_can_be_asked_for() {
     ] {
         explain(&running, option)
             .expect_code(1)
-            .expect("manner", "never gets it")
+            .expect("dispose", "never gets it")
             .expect_line(line)
             .expect_no_advice();
     }
 }
 
 #[test]
-fn as_the_first_process_it_has_nothing_to_explain() {
+fn explain_as_pid_1_is_refused() {
     if !crate::support::can_have_pid_namespaces() {
         return;
     }
@@ -103,10 +103,10 @@ fn as_the_first_process_it_has_nothing_to_explain() {
 
 /// A reader that has seen enough ends it as it ends any tool; one that takes nothing is an error.
 #[test]
-fn what_can_not_be_written_is_an_error() {
-    let running = init().words(role(["hang"])).start();
-    running.wait_for_line("ready");
-    let outcome = explainer(&running).condition("full=1").word("--explain").run();
+fn explain_write_failure_is_an_error() {
+    let running = init().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
+    let outcome = explainer(&running).condition(Condition::Full(1)).word("--explain").run();
     outcome.expect_code(2);
     assert!(outcome.stderr().contains("dumb-init: unable to write: "), "{outcome}");
 }

@@ -3,11 +3,12 @@
 use super::{TWO, explain, wait_for_two};
 use crate::shutdown::in_both_settings;
 use crate::support::{
-    Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, send, skip,
+    Disposition, Order, Report, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe,
+    procfs, send, skip,
 };
 
 #[test]
-fn it_is_told_until_when_the_init_waits() {
+fn explain_reports_the_deadline_of_the_drain() {
     let main = TWO.join(" ");
     for (words, code, sentence) in [
         (
@@ -76,15 +77,20 @@ fn it_is_told_until_when_the_init_waits() {
 }
 
 #[test]
-fn when_the_command_has_ended_everybody_gets_it() {
+fn signal_reaches_all_after_command_exit() {
     // It lingers, or it drains, which asks everybody to end; but nobody here does.
     for options in [&["--linger", "--drain", "60s", "-c"][..], &["--drain", "60s", "-c"]] {
         in_both_settings(|start| {
             let probe = probe().display().to_string();
-            let two = format!("{probe} manner Catches one & setsid {probe} manner Waits two");
-            let script = format!("{two} & exec {probe} manner Dies main");
+            let two = format!(
+                "{probe} {one} & setsid {probe} {two}",
+                one = Order::Dispose(Disposition::Catches, "one"),
+                two = Order::Dispose(Disposition::Waits, "two")
+            );
+            let script =
+                format!("{two} & exec {probe} {main}", main = Order::Dispose(Disposition::Dies, "main"));
             let running = start.words(options).words(["sh", "-c", &script]).start();
-            running.wait_for_stdout("all are ready", |text| text.matches(" ready ").count() == 3);
+            running.wait_for_stdout("all are ready", |text| text.matches(" ready-as ").count() == 3);
             send(running.command_pid(), libc::SIGKILL);
             procfs::wait_until("they are orphans", || {
                 // And the command is reaped.
@@ -94,31 +100,36 @@ fn when_the_command_has_ended_everybody_gets_it() {
             assert!(told.rows.iter().all(|row| row.fate != "never gets it"), "{told}");
             running.signal(libc::SIGUSR1);
             for name in ["one", "two"] {
-                running.wait_for_line(&format!("{name} got 10"));
+                running.wait_for_line(Report::Got(10).by(name));
             }
         });
     }
 }
 
 #[test]
-fn whoever_got_another_signal_than_the_drains_gets_that_too() {
+fn drain_signal_follows_another_signal() {
     in_both_settings(|start| {
         let (init, probe) = (init_under_test().display().to_string(), probe().display().to_string());
-        let script =
-            format!("{init} -r INT:0 -- {probe} manner Catches inner & exec {probe} manner Dies main");
+        let script = format!(
+            "{init} -r INT:0 -- {probe} {inner} & exec {probe} {main}",
+            inner = Order::Dispose(Disposition::Catches, "inner"),
+            main = Order::Dispose(Disposition::Dies, "main")
+        );
         let running = start.words(["--drain", "60s", "sh", "-c", &script]).start();
-        running.wait_for_stdout("both are ready", |text| text.matches(" ready ").count() == 2);
+        running.wait_for_stdout("both are ready", |text| text.matches(" ready-as ").count() == 2);
         let told = explain(&running, "--explain=INT");
-        told.expect_code(0).expect("manner Dies main", "dies (default)");
-        let inner = told.rows.iter().find(|row| row.command == format!("{probe} manner Catches inner"));
+        told.expect_code(0).expect("dispose Dies main", "dies (default)");
+        let inner = told.rows.iter().find(|row| {
+            row.command == format!("{probe} {inner}", inner = Order::Dispose(Disposition::Catches, "inner"))
+        });
         assert_eq!(inner.map(|row| &*row.fate), Some("catches it, later"), "{told}");
         running.signal(libc::SIGINT);
-        running.wait_for_line("inner got 15");
+        running.wait_for_line(Report::Got(15).by("inner"));
     });
 }
 
 #[test]
-fn a_draining_init_below_waits_for_all_too() {
+fn nested_draining_init_waits_for_all() {
     if init_beyond().is_none() || !can_have_pid_namespaces() {
         return;
     }
@@ -140,7 +151,7 @@ fn a_draining_init_below_waits_for_all_too() {
 }
 
 #[test]
-fn a_stopped_init_is_told_of() {
+fn stopped_init_is_reported() {
     let running = init().words(["sleep", "600"]).start();
     procfs::wait_until("there is a command", || !procfs::children(running.pid()).is_empty());
     send(running.pid(), libc::SIGSTOP);

@@ -4,21 +4,24 @@ use std::path::Path;
 
 use super::{Told, explain, explainer, wait_for_two, waits_for_signals};
 use crate::support::{
-    Running, Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, procfs, role, skip,
+    Condition, Disposition, Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init,
+    init_beyond, init_under_test, is_root, probe_as, procfs, skip, with_probe,
 };
 
 fn wait_for_ready(running: &Running, times: usize) {
-    running.wait_for_stdout("everybody who is ready", |text| text.matches("ready").count() == times);
+    running.wait_for_stdout("everybody who is ready", |text| {
+        text.matches(&Report::Ready.to_string()).count() == times
+    });
 }
 
 /// A script in which `probe` is the probe.
 fn script(scratch: &Scratch, first_line: &str, text: &str) -> std::path::PathBuf {
-    let text = text.replace("probe", &crate::support::probe().display().to_string());
+    let text = with_probe(text);
     scratch.file("start.sh", &format!("#!{first_line}\n{text}\n"), 0o755)
 }
 
 #[test]
-fn the_settings_are_those_that_the_init_has_read() {
+fn settings_are_read_from_the_init_process() {
     for (words, variables, line) in [
         (&["-c"][..], &[][..], "its direct child alone: -c on its command line"),
         (&["--single-child"], &[], "its direct child alone: -c on its command line"),
@@ -53,8 +56,8 @@ fn the_settings_are_those_that_the_init_has_read() {
     ] {
         let Some(start) = init_beyond() else { return };
         let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
-        let running = start.words(words).words(role(["hang"])).start();
-        running.wait_for_line("ready");
+        let running = start.words(words).probe(Order::Hang).start();
+        running.wait_for_line(Report::Ready);
         let told = explain(&running, "--explain");
         let expected = format!("dumb-init (PID {}) forwards to {line}", running.pid());
         told.expect_code(0).expect_line(&expected).expect("hang", "dies (default)");
@@ -62,34 +65,34 @@ fn the_settings_are_those_that_the_init_has_read() {
 }
 
 #[test]
-fn a_rewrite_and_a_delay_are_told() {
+fn rewrite_and_delay_are_reported() {
     let Some(start) = init_beyond() else { return };
     let words = ["-r", "TERM:QUIT", "-r", "HUP:0", "--delay", "TERM:5s"];
-    let running = start.words(words).words(role(["manner", "Catches", "it"])).start();
+    let running = start.words(words).probe(Order::Dispose(Disposition::Catches, "it")).start();
     wait_for_ready(&running, 1);
     let told = explain(&running, "--explain");
     told.expect_code(0)
         .expect_line("SIGTERM is held for 5s, then forwarded as SIGQUIT: -r on its command line");
-    told.expect("manner", "catches it");
+    told.expect("dispose", "catches it");
     assert_eq!(
         told.rows.iter().find(|row| row.command.contains("--delay")).map(|row| &*row.fate),
         Some("holds it")
     );
     let told = explain(&running, "--explain=HUP");
     told.expect_code(1).expect_line("SIGHUP is not forwarded: -r on its command line");
-    told.expect("manner Catches", "never gets it").expect_line("Try: -r without HUP:0");
+    told.expect("dispose Catches", "never gets it").expect_line("Try: -r without HUP:0");
 }
 
 #[test]
-fn a_shell_that_waits_for_one_program_needs_exec_or_a_drain() {
+fn shell_waiting_for_one_program_is_advised_exec_or_drain() {
     let scratch = Scratch::new();
-    let script = script(&scratch, "/bin/sh", "probe hang\n:");
+    let script = script(&scratch, "/bin/sh", &format!("probe {hang}\n:", hang = Order::Hang));
     let running = init().word(&script).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
     told.expect_code(1).expect_line(&format!("Try: exec before probe in {}", cut(&script)));
-    let running = init().word(crate::support::probe()).word("hang").start();
-    running.wait_for_line("ready");
+    let running = init().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     explain(&running, "--explain").expect_code(0).expect_no_advice();
 }
 
@@ -100,7 +103,7 @@ fn cut(path: &Path) -> String {
 }
 
 #[test]
-fn an_option_behind_the_command_is_pointed_out() {
+fn option_after_the_command_is_pointed_out() {
     let Some(start) = init_beyond() else { return };
     let running = start.words(["sh", "-c", "sleep 600 & sleep 600; :", "sh", "--drain", "10s"]).start();
     wait_for_two(&running);
@@ -120,7 +123,7 @@ fn an_option_behind_the_command_is_pointed_out() {
 }
 
 #[test]
-fn what_a_variable_can_not_change_is_advised_as_an_option() {
+fn option_is_advised_if_no_variable_can_override() {
     let Some(start) = init_beyond() else { return };
     let words = ["sh", "-c", "sleep 600 & sleep 600; :"];
     let running = start.word("-c").words(words).start();
@@ -135,14 +138,18 @@ fn what_a_variable_can_not_change_is_advised_as_an_option() {
 }
 
 #[test]
-fn an_entrypoint_in_shell_form_is_pointed_out() {
+fn shell_form_entrypoint_is_pointed_out() {
     if !can_have_pid_namespaces() {
         return;
     }
     let scratch = Scratch::new();
-    let script = script(&scratch, "/bin/sh", &format!("{} probe hang\n:", init_under_test().display()));
+    let script = script(
+        &scratch,
+        "/bin/sh",
+        &format!("{} probe {hang}\n:", init_under_test().display(), hang = Order::Hang),
+    );
     let running = Start::program(script).in_namespace().start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
     let fates: Vec<&str> = told.rows.iter().map(|row| &*row.fate).collect();
     assert_eq!(fates, ["drops it (PID 1)", "never gets it", "never gets it"], "{told}");
@@ -154,34 +161,34 @@ fn an_entrypoint_in_shell_form_is_pointed_out() {
 }
 
 #[test]
-fn a_service_without_an_init_is_told_what_it_is_in_for() {
+fn service_as_pid_1_without_init_is_warned() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let as_pid_1 = |manner| {
-        let running =
-            Start::program(crate::support::probe()).words(["manner", manner, "it"]).in_namespace().start();
+    let as_pid_1 = |disposition| {
+        let words = probe_as(Order::Dispose(disposition, "it"));
+        let running = Start::program(&words[0]).words(&words[1..]).in_namespace().start();
         wait_for_ready(&running, 1);
         explain(&running, "--explain")
     };
-    let told = as_pid_1("Dies");
+    let told = as_pid_1(Disposition::Dies);
     told.expect_code(1).expect_line("probe (PID 1) runs without an init");
     told.expect_line("The only process never gets it.");
     told.expect_line("Try: an entrypoint of dumb-init with DUMB_INIT_DRAIN=10s");
     assert_eq!(told.row(1).map(|row| &*row.fate), Some("drops it (PID 1)"), "{told}");
-    let told = as_pid_1("Catches");
+    let told = as_pid_1(Disposition::Catches);
     told.expect_code(0).expect_no_advice();
     assert_eq!(told.row(1).map(|row| &*row.fate), Some("catches it"), "{told}");
 }
 
 #[test]
-fn whoever_else_the_first_process_is_it_is_not_known_whether_it_forwards() {
+fn forwarding_by_an_unknown_pid_1_is_reported_as_unknown() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let words = role(["crew", "1", "4", "no init", "0"]);
+    let words = probe_as(Order::RecordingTree(1, 4, "no-init", 0));
     let running = Start::program(&words[0]).words(&words[1..]).in_namespace().start();
-    running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready ").count() == 4);
+    running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready-as ").count() == 4);
     procfs::wait_until("the first one waits", || waits_for_signals(running.pid()));
     let told = explain(&running, "--explain");
     told.expect_code(1)
@@ -191,23 +198,27 @@ fn whoever_else_the_first_process_is_it_is_not_known_whether_it_forwards() {
 }
 
 #[test]
-fn an_init_of_another_user_keeps_its_variables_to_itself() {
-    if !nix::unistd::geteuid().is_root() {
-        skip("only for root");
+fn variables_of_another_users_init_are_reported_as_unknown() {
+    if !is_root() {
         return;
     }
-    let running = init().variable("DUMB_INIT_SETSID", "0").words(role(["hang"])).start();
-    running.wait_for_line("ready");
-    let told = Told::of(explainer(&running).condition("user=1000").word("--explain").run());
+    let running = init().variable("DUMB_INIT_SETSID", "0").probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
+    let told = Told::of(explainer(&running).condition(Condition::User(1000)).word("--explain").run());
     told.expect_code(1).expect_line("Its environment can't be read: it may have variables that change this.");
     told.expect_line("Try: --explain as its own user, who can read its environment: docker exec --user 0:0");
 }
 
 #[test]
-fn the_command_is_found_among_older_children() {
+fn command_is_found_among_older_children() {
     // A shell's child that becomes the init's, with the same words as nobody else.
     for option in ["-c", "-v"] {
-        let text = format!("probe record 64 & exec {} {option} probe hang", init_under_test().display());
+        let text = format!(
+            "probe {record} & exec {} {option} probe {hang}",
+            init_under_test().display(),
+            record = Order::Record(64),
+            hang = Order::Hang
+        );
         let scratch = Scratch::new();
         let running = Start::program(script(&scratch, "/bin/sh", &text)).start();
         wait_for_ready(&running, 2);
@@ -222,9 +233,8 @@ fn the_command_is_found_among_older_children() {
 }
 
 #[test]
-fn another_init_of_another_user_keeps_its_variables_to_itself_too() {
-    if !nix::unistd::geteuid().is_root() {
-        skip("only for root");
+fn variables_of_another_users_other_init_are_unknown() {
+    if !is_root() {
         return;
     }
     let tini = "/usr/bin/tini";
@@ -232,9 +242,9 @@ fn another_init_of_another_user_keeps_its_variables_to_itself_too() {
         skip("tini is not installed");
         return;
     }
-    let running = Start::program(tini).words(["-s", "--"]).words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = Start::program(tini).words(["-s", "--"]).probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     explain(&running, "--explain").expect_code(0);
-    let told = Told::of(explainer(&running).condition("user=1000").word("--explain").run());
+    let told = Told::of(explainer(&running).condition(Condition::User(1000)).word("--explain").run());
     told.expect_code(1).expect_line("Its environment can't be read: it may have variables that change this.");
 }

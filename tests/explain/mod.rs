@@ -2,12 +2,12 @@
 
 mod command_line;
 mod endings;
-mod founding;
 mod inits;
+mod output;
 mod processes;
 mod roots;
 mod scale;
-mod told;
+mod start_script;
 mod trees;
 
 use std::fmt;

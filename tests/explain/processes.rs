@@ -3,16 +3,16 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use nix::unistd::{Pid, geteuid};
+use nix::unistd::Pid;
 
 use super::{Told, explain, explainer, own_pid, wait_for_two, waits_for_signals};
 use crate::support::{
-    Scratch, Start, can_have_pid_namespaces, init, init_beyond, init_under_test, probe, procfs, role, send,
-    skip,
+    Condition, Disposition, Order, Report, Scratch, Start, can_have_pid_namespaces, init, init_beyond,
+    init_under_test, is_root, probe, probe_as, procfs, send, with_probe,
 };
 
 #[test]
-fn whatever_a_process_is_called_its_line_is_one_line() {
+fn process_name_never_breaks_its_line() {
     let scratch = Scratch::new();
     let copy = scratch.executable_copy(&probe());
     let odd = scratch
@@ -20,7 +20,7 @@ fn whatever_a_process_is_called_its_line_is_one_line() {
         .join(OsStr::from_bytes(b"a) R 1\t(\n\x1b[31m\xff\xe2\x80\xae\xe2\x80\xa8\xe2\x80\x8b\xc2\x9b"));
     std::fs::rename(copy, &odd).expect("an odd name");
     let running = init().word(&odd).word("hang").start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
     let name = r"a) R 1\t(\n\u{1b}[31m\xff\u{202e}\u{2028}\u{200b}\u{9b} hang";
     told.expect_code(0).expect(name, "dies (default)");
@@ -28,10 +28,11 @@ fn whatever_a_process_is_called_its_line_is_one_line() {
 }
 
 #[test]
-fn a_zombie_does_not_count_and_who_is_stopped_is_told_of() {
-    let text = "probe exit 0 & exec probe hang".replace("probe", &probe().display().to_string());
+fn zombie_is_left_out_and_stopped_process_is_reported() {
+    let text = format!("probe {exit} & exec probe {hang}", exit = Order::Exit(0), hang = Order::Hang)
+        .replace("probe", &probe().display().to_string());
     let running = init().words(["sh", "-c", &text]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let command = running.command_pid();
     procfs::wait_until("there is a zombie", || {
         procfs::children(command).iter().any(|&pid| procfs::state(pid) == Some('Z'))
@@ -50,15 +51,18 @@ fn a_zombie_does_not_count_and_who_is_stopped_is_told_of() {
 }
 
 #[test]
-fn whether_an_init_finds_who_is_stopped_and_left_behind_is_not_known() {
+fn stopped_orphan_below_another_init_is_reported_as_unknown() {
     let Some(start) = init_beyond() else { return };
     // The command of the init below dies of it, and leaves one behind that the init above, which goes through all its
     // descendants, may come upon in time to let it go on.
-    let text = r#"trap "" TERM; "$0" sh -c "probe manner Catches it & wait" & wait"#;
-    let text = text.replace("probe", &probe().display().to_string());
+    let text = format!(
+        r#"trap "" TERM; "$0" sh -c "probe {it} & wait" & wait"#,
+        it = Order::Dispose(Disposition::Catches, "it")
+    );
+    let text = with_probe(text);
     let start = start.words(["--forward", "tree", "--linger", "sh", "-c", &text]).word(init_under_test());
     let running = start.start();
-    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready-as "));
     let is_it = |&pid: &Pid| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == probe());
     let stopped = running.descendants().into_iter().find(is_it).expect("the probe");
     let expect_fate = |fate: &str| {
@@ -72,26 +76,26 @@ fn whether_an_init_finds_who_is_stopped_and_left_behind_is_not_known() {
 }
 
 #[test]
-fn each_manner_is_told_from_the_others() {
-    for (manner, fate) in [
-        ("Catches", "catches it"),
-        ("CatchesInAThread", "catches it"),
-        ("Waits", "waits for it"),
-        ("Reads", "reads it"),
-        ("Ignores", "ignores it"),
-        ("Blocks", "blocks it"),
-        ("Dies", "dies (default)"),
+fn dispositions_are_distinguished() {
+    for (disposition, fate) in [
+        (Disposition::Catches, "catches it"),
+        (Disposition::CatchesInAThread, "catches it"),
+        (Disposition::Waits, "waits for it"),
+        (Disposition::Reads, "reads it"),
+        (Disposition::Ignores, "ignores it"),
+        (Disposition::Blocks, "blocks it"),
+        (Disposition::Dies, "dies (default)"),
     ] {
-        let running = init().words(role(["manner", manner, "it"])).start();
-        running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
-        if manner == "Waits" {
+        let running = init().probe(Order::Dispose(disposition, "it")).start();
+        running.wait_for_stdout("it is ready", |text| text.contains(" ready-as "));
+        if disposition == Disposition::Waits {
             procfs::wait_until("it waits, after it has said so", || waits_for_signals(running.command_pid()));
         }
         let told = explain(&running, "--explain");
-        told.expect_code(0).expect("manner", fate);
-        let line = match manner {
-            "Ignores" => "Ignored by PID ",
-            "Blocks" => "Blocked, so that it stays pending, by PID ",
+        told.expect_code(0).expect(&Order::Dispose(disposition, "it").to_string(), fate);
+        let line = match disposition {
+            Disposition::Ignores => "Ignored by PID ",
+            Disposition::Blocks => "Blocked, so that it stays pending, by PID ",
             _ => "Every process gets the signal.",
         };
         told.expect_part(line);
@@ -99,20 +103,19 @@ fn each_manner_is_told_from_the_others() {
 }
 
 #[test]
-fn the_first_process_of_a_namespace_below_drops_what_it_has_no_handler_for() {
+fn nested_pid_1_drops_signals_without_handler() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let words = |manner| {
-        let mut words: Vec<String> = crate::support::namespace().into_iter().map(String::from).collect();
-        words.extend([probe().display().to_string(), "manner".into(), manner, "it".into()]);
-        words
+    let words = |disposition| {
+        let namespace = crate::support::namespace().into_iter().map(std::ffi::OsString::from);
+        namespace.chain(probe_as(Order::Dispose(disposition, "it"))).collect::<Vec<_>>()
     };
-    for (manner, fate) in [("Dies", "drops it (PID 1)"), ("Catches", "catches it")] {
+    for (disposition, fate) in [(Disposition::Dies, "drops it (PID 1)"), (Disposition::Catches, "catches it")]
+    {
         let Some(start) = init_beyond() else { return };
-        let running =
-            start.words(["--forward", "tree", "--drain", "10s"]).words(words(manner.to_owned())).start();
-        running.wait_for_stdout("it is ready", |text| text.contains(" ready 1 "));
+        let running = start.words(["--forward", "tree", "--drain", "10s"]).words(words(disposition)).start();
+        running.wait_for_stdout("it is ready", |text| text.contains(" ready-as 1 "));
         let told = explain(&running, "--explain");
         // unshare(1) has the same words before it.
         let row = told.rows.iter().find(|row| row.command.starts_with(&probe().display().to_string()));
@@ -121,7 +124,7 @@ fn the_first_process_of_a_namespace_below_drops_what_it_has_no_handler_for() {
 }
 
 #[test]
-fn from_outside_a_namespace_the_same_is_said() {
+fn explain_gives_same_answer_from_outside_a_namespace() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -147,31 +150,30 @@ fn explainer_from_outside(running: &crate::support::Running) -> Start {
 }
 
 #[test]
-fn whom_the_init_may_not_signal_is_told() {
-    if !geteuid().is_root() {
-        skip("only for root");
+fn processes_the_init_may_not_signal_are_reported() {
+    if !is_root() {
         return;
     }
-    let running = init().condition("without-cap-kill").words(role(["record-as", "1000", "64"])).start();
-    running.wait_for_line("ready");
+    let running = init().condition(Condition::WithoutCapKill).probe(Order::RecordAs(1000, 64)).start();
+    running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
     told.expect_code(1).expect("record-as", "never gets it");
     told.expect_part("Not to be signalled by the init, as another user's (it lacks CAP_KILL): PID ");
 }
 
 #[test]
-fn where_others_processes_are_hidden_it_is_said() {
-    if !geteuid().is_root() || !can_have_pid_namespaces() {
-        skip("only for root");
+fn hidden_processes_are_mentioned() {
+    if !is_root() || !can_have_pid_namespaces() {
         return;
     }
     let text = format!(
-        "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 1000 --regid 1000 --clear-groups {} -- {} hang",
+        "mount -t proc -o hidepid=2 proc /proc && exec setpriv --reuid 1000 --regid 1000 --clear-groups {} -- {} {hang}",
         init_under_test().display(),
-        probe().display()
+        probe().display(),
+        hang = Order::Hang
     );
     let running = Start::program("sh").in_namespace().words(["-c", &text]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let told = Told::of(explainer_as(&running, "1000"));
     told.expect_code(1).expect("hang", "dies (default)");
     told.expect_line("There may be more: /proc hides other users' processes (hidepid).");
@@ -190,10 +192,10 @@ fn explainer_as(running: &crate::support::Running, user: &str) -> crate::support
 }
 
 #[test]
-fn processes_that_end_while_they_are_read_do_no_harm() {
+fn processes_exiting_during_the_scan_are_tolerated() {
     let text = "echo ready; while :; do (exit 0) & (exit 0) & wait; done";
     let running = init().words(["sh", "-c", text]).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     for _ in 0..50 {
         let told = explain(&running, "--explain");
         let shell = told.rows.iter().find(|row| row.pid == running.command_pid().as_raw());
@@ -206,14 +208,14 @@ fn processes_that_end_while_they_are_read_do_no_harm() {
 
 /// Has the init of a namespace explained, whose command shares its group, with which it is an orphaned one.
 #[test]
-fn the_stop_of_a_job_does_nothing_in_an_orphaned_group() {
+fn job_stop_has_no_effect_in_an_orphaned_group() {
     if !can_have_pid_namespaces() {
         return;
     }
     // The original as PID 1 does not come back from this signal.
     let Some(start) = init_beyond() else { return };
-    let running = start.in_namespace().words(["-c"]).words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = start.in_namespace().words(["-c"]).probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     for signal in ["TSTP", "TTIN", "TTOU"] {
         explain(&running, &format!("--explain={signal}")).expect("hang", "nothing (default)");
     }
@@ -222,20 +224,20 @@ fn the_stop_of_a_job_does_nothing_in_an_orphaned_group() {
     running.signal(libc::SIGTERM);
     running.outcome().expect_code(143);
     // Where it leads a session, a stop that works anywhere is sent in its place.
-    let running = init().in_namespace().words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = init().in_namespace().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain=TSTP");
     told.expect("hang", "stops (default)");
     told.expect_line("SIGTSTP is forwarded as SIGSTOP: in a session of its own, only that stops its child");
 }
 
 #[test]
-fn a_kill_from_outside_is_another_than_one_from_inside() {
+fn sigkill_from_outside_differs_from_sigkill_from_inside() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = init().in_namespace().words(role(["hang"])).start();
-    running.wait_for_line("ready");
+    let running = init().in_namespace().probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     let inside = explain(&running, "--explain=KILL");
     assert_eq!(inside.row(1).map(|row| &*row.fate), Some("drops it (PID 1)"), "{inside}");
     inside.expect_line(

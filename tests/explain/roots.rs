@@ -1,13 +1,19 @@
 //! Processes that a shutdown signals late, or should not signal at once: pipe readers, and workers beside their master.
 
 use super::{BY_PARENT, BY_WRITERS, Told, explain};
-use crate::support::{Running, init_beyond, probe, role};
+use crate::support::{Disposition, Order, Report, Running, init_beyond, probe, with_probe};
 
 /// A program that writes to a reader by standard error only, and a reader that does not exit by end of file.
-const PIPELINE: &str = "exec 3>&1; probe work app 100 2>&1 >&3 3>&- | probe manner Catches reader 3>&-; :";
+fn pipeline() -> String {
+    format!(
+        "exec 3>&1; probe {app} 2>&1 >&3 3>&- | probe {reader} 3>&-; :",
+        app = Order::Work("app", 100),
+        reader = Order::Dispose(Disposition::Catches, "reader")
+    )
+}
 
 fn start_pipeline(options: &[&str]) -> Option<Running> {
-    let script = PIPELINE.replace("probe", &probe().display().to_string());
+    let script = with_probe(pipeline());
     let running = init_beyond()?.words(options).words(["bash", "-c", &script]).start();
     running.wait_for_stdout("both are ready", |text| text.matches(" ready").count() == 2);
     Some(running)
@@ -22,7 +28,7 @@ fn pipe_reader_is_reached_after_its_writers() {
         assert_eq!(last(&told), format!("catches it{BY_WRITERS}"), "{told}");
         told.expect_part(", 1 of 3 after its writers.");
         running.signal(libc::SIGTERM);
-        running.wait_for_line("reader got 15");
+        running.wait_for_line(Report::Got(15).by("reader"));
         let text = running.stdout();
         assert!(text.find("app finished") < text.find("reader got 15"), "{told}\n{running}");
     }
@@ -40,8 +46,8 @@ fn pipe_reader_is_no_exception_without_the_options() {
 
 /// A master, and a worker in its process group.
 fn start_master(options: &[&str]) -> Option<Running> {
-    let running = init_beyond()?.words(options).words(role(["crew", "8", "2", "no init", "0"])).start();
-    running.wait_for_stdout("both are ready", |text| text.matches(" ready ").count() == 2);
+    let running = init_beyond()?.words(options).probe(Order::RecordingTree(8, 2, "no-init", 0)).start();
+    running.wait_for_stdout("both are ready", |text| text.matches(" ready-as ").count() == 2);
     Some(running)
 }
 
@@ -51,7 +57,7 @@ fn last(told: &Told) -> &str {
 }
 
 #[test]
-fn workers_beside_their_master_are_named_and_spared_in_child_mode() {
+fn workers_beside_their_master_are_spared_in_child_mode() {
     for options in [&[][..], &["--drain", "60s"], &["--drain", "60s", "--forward", "tree"]] {
         let Some(running) = start_master(options) else { return };
         let told = explain(&running, "--explain");
@@ -72,16 +78,17 @@ fn workers_beside_their_master_are_named_and_spared_in_child_mode() {
 }
 
 #[test]
-fn process_below_one_that_stays_is_reached_when_its_parent_exits() {
+fn process_below_a_survivor_is_reached_after_parent_exit() {
     let text =
-        "probe manner Catches main & trap : TERM; wait".replace("probe", &probe().display().to_string());
-    let script = format!("bash -c '{text}; wait' & exec {} hang", probe().display());
+        format!("probe {main} & trap : TERM; wait", main = Order::Dispose(Disposition::Catches, "main"))
+            .replace("probe", &probe().display().to_string());
+    let script = format!("bash -c '{text}; wait' & exec {} {hang}", probe().display(), hang = Order::Hang);
     let Some(start) = init_beyond() else { return };
     let running = start.words(["--drain", "60s", "-c", "sh", "-c", &script]).start();
-    running.wait_for_stdout("both are ready", |text| text.matches("ready").count() == 2);
+    running.wait_for_stdout("both are ready", |text| text.matches(&Report::Ready.to_string()).count() == 2);
     let told = explain(&running, "--explain");
     told.expect_code(0);
-    let row = told.rows.iter().find(|row| row.command.ends_with("manner Catches main"));
+    let row = told.rows.iter().find(|row| row.command.ends_with("dispose Catches main"));
     assert_eq!(row.map(|row| row.fate.clone()), Some(format!("catches it{BY_PARENT}")), "{told}");
     told.expect_part(", 1 of 3 when its parent exits.");
 }
@@ -89,8 +96,8 @@ fn process_below_one_that_stays_is_reached_when_its_parent_exits() {
 #[test]
 fn command_is_found_on_a_terminal_that_the_init_keeps() {
     let Some(start) = init_beyond() else { return };
-    let (running, _terminal) = start.words(["--drain", "60s"]).words(role(["hang"])).start_on_terminal();
-    running.wait_for_stdout("it is ready", |text| text.contains("ready"));
+    let (running, _terminal) = start.words(["--drain", "60s"]).probe(Order::Hang).start_on_terminal();
+    running.wait_for_stdout("it is ready", |text| text.contains(&Report::Ready.to_string()));
     explain(&running, "--explain").expect_code(0).expect("hang", "dies (default)");
     // It leads a group in the session of the init, so that no other stop stands for this one.
     explain(&running, "--explain=TSTP")

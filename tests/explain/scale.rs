@@ -1,7 +1,7 @@
 //! Cost of `--explain` beside many processes.
 
 use super::Told;
-use crate::support::{Running, Start, built_init, init, role};
+use crate::support::{Order, Report, Running, Start, built_init, init};
 
 /// Seconds of CPU that `--explain` uses, and its answer. A busy machine changes the CPU time less than the elapsed time.
 fn cost_of_explaining(running: &Running) -> (f64, Told) {
@@ -19,12 +19,12 @@ fn cost_of_explaining(running: &Running) -> (f64, Told) {
 }
 
 /// The least of three runs beside a command that has this many children in its group.
-fn cost_beside(children: usize) -> f64 {
-    let running = init().words(role(["crowd", &children.to_string(), "0"])).start();
-    running.wait_for_line("ready");
+fn cost_beside(children: u32) -> f64 {
+    let running = init().probe(Order::ExitTogether(children, 0)).start();
+    running.wait_for_line(Report::Ready);
     let costs = std::array::from_fn::<_, 3, _>(|_| {
         let (cost, told) = cost_of_explaining(&running);
-        assert_eq!(told.rows.len(), children + 2, "{}", told.outcome.stderr());
+        assert_eq!(told.rows.len(), children as usize + 2, "{}", told.outcome.stderr());
         cost
     });
     costs.into_iter().fold(f64::INFINITY, f64::min)

@@ -13,20 +13,15 @@ use nix::unistd::Pid;
 
 use super::{BY_WRITERS, Row, Told, explain_when_settled, own_pid, waits_for_signals};
 use crate::shutdown::in_both_settings;
-use crate::support::{Running, Start, init_beyond, init_under_test, procfs, role, send};
+use crate::support::{Order, Report, Running, Start, init_beyond, init_under_test, procfs, seed, send};
 
 const TREES: u64 = 60;
 const SIZE: usize = 12;
 const LAST: i32 = 64;
 
 #[test]
-fn what_is_said_comes_true_in_random_trees() {
-    // `SEED=random` for others each time.
-    let begin = match std::env::var("SEED").as_deref() {
-        Err(_) => 20_261_126,
-        Ok("random") => fastrand::u64(..),
-        Ok(seed) => seed.parse().expect("SEED"),
-    };
+fn prediction_holds_in_random_trees() {
+    let begin = seed();
     let (all, not_known) = (AtomicUsize::new(0), AtomicUsize::new(0));
     for seed in (0..TREES).map(|tree| begin.wrapping_add(tree)) {
         in_both_settings(|start| {
@@ -98,11 +93,13 @@ impl Case {
         let start =
             variable.iter().chain(variables).fold(start, |start, (name, value)| start.variable(name, value));
         let start = if self.drains { start.words(["--drain", "60s"]) } else { start };
-        let init = init_under_test().display().to_string();
-        let (seed, size) = (self.seed.to_string(), SIZE.to_string());
-        let running =
-            start.words(words).words(self.rewrites).words(role(["crew", &seed, &size, &init, "0"])).start();
-        running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready ").count() == SIZE);
+        let init = init_under_test().display().to_string().leak();
+        let running = start
+            .words(words)
+            .words(self.rewrites)
+            .probe(Order::RecordingTree(self.seed, SIZE, init, 0))
+            .start();
+        running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready-as ").count() == SIZE);
         running
     }
 
@@ -215,10 +212,11 @@ impl Crew {
             running.descendants().into_iter().filter_map(|pid| Some((own_pid(pid)?, pid))).collect();
         let text = running.stdout();
         let member = |line: &str| {
-            let (name, rest) = line.split_once(" ready ")?;
-            let (pid, manner) = rest.split_once(' ')?;
-            let pid: i32 = pid.parse().expect(line);
-            Some(Member { name: name.into(), manner: manner.into(), pid, seen: *seen.get(&pid).expect(line) })
+            let (name, report) = line.split_once(' ')?;
+            let Ok(Report::ReadyAs(pid, disposition)) = report.parse() else { return None };
+            let pid = pid.cast_signed();
+            let seen = *seen.get(&pid).expect(line);
+            Some(Member { name: name.into(), manner: disposition.to_string(), pid, seen })
         };
         let members: Vec<Member> = text.lines().filter_map(member).collect();
         for member in members.iter().filter(|member| member.manner == "Waits") {

@@ -1,9 +1,10 @@
-//! The ways in which inits lose signals, hang or die (docs/hazards.md): a scenario each.
+//! Ways in which inits lose signals, hang or die (docs/hazards.md): a scenario each.
 //!
-//! A scenario is written for any init, and panics where one doesn't behave as it should. Each runs with the init under test
-//! as PID 1 of a namespace and as a plain process, and, for the table of the peers, with each of those as PID 1.
+//! A scenario works with any init, and panics if the init misbehaves. Each runs with the init under
+//! test as PID 1 of a namespace and as a plain process. The table of the peers runs each with all
+//! inits as PID 1.
 
-mod deaths;
+mod child_exits;
 mod descriptors;
 mod sandboxes;
 mod signals;
@@ -13,7 +14,7 @@ mod terminals;
 use std::path::PathBuf;
 
 use crate::support::differences::tests_the_original;
-use crate::support::{Start, can_have_pid_namespaces, init_under_test, skip};
+use crate::support::{Start, can_have_pid_namespaces, init_under_test};
 
 /// An init, in a setting and a mode.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,7 @@ enum Setting {
     Plain,
 }
 
-/// Who gets a forwarded signal.
+/// Recipient of a forwarded signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     Group,
@@ -64,7 +65,7 @@ impl Init {
             Self::UnderTest | Self::Original => (&[], &["-c"], &["-v"]),
             // As a subreaper, so that it isn't only as PID 1 that it gets the orphans.
             Self::Tini => (&["-s", "-g"], &["-s"], &["-vvv"]),
-            // It has nothing to tell.
+            // catatonit prints nothing.
             Self::Catatonit => (&["-g"], &[], &[]),
         };
         let mode = match mode {
@@ -100,7 +101,7 @@ impl Case {
     }
 }
 
-/// What a row of the table is about.
+/// Row of the table.
 pub struct Row {
     number: u8,
     title: &'static str,
@@ -130,37 +131,37 @@ macro_rules! rows {
 }
 
 rows! {
-    1 "A signal comes before the command's exec" BOTH signals::a_signal_that_comes_before_the_exec_is_not_lost
-    2 "SIGCHLD is ignored by whoever started the init" BOTH deaths::an_ignored_sigchld_hides_no_death
-    3 "Many processes end in the same moment" BOTH deaths::of_many_that_end_at_once_each_is_reaped
-    4 "A child asks to be traced" BOTH deaths::a_traced_child_goes_on
-    5 "A signal may not be sent (EPERM)" BOTH signals::a_signal_that_may_not_be_sent_is_told_and_ends_nothing
-    6 "One member of a group may be signalled, another may not" GROUP signals::a_member_that_may_not_be_signalled_is_told
-    7 "The command is stopped and asked to end" BOTH signals::a_stopped_command_that_is_asked_to_end_ends
+    1 "A signal comes before the command's exec" BOTH signals::signal_before_exec_is_not_lost
+    2 "SIGCHLD is ignored by whoever started the init" BOTH child_exits::ignored_sigchld_hides_no_exit
+    3 "Many processes end in the same moment" BOTH child_exits::simultaneous_exits_are_all_reaped
+    4 "A child asks to be traced" BOTH child_exits::traced_child_resumes
+    5 "A signal may not be sent (EPERM)" BOTH signals::signal_refused_with_eperm_is_logged_and_ends_nothing
+    6 "One member of a group may be signalled, another may not" GROUP signals::group_member_refused_with_eperm_is_logged
+    7 "The command is stopped and asked to end" BOTH signals::stopped_command_exits_on_a_termination_signal
     8 "Real-time signals" BOTH signals::real_time_signals_are_forwarded_and_reported
-    9 "The group is signalled when its leader was reaped" GROUP signals::nothing_is_sent_to_the_number_of_a_reaped_process
-    10 "stderr is closed, full, or a pipe without a reader" BOTH descriptors::a_broken_stderr_changes_nothing
-    11 "stdin, stdout or stderr is closed" BOTH descriptors::a_closed_descriptor_stays_closed
-    12 "SIGPIPE and other dispositions" BOTH descriptors::the_command_finds_default_dispositions
-    13 "fork fails" BOTH sandboxes::a_fork_that_fails_is_told
-    14 "exec fails" BOTH sandboxes::an_exec_that_fails_is_told
-    15 "Ctrl-C where command and init share the terminal" CHILD terminals::a_key_reaches_the_command_once
-    16 "SIGHUP after the hand-off of the terminal" GROUP terminals::a_real_hangup_is_not_swallowed
-    17 "stdin is redirected, the terminal is there" GROUP terminals::the_command_has_the_terminal_behind_a_redirected_stdin
-    18 "TOSTOP and debug output" BOTH terminals::its_own_output_never_stops_it
-    19 "Descriptors above 2" BOTH descriptors::the_init_keeps_no_other_descriptor
-    20 "LISTEN_PID names the init" BOTH descriptors::listen_pid_names_the_command
-    21 "Children from before the init's exec" BOTH deaths::a_child_from_before_the_start_is_not_taken_for_the_command
-    22 "A thousand orphans, a burst of signals" BOTH deaths::orphans_are_reaped_and_no_signal_of_a_burst_is_lost
-    23 "prctl is refused" BOTH sandboxes::a_refused_prctl_changes_nothing
-    24 "/proc is not there" BOTH sandboxes::everything_works_without_proc
-    25 "A newer system call is refused" BOTH sandboxes::a_refused_call_changes_nothing
+    9 "The group is signalled when its leader was reaped" GROUP signals::pid_of_a_reaped_process_is_never_signalled
+    10 "stderr is closed, full, or a pipe without a reader" BOTH descriptors::broken_stderr_changes_nothing
+    11 "stdin, stdout or stderr is closed" BOTH descriptors::closed_descriptor_stays_closed
+    12 "SIGPIPE and other dispositions" BOTH descriptors::command_starts_with_default_dispositions
+    13 "fork fails" BOTH sandboxes::failed_fork_is_reported
+    14 "exec fails" BOTH sandboxes::failed_exec_is_reported
+    15 "Ctrl-C where command and init share the terminal" CHILD terminals::key_on_a_shared_terminal_reaches_command_once
+    16 "SIGHUP after the hand-off of the terminal" GROUP terminals::genuine_hangup_after_hand_off_reaches_command
+    17 "stdin is redirected, the terminal is there" GROUP terminals::command_gets_the_terminal_with_redirected_stdin
+    18 "TOSTOP and debug output" BOTH terminals::init_output_with_tostop_never_stops_the_init
+    19 "Descriptors above 2" BOTH descriptors::init_closes_descriptors_above_2
+    20 "LISTEN_PID names the init" BOTH descriptors::listen_pid_is_set_to_the_command
+    21 "Children from before the init's exec" BOTH child_exits::inherited_child_is_not_mistaken_for_the_command
+    22 "A thousand orphans, a burst of signals" BOTH child_exits::thousand_orphans_are_reaped_and_no_signal_is_lost
+    23 "prctl is refused" BOTH sandboxes::refused_prctl_changes_nothing
+    24 "/proc is not there" BOTH sandboxes::init_works_without_proc
+    25 "A newer system call is refused" BOTH sandboxes::refused_new_system_call_changes_nothing
 }
 
 /// Runs a scenario as PID 1 and as a plain process.
 fn in_every_setting(modes: &[Mode], scenario: fn(Case)) {
     if tests_the_original() {
-        // What it makes of each row stands in the table, which is a test of its own.
+        // The table of the peers, another test, has the results of the original.
         return;
     }
     for &mode in modes {
@@ -171,9 +172,4 @@ fn in_every_setting(modes: &[Mode], scenario: fn(Case)) {
             scenario(Case { init: Init::UnderTest, setting: Setting::Pid1, mode });
         }
     }
-}
-
-/// Only root can start processes as several users, and mount.
-fn is_root() -> bool {
-    nix::unistd::geteuid().is_root() || skip("only for root")
 }

@@ -1,19 +1,20 @@
-//! Rows about what the kernel refuses.
+//! Rows about refused system calls and missing file systems.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Case, Init, Setting, is_root};
-use crate::support::{Scratch, role};
+use super::{Case, Init, Setting};
+use crate::support::{Condition, Order, Report, Scratch, is_root};
 
-pub fn a_fork_that_fails_is_told(case: Case) {
+pub fn failed_fork_is_reported(case: Case) {
     if !is_root() {
         return;
     }
     let scratch = Scratch::new();
     let path = scratch.executable_copy(&case.init.path());
     // For root there is no limit of processes.
-    let start = case.start().program_at(&path).condition("user=65534").condition("processes=0");
+    let start =
+        case.start().program_at(&path).condition(Condition::User(65534)).condition(Condition::Processes(0));
     let outcome = start.words(["true"]).run();
     outcome.expect_code(1);
     match case.init {
@@ -24,7 +25,7 @@ pub fn a_fork_that_fails_is_told(case: Case) {
     }
 }
 
-pub fn an_exec_that_fails_is_told(case: Case) {
+pub fn failed_exec_is_reported(case: Case) {
     let scratch = Scratch::new();
     let no_interpreter = scratch.file("no-interpreter", "#!/nonexistent/sh\n", 0o755);
     let not_utf8 = OsStr::from_bytes(b"/nonexistent/\xff\xfe");
@@ -46,11 +47,11 @@ pub fn an_exec_that_fails_is_told(case: Case) {
     case.start().word(&script).run().expect_code(7);
 }
 
-/// A life with a signal and a status.
-fn lives(case: Case, condition: &str) {
-    case.start().condition(condition).words(role(["exit", "7"])).run().expect_code(7);
-    let running = case.start_verbose().condition(condition).words(role(["hang"])).start();
-    running.wait_for_line("ready");
+/// Expects that status and SIGTERM pass in this condition.
+fn expect_normal_run(case: Case, condition: Condition) {
+    case.start().condition(condition).probe(Order::Exit(7)).run().expect_code(7);
+    let running = case.start_verbose().condition(condition).probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGTERM);
     let outcome = running.outcome();
     outcome.expect_code(143);
@@ -62,43 +63,55 @@ fn lives(case: Case, condition: &str) {
     }
 }
 
-pub fn a_refused_prctl_changes_nothing(case: Case) {
-    lives(case, "refused=prctl:1");
+pub fn refused_prctl_changes_nothing(case: Case) {
+    expect_normal_run(case, Condition::Refused(libc::SYS_prctl, libc::EPERM));
 }
 
-pub fn everything_works_without_proc(case: Case) {
+pub fn init_works_without_proc(case: Case) {
     if case.setting == Setting::Pid1 || is_root() {
-        lives(case, "hidden=/proc");
+        expect_normal_run(case, Condition::Hidden("/proc"));
     }
 }
 
-pub fn a_refused_call_changes_nothing(case: Case) {
+pub fn refused_new_system_call_changes_nothing(case: Case) {
+    // Filters use both.
+    let errno = match case.setting {
+        Setting::Pid1 => libc::EPERM,
+        Setting::Plain => libc::ENOSYS,
+    };
     let newer = [
-        "pidfd_open",
-        "pidfd_send_signal",
-        "clone3",
-        "close_range",
-        "waitid",
-        "rseq",
-        "getrandom",
-        "prlimit64",
+        libc::SYS_pidfd_open,
+        libc::SYS_pidfd_send_signal,
+        libc::SYS_clone3,
+        libc::SYS_close_range,
+        libc::SYS_waitid,
+        libc::SYS_rseq,
+        libc::SYS_getrandom,
+        libc::SYS_prlimit64,
     ];
-    // Not new, but sandboxes have refused them.
-    let older: &[&str] =
-        &["writev", "clone-vm", "poll", "ioctl", "getpgid", "getsid", "capget", "chdir", "set_robust_list"];
-    let older = if case.init == Init::UnderTest { older } else { &[] };
-    for &call in newer.iter().chain(older) {
-        // Filters use both.
-        let errno = match case.setting {
-            Setting::Pid1 => libc::EPERM,
-            Setting::Plain => libc::ENOSYS,
-        };
-        let refused = format!("refused={call}:{errno}");
-        lives(case, &refused);
+    // Sandboxes have refused these as well.
+    let older = [
+        libc::SYS_writev,
+        libc::SYS_poll,
+        libc::SYS_ioctl,
+        libc::SYS_getpgid,
+        libc::SYS_getsid,
+        libc::SYS_capget,
+        libc::SYS_chdir,
+        libc::SYS_set_robust_list,
+    ];
+    let refuse = |call| Condition::Refused(call, errno);
+    let mut refused = newer.map(refuse).to_vec();
+    if case.init == Init::UnderTest {
+        refused.extend(older.map(refuse));
+        refused.push(Condition::RefusedCloneVm(errno));
+    }
+    for condition in refused {
+        expect_normal_run(case, condition);
         if case.init == Init::UnderTest {
-            // What waits at the start is not forwarded too early either.
-            let start = case.start().condition("pending=40").condition(&refused);
-            let outcome = start.words(role(["record", "40"])).run();
+            // A signal that is pending at the start is not forwarded too early.
+            let start = case.start().condition(Condition::Pending(40)).condition(condition);
+            let outcome = start.probe(Order::Record(40)).run();
             assert!([42, 168].contains(&outcome.code()), "{outcome}");
         }
     }

@@ -4,30 +4,29 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 
-use super::{Case, Init, Setting, is_root};
+use super::{Case, Init, Setting};
 use crate::support::trace::Traced;
-use crate::support::{procfs, role, send, without_pids};
+use crate::support::{Condition, Order, Report, is_root, procfs, send, without_pids};
 
-pub fn a_signal_that_comes_before_the_exec_is_not_lost(case: Case) {
-    // It is pending when the init is executed, so it comes before whatever the init does.
+pub fn signal_before_exec_is_not_lost(case: Case) {
+    // It is pending before the init is executed.
     for _ in 0..3 {
-        let outcome = case.start().condition("pending=15").words(role(["record", "15"])).run();
-        // By default, or once the recorder has it blocked, which it may be from the beginning: some inits leave the
-        // command the mask that they were started with.
+        let outcome = case.start().condition(Condition::Pending(15)).probe(Order::Record(15)).run();
+        // By default, or once the recorder has it blocked, which it may be from the beginning: some
+        // inits leave the command the mask that they were started with.
         assert!([143, 42].contains(&outcome.code()), "{outcome}");
     }
 }
 
-pub fn a_signal_that_may_not_be_sent_is_told_and_ends_nothing(case: Case) {
+pub fn signal_refused_with_eperm_is_logged_and_ends_nothing(case: Case) {
     if !is_root() {
         return;
     }
-    let running =
-        case.start().condition("without-cap-kill").words(role(["record-as", "65534", "64"])).start();
-    running.wait_for_line("ready");
+    let running = case.start().condition(Condition::WithoutCapKill).probe(Order::RecordAs(65534, 64)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGUSR1);
     running.wait_for_debug_line("10");
-    // From us, who have CAP_KILL.
+    // The test has CAP_KILL.
     send(running.command_pid(), 64);
     let outcome = running.outcome();
     outcome.expect_code(42);
@@ -37,21 +36,22 @@ pub fn a_signal_that_may_not_be_sent_is_told_and_ends_nothing(case: Case) {
     }
 }
 
-pub fn a_member_that_may_not_be_signalled_is_told(case: Case) {
+pub fn group_member_refused_with_eperm_is_logged(case: Case) {
     if !is_root() {
         return;
     }
     let script = "\"$0\" record-as 65534 64 & exec \"$0\" record 64";
     let running = case
         .start()
-        .condition("without-cap-kill")
+        .condition(Condition::WithoutCapKill)
         .words(["sh", "-c", script])
         .word(crate::support::probe())
         .start();
-    running.wait_for_stdout("two lines \"ready\"", |text| text.matches("ready").count() == 2);
+    running
+        .wait_for_stdout("two lines \"ready\"", |text| text.matches(&Report::Ready.to_string()).count() == 2);
     running.signal(libc::SIGTERM);
-    running.wait_for_line("got 15");
-    // The kernel says that the group has got it, which is true of one of the two.
+    running.wait_for_line(Report::Got(15));
+    // kill(2) succeeds, although only one of the two members has received it.
     let member = *procfs::children(running.command_pid()).first().expect("a member");
     let pids = procfs::status_field(member, "NSpid").expect("its PIDs");
     let pid = pids.split_whitespace().last().expect("its PID in the namespace").to_owned();
@@ -62,10 +62,10 @@ pub fn a_member_that_may_not_be_signalled_is_told(case: Case) {
     assert_eq!(outcome.stderr().lines().count(), 1, "{outcome}");
 }
 
-pub fn a_stopped_command_that_is_asked_to_end_ends(case: Case) {
+pub fn stopped_command_exits_on_a_termination_signal(case: Case) {
     for number in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
-        let running = case.start().words(role(["hang"])).start();
-        running.wait_for_line("ready");
+        let running = case.start().probe(Order::Hang).start();
+        running.wait_for_line(Report::Ready);
         let command = running.command_pid();
         send(command, libc::SIGSTOP);
         procfs::wait_for_state(command, 'T');
@@ -75,27 +75,27 @@ pub fn a_stopped_command_that_is_asked_to_end_ends(case: Case) {
 }
 
 pub fn real_time_signals_are_forwarded_and_reported(case: Case) {
-    let running = case.start().words(role(["record", "64"])).start();
-    running.wait_for_line("ready");
+    let running = case.start().probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
     for number in 34..=64 {
         running.signal(number);
-        running.wait_for_line(&format!("got {number}"));
+        running.wait_for_line(Report::Got(number));
     }
     running.outcome().expect_code(42);
     for number in [34, 37, 64] {
-        case.start().words(role(["die", &number.to_string()])).run().expect_code(128 + number);
+        case.start().probe(Order::Die(number)).run().expect_code(128 + number);
     }
 }
 
-pub fn nothing_is_sent_to_the_number_of_a_reaped_process(case: Case) {
+pub fn pid_of_a_reaped_process_is_never_signalled(case: Case) {
     the_leader_ends(case, "\"$@\" & while read line; do exit 6; done", Before::Nobody);
-    // The SIGCHLD that the init gets tells of an orphan, and the leader's death comes with it.
+    // The SIGCHLD of an orphan comes first, together with the leader's exit.
     if case.setting == Setting::Pid1 {
         the_leader_ends(case, "\"$@\" & (sleep 1000 &) ; while read line; do exit 6; done", Before::AnOrphan);
     }
 }
 
-/// Who ends before the leader does?
+/// Process that exits before the leader.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Nobody,
@@ -107,10 +107,10 @@ fn the_leader_ends(case: Case, script: &str, before: Before) {
     let running = case
         .start()
         .words(["sh", "-c", script, "sh"])
-        .words(role(["record", "64"]))
+        .probe(Order::Record(64))
         .stdin(File::from(OwnedFd::from(reader)))
         .start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let command = running.command_pid();
     let pids = procfs::status_field(command, "NSpid").expect("its PIDs");
     let number: i32 = pids.split_whitespace().last().expect("a PID").parse().expect("a number");
@@ -127,7 +127,8 @@ fn the_leader_ends(case: Case, script: &str, before: Before) {
     }
     writer.write_all(b"end\n").expect("the shell reads");
     procfs::wait_for_state(command, 'Z');
-    // No SIGTERM beside an orphan: there the one is looked for that the init sends at the end.
+    // There is no SIGTERM beside an orphan, since the test looks for the SIGTERM that the init
+    // sends at the end.
     let signals: &[i32] =
         if before == Before::AnOrphan { &[libc::SIGUSR1, 40] } else { &[libc::SIGUSR1, libc::SIGTERM, 40] };
     for &signal in signals {

@@ -1,4 +1,4 @@
-//! The table of the peers: what each of them makes of each row.
+//! Table of the peers: the result of each row with each init.
 
 use std::any::Any;
 use std::io::Write;
@@ -13,7 +13,7 @@ const DOCUMENT: &str = include_str!("../../docs/hazards.md");
 const INITS: [Init; 4] = [Init::UnderTest, Init::Original, Init::Tini, Init::Catatonit];
 
 #[test]
-fn the_documentation_has_every_row_and_names_its_test() {
+fn hazards_page_has_every_row_and_its_test() {
     for row in ROWS {
         let begin = format!("| {} | {} |", row.number, row.title);
         assert!(DOCUMENT.contains(&begin), "no row {begin}");
@@ -29,10 +29,10 @@ fn the_documentation_has_every_row_and_names_its_test() {
 }
 
 /// Prints the table, and compares it with the documentation's:
-/// `cargo test --test suite -- --ignored --nocapture the_table_of_the_peers`
+/// `cargo test --test suite -- --ignored --nocapture peer_table`
 #[test]
 #[ignore = "takes a minute and needs the packaged inits; run by name"]
-fn the_table_of_the_peers_is_as_documented() {
+fn peer_table_is_as_documented() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -40,7 +40,7 @@ fn the_table_of_the_peers_is_as_documented() {
         skip(&format!("{missing:?} is not installed"));
         return;
     }
-    // What fails is part of the table, and no message of this test's.
+    // Failures are results here, so their messages are hidden.
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
     let columns = thread::scope(|scope| {
@@ -68,7 +68,7 @@ fn the_table_of_the_peers_is_as_documented() {
     assert!(differing.is_empty(), "not as in docs/hazards.md:\n{}", differing.join("\n"));
 }
 
-/// Does this init, as PID 1, do in every mode what is expected? If not, what was wrong.
+/// Runs a row's scenario with an init as PID 1 in every mode. The error is the reason of a failure.
 fn behaves(init: Init, row: &Row) -> Result<(), String> {
     let scenario = || {
         for &mode in row.modes {

@@ -1,13 +1,13 @@
-//! What is typed.
+//! Command lines of the peers.
 
 use std::path::{Path, PathBuf};
 
 use fastrand::Rng;
 
 use super::{Names, PEERS, Peer};
-use crate::support::{Outcome, Start, role};
+use crate::support::{Order, Outcome, Start, probe_as, seed};
 
-/// What can be compared of an outcome: texts are in everybody's own words, but for getopt(3)'s.
+/// Comparable part of an outcome. Messages differ, except getopt(3)'s.
 #[derive(Debug, PartialEq, Eq)]
 struct Seen {
     code: i32,
@@ -18,7 +18,7 @@ struct Seen {
 impl Seen {
     fn of(outcome: &Outcome, program: &Path) -> Self {
         let stdout = outcome.stdout();
-        // tini's debug lines, and a text that somebody asked for.
+        // tini's debug lines, and requested texts.
         let debug =
             |line: &&str| !["[INFO  ", "[DEBUG ", "[TRACE "].iter().any(|level| line.starts_with(level));
         let lines: Vec<&str> = stdout.lines().filter(debug).collect();
@@ -31,7 +31,7 @@ impl Seen {
         Self {
             code: outcome.code(),
             stdout: if is_text { "TEXT".to_owned() } else { lines.join("\n") },
-            // What is said of a bad value has no such place.
+            // A message about an invalid value is not compared.
             getopt: stderr
                 .lines()
                 .find(is_getopts)
@@ -117,8 +117,8 @@ fn random_command(rng: &mut Rng) -> Vec<String> {
         |words: Vec<std::ffi::OsString>| words.into_iter().map(|word| word.into_string().unwrap()).collect();
     match rng.u8(0..12) {
         0 => vec![],
-        1..5 => of_role(role(["exit", &rng.u8(..).to_string()])),
-        5 => of_role(role(["die", rng.choice(["1", "9", "13", "15", "34", "64"]).unwrap()])),
+        1..5 => of_role(probe_as(Order::Exit(rng.u8(..).into()))),
+        5 => of_role(probe_as(Order::Die(rng.choice([1, 9, 13, 15, 34, 64]).unwrap()))),
         6 | 7 => words(&["echo", "a", "b"]),
         8 => words(&["no-such-command"]),
         9 => words(&[rng
@@ -138,15 +138,12 @@ fn scratch_files(names: &Names) -> PathBuf {
 }
 
 #[test]
-fn random_command_lines_lead_to_the_same_as_with_the_peer() {
+fn random_command_lines_behave_like_the_peer() {
     let Some(names) = Names::new() else { return };
     let directory = scratch_files(&names);
     for peer in PEERS {
         let Some([ours, theirs]) = names.pair(peer) else { return };
-        let seed =
-            std::env::var("SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("SEED"));
-        let line = format!("peers: SEED={seed}, {}, 100 random command lines\n", peer.name());
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+        let seed = seed();
         let mut rng = Rng::with_seed(seed);
         for number in 0..100 {
             let case = Case::random(peer, &mut rng);
@@ -161,7 +158,7 @@ fn random_command_lines_lead_to_the_same_as_with_the_peer() {
 }
 
 #[test]
-fn every_name_of_a_signal_is_taken_or_refused_as_by_tini() {
+fn signal_names_are_accepted_or_refused_like_tini() {
     let Some(names) = Names::new() else { return };
     let Some(pair) = names.pair(Peer::Tini) else { return };
     // As bash has them, with those that have two names, and one too many.
@@ -169,18 +166,14 @@ fn every_name_of_a_signal_is_taken_or_refused_as_by_tini() {
                XCPU XFSZ VTALRM PROF WINCH IO PWR SYS IOT CLD POLL UNUSED EXIT";
     for name in all.split_whitespace() {
         let [here, there] = pair.each_ref().map(|init| {
-            Start::program(init)
-                .words(["-s", "-p", &format!("SIG{name}")])
-                .words(role(["exit", "7"]))
-                .run()
-                .code()
+            Start::program(init).words(["-s", "-p", &format!("SIG{name}")]).probe(Order::Exit(7)).run().code()
         });
         assert_eq!(here, there, "SIG{name}");
     }
 }
 
 #[test]
-fn the_version_is_the_line_that_daemons_look_at() {
+fn version_line_is_the_one_daemons_parse() {
     let Some(names) = Names::new() else { return };
     for (name, option, line) in [
         ("tini", "--version", "tini version 0.19.0\n"),
@@ -194,7 +187,7 @@ fn the_version_is_the_line_that_daemons_look_at() {
 }
 
 #[test]
-fn its_own_name_is_told_by_the_help() {
+fn help_names_dumb_init() {
     let Some(names) = Names::new() else { return };
     for name in ["tini", "docker-init", "catatonit"] {
         let outcome = names.init(name).word("-h").run();

@@ -1,8 +1,8 @@
-//! Called by the name of another init, it is that one: the same command lines, variables and signals, given to it and to the
-//! packaged original of that name.
+//! The init under the names of its peers: the same command lines, variables and signals for it and
+//! the packaged peer.
 
 mod command_lines;
-mod life;
+mod lifecycle;
 mod terminals;
 mod variables;
 
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{Scratch, Start, init_beyond, init_under_test, skip};
 
-/// An init whose name we may be called by.
+/// Init whose name the init under test can be called by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Peer {
     Tini,
@@ -27,7 +27,7 @@ impl Peer {
         }
     }
 
-    /// The packaged one, or a word about why it isn't there.
+    /// Path of the packaged init, or a reason for its absence.
     fn oracle(self) -> Option<PathBuf> {
         let path = Path::new("/usr/bin").join(self.name());
         if path.exists() {
@@ -38,16 +38,16 @@ impl Peer {
     }
 }
 
-/// A directory where inits have the names of others.
+/// Directory with links to the init under test, named like other inits.
 struct Names(Scratch);
 
 impl Names {
-    /// `None` where the init under test knows no other names.
+    /// `None` if the init under test knows no other names.
     fn new() -> Option<Self> {
         init_beyond().map(|_| Self(Scratch::new()))
     }
 
-    /// The program at this path, by this name, which stands in a directory of its own, as long as it is.
+    /// The program at this path, by this name, in its own directory.
     fn link(&self, kind: &str, program: &Path, name: &str) -> PathBuf {
         let directory = self.0.path().join(kind);
         let link = directory.join(name);
@@ -63,7 +63,7 @@ impl Names {
         Start::program(self.link("ours", &init_under_test(), name))
     }
 
-    /// The same, and the packaged one.
+    /// The same, and the packaged init.
     fn pair(&self, peer: Peer) -> Option<[PathBuf; 2]> {
         let oracle = peer.oracle()?;
         Some([self.link("ours", &init_under_test(), peer.name()), self.link("them", &oracle, peer.name())])

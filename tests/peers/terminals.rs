@@ -1,16 +1,16 @@
 //! On a terminal.
 
 use super::{Names, PEERS, Peer};
-use crate::support::role;
+use crate::support::{Condition, Order, Property, Report};
 use crate::terminals::type_before_the_exec;
 
 #[test]
-fn the_command_is_in_the_foreground_and_gets_each_key_once() {
+fn foreground_command_receives_each_key_once() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, mut terminal) =
-            names.init(peer.name()).words(["-g", "--"]).words(role(["record", "64"])).start_on_terminal();
-        running.wait_for_line("ready");
+            names.init(peer.name()).words(["-g", "--"]).probe(Order::Record(64)).start_on_terminal();
+        running.wait_for_line(Report::Ready);
         for (key, line) in [("\x03", "got 2"), ("\x1c", "got 3"), ("\x1a", "got 20")] {
             terminal.keys(key);
             running.wait_for_stdout(line, |text| text.contains(line));
@@ -25,7 +25,7 @@ fn the_command_is_in_the_foreground_and_gets_each_key_once() {
 }
 
 #[test]
-fn a_key_from_before_the_exec_reaches_the_command() {
+fn key_before_exec_reaches_the_command() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         type_before_the_exec("\x03", || names.init(peer.name()).word("--")).expect_code(130);
@@ -33,30 +33,30 @@ fn a_key_from_before_the_exec_reaches_the_command() {
 }
 
 #[test]
-fn the_command_keeps_the_session_and_its_terminal() {
+fn command_keeps_session_and_terminal() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, _terminal) =
-            names.init(peer.name()).word("--").words(role(["report"])).start_on_terminal();
+            names.init(peer.name()).word("--").probe(Order::Report).start_on_terminal();
         let outcome = running.outcome();
         outcome.expect_code(5);
-        assert_eq!(outcome.report("terminal"), "true", "{outcome}");
-        assert_eq!(outcome.report("foreground"), "true", "{outcome}");
-        assert_ne!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
+        assert_eq!(outcome.report(Property::Terminal), "true", "{outcome}");
+        assert_eq!(outcome.report(Property::Foreground), "true", "{outcome}");
+        assert_ne!(outcome.report(Property::Sid), outcome.report(Property::Pid), "{outcome}");
     }
 }
 
 #[test]
-fn a_redirected_stdin_hides_the_terminal_from_tini_alone() {
+fn redirected_stdin_hides_the_terminal_from_tini_only() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let (running, _terminal) = names
             .init(peer.name())
-            .condition("null=0")
+            .condition(Condition::Null(0))
             .word("--")
-            .words(role(["record", "64"]))
+            .probe(Order::Record(64))
             .start_on_terminal();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         let field = |index: usize| {
             let text =
                 std::fs::read_to_string(format!("/proc/{}/stat", running.command_pid())).expect("stat");

@@ -1,10 +1,10 @@
 //! Their variables, and ours beside them.
 
 use super::{Names, PEERS, Peer};
-use crate::support::{Start, can_have_pid_namespaces, docker, procfs, role};
+use crate::support::{Order, Property, Report, Start, can_have_pid_namespaces, procfs, start_script};
 
 #[test]
-fn the_verbosity_is_that_of_tinis_variable_or_else_of_its_option() {
+fn verbosity_is_read_from_tini_variable_then_option() {
     let Some(names) = Names::new() else { return };
     for (variable, options, speaks) in [
         (None, &["-v"][..], true),
@@ -14,7 +14,7 @@ fn the_verbosity_is_that_of_tinis_variable_or_else_of_its_option() {
         (Some("x"), &["-v"], false),
         (None, &[], false),
     ] {
-        let start = names.init("tini").words(options).word("--").words(role(["exit", "3"]));
+        let start = names.init("tini").words(options).word("--").probe(Order::Exit(3));
         let outcome =
             variable.into_iter().fold(start, |start, text| start.variable("TINI_VERBOSITY", text)).run();
         outcome.expect_code(3);
@@ -27,12 +27,12 @@ fn the_verbosity_is_that_of_tinis_variable_or_else_of_its_option() {
 }
 
 #[test]
-fn the_verbosity_of_dumb_inits_variable_beats_that_of_tinis() {
+fn dumb_init_verbosity_variable_overrides_tini_variable() {
     let Some(names) = Names::new() else { return };
     for (name, theirs, ours) in [("tini", "TINI_VERBOSITY", "1"), ("catatonit", "CATATONIT_DEBUG", "2")] {
         let start = names.init(name).variable(theirs, "1").variable("DUMB_INIT_DEBUG", ours);
-        let running = start.word("--").words(role(["record", "64"])).start();
-        running.wait_for_line("ready");
+        let running = start.word("--").probe(Order::Record(64)).start();
+        running.wait_for_line(Report::Ready);
         running.signal(64);
         let outcome = running.outcome();
         outcome.expect_code(42);
@@ -42,30 +42,30 @@ fn the_verbosity_of_dumb_inits_variable_beats_that_of_tinis() {
 }
 
 #[test]
-fn what_their_names_drop_can_be_forwarded() {
+fn signals_dropped_by_a_personality_can_be_forwarded() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let start = names.init(peer.name()).variable("DUMB_INIT_REWRITE", "TTIN:TTIN");
-        let running = start.word("--").words(role(["record", "64"])).start();
-        running.wait_for_line("ready");
+        let running = start.word("--").probe(Order::Record(64)).start();
+        running.wait_for_line(Report::Ready);
         running.signal(libc::SIGTTIN);
         running.signal(64);
-        running.outcome().expect_code(42).expect_stdout("ready\ngot 21\ngot 64\n");
+        running.outcome().expect_code(42).expect_reports(&[Report::Ready, Report::Got(21), Report::Got(64)]);
     }
 }
 
 #[test]
-fn the_variables_of_dumb_init_count_under_every_name() {
+fn dumb_init_variables_apply_under_every_name() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let init = || names.init(peer.name()).word("--");
-        init().variable("DUMB_INIT_EXIT_MAP", "7:3").words(role(["exit", "7"])).run().expect_code(3);
-        let outcome = init().variable("DUMB_INIT_DRAIN", "soon").words(role(["exit", "7"])).run();
+        init().variable("DUMB_INIT_EXIT_MAP", "7:3").probe(Order::Exit(7)).run().expect_code(3);
+        let outcome = init().variable("DUMB_INIT_DRAIN", "soon").probe(Order::Exit(7)).run();
         outcome.expect_code(1);
         assert!(outcome.stderr().contains("variable DUMB_INIT_DRAIN takes "), "{outcome}");
-        // This one asks for what these inits do anyway.
-        let outcome = init().variable("DUMB_INIT_SETSID", "0").words(role(["report"])).run();
-        assert_eq!(outcome.report("pgid"), outcome.report("pid"), "{outcome}");
+        // These inits do by default what this variable requests.
+        let outcome = init().variable("DUMB_INIT_SETSID", "0").probe(Order::Report).run();
+        assert_eq!(outcome.report(Property::Pgid), outcome.report(Property::Pid), "{outcome}");
         // The option of the init beats it, and it beats the init's variable.
         if peer == Peer::Tini {
             let start = |options: &[&str]| {
@@ -76,8 +76,8 @@ fn the_variables_of_dumb_init_count_under_every_name() {
                 (&["-g"][..], "the process group of its child: -g on its command line"),
                 (&[], "every descendant: DUMB_INIT_FORWARD=tree in its environment"),
             ] {
-                let running = start(options).words(role(["record", "64"])).start();
-                running.wait_for_line("ready");
+                let running = start(options).probe(Order::Record(64)).start();
+                running.wait_for_line(Report::Ready);
                 let told = explain(&running);
                 assert!(told.contains(who), "{told}");
                 running.signal(64);
@@ -87,7 +87,7 @@ fn the_variables_of_dumb_init_count_under_every_name() {
     }
 }
 
-/// What `--explain` says of a running init, in sentences.
+/// Sentences of `--explain` about a running init.
 fn explain(running: &crate::support::Running) -> String {
     let pid = running.pid().to_string();
     crate::support::Start::init(&crate::support::built_init())
@@ -97,7 +97,7 @@ fn explain(running: &crate::support::Running) -> String {
 }
 
 #[test]
-fn what_is_explained_is_what_its_name_makes_of_it() {
+fn explain_follows_the_personality() {
     let Some(names) = Names::new() else { return };
     for (peer, options, variable, who) in [
         (Peer::Tini, &[][..], None, "tini (PID {}) forwards to its direct child alone\n"),
@@ -115,9 +115,9 @@ fn what_is_explained_is_what_its_name_makes_of_it() {
         ),
         (Peer::Catatonit, &[], None, "catatonit (PID {}) forwards to its direct child alone\n"),
     ] {
-        let start = names.init(peer.name()).words(options).word("--").words(role(["record", "64"]));
+        let start = names.init(peer.name()).words(options).word("--").probe(Order::Record(64));
         let running = variable.into_iter().fold(start, |start, name| start.variable(name, "")).start();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         let told = explain(&running);
         assert!(told.starts_with(&who.replace("{}", &running.pid().to_string())), "{told}");
         running.signal(64);
@@ -126,7 +126,7 @@ fn what_is_explained_is_what_its_name_makes_of_it() {
 }
 
 #[test]
-fn an_init_that_pauses_is_told_to_be_one() {
+fn explain_recognises_a_paused_init() {
     let Some(names) = Names::new() else { return };
     let Some(pair) = names.pair(Peer::Catatonit) else { return };
     for init in pair {
@@ -145,13 +145,12 @@ fn an_init_that_pauses_is_told_to_be_one() {
 }
 
 #[test]
-fn under_another_name_the_founding_case_is_cured_by_the_same_variable() {
+fn drain_variable_fixes_start_script_under_every_name() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;
     }
-    let script = docker::START_SCRIPT.replace("probe", &crate::support::probe().display().to_string());
-    let script = names.0.file("start.sh", &format!("#!/bin/sh\n{script}"), 0o755);
+    let script = start_script::write(&names.0);
     for peer in PEERS {
         let running = names
             .init(peer.name())
@@ -160,15 +159,10 @@ fn under_another_name_the_founding_case_is_cured_by_the_same_variable() {
             .word("--")
             .word(&script)
             .start();
-        for name in ["crond", "worker", "service"] {
-            running.wait_for_line(&format!("{name} ready"));
-        }
+        start_script::wait_for_all(&running);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(143);
-        for name in ["crond", "worker", "service"] {
-            let count = |what: &str| outcome.stdout().matches(&format!("{name} {what}\n")).count();
-            assert_eq!((count("got 15"), count("finished")), (1, 1), "{outcome}");
-        }
+        start_script::expect_all_three(&outcome.stdout());
     }
 }

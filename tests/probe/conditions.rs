@@ -1,6 +1,6 @@
-//! The role that sets up how another program finds itself started: `with CONDITION... -- PROGRAM ARGS...`.
+//! Conditions in which another program is executed.
 
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsString};
 use std::io::stdin;
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -14,14 +14,17 @@ use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::{ForkResult, execv, fork, getpid, setgid, setgroups, setpgid, setsid, setuid, tcsetpgrp};
 
-use crate::signals::{next, set_disposition, set_mask, stop_under_trace};
+use crate::processes::{exit_now, fork_and};
+use crate::protocol::{Condition, END_OF_CONDITIONS, Report};
+use crate::signals::{ALL, next, set_disposition, set_mask, stop_under_trace};
 use crate::{say, seccomp};
 
+/// Executes a program in these conditions: `CONDITION... -- PROGRAM ARGS...`.
 pub(crate) fn exec_with(words: &[OsString]) -> i32 {
-    let end = words.iter().position(|word| word == "--").expect("--");
+    let end = words.iter().position(|word| word == END_OF_CONDITIONS).expect("a program");
     let mut mask = 0;
     for condition in &words[..end] {
-        apply(condition.to_str().expect("a condition"), &mut mask);
+        apply(condition.to_str().unwrap_or_default().parse().expect("a condition"), &mut mask);
     }
     set_mask(mask);
     let argv: Vec<CString> =
@@ -30,185 +33,156 @@ pub(crate) fn exec_with(words: &[OsString]) -> i32 {
     panic!("{argv:?}: {errno}");
 }
 
-fn apply(condition: &str, mask: &mut u64) {
-    let (name, value) = condition.split_once('=').unwrap_or((condition, ""));
-    let number = || value.parse::<i32>().expect(condition);
-    let each = || if value == "all" { 1..=64 } else { number()..=number() };
-    match name {
+fn apply(condition: Condition, mask: &mut u64) {
+    match condition {
         // SAFETY: nothing here uses it.
-        "closed" => check(unsafe { libc::close(number()) }),
-        // Written to, until the end; each line is lost.
-        "full" => redirect("/dev/full", number()),
-        "null" => redirect("/dev/null", number()),
-        "clogged" => clog(number()),
-        // A file, opened for writing as descriptor 5.
-        "writes" => {
-            let file = open(OsStr::new(value), OFlag::O_WRONLY, Mode::empty()).expect(value);
-            // SAFETY: duplicates an open descriptor.
-            check(unsafe { libc::dup2(file.as_raw_fd(), 5) });
+        Condition::Closed(descriptor) => check(unsafe { libc::close(descriptor) }),
+        Condition::Full(descriptor) => redirect("/dev/full", descriptor),
+        Condition::Null(descriptor) => redirect("/dev/null", descriptor),
+        Condition::Clogged(descriptor) => clog(descriptor),
+        Condition::Writes(path) => {
+            let file = open(path, OFlag::O_WRONLY, Mode::empty()).expect(path);
+            duplicate(file.as_raw_fd(), 5);
         }
-        "ignored" => each().for_each(|signum| set_disposition(signum, libc::SIG_IGN)),
-        "blocked" => each().for_each(|signum| *mask |= 1 << (signum - 1)),
-        "pending" => {
-            *mask |= 1 << (number() - 1);
+        Condition::Ignored(signum) => set_disposition(signum, libc::SIG_IGN),
+        Condition::AllIgnored => (1..=64).for_each(|signum| set_disposition(signum, libc::SIG_IGN)),
+        Condition::Blocked(signum) => *mask |= bit(signum),
+        Condition::AllBlocked => *mask = ALL,
+        Condition::Pending(signum) => {
+            *mask |= bit(signum);
             set_mask(*mask);
             // SAFETY: a process may signal itself.
-            unsafe { libc::kill(libc::getpid(), number()) };
+            unsafe { libc::kill(libc::getpid(), signum) };
         }
-        // A child that has ended, and of which the program is never told by a signal.
-        "zombie" => {
-            // SAFETY: a single-threaded program.
-            match unsafe { fork() }.expect("fork") {
-                // SAFETY: ends this process and nothing else.
-                ForkResult::Child => unsafe { libc::_exit(number()) },
-                ForkResult::Parent { child } => {
-                    waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("waitid");
-                }
-            }
+        Condition::Zombie(status) => {
+            let child = fork_and(|| exit_now(status));
+            waitid(Id::Pid(child), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT).expect("waitid");
         }
-        // Goes on when it gets SIGUSR1. What is blocked so far, and comes meanwhile, is pending when the program starts.
-        "waits" => {
-            *mask |= 1 << (libc::SIGUSR1 - 1);
-            set_mask(*mask);
-            say("waits");
-            while next(1 << (libc::SIGUSR1 - 1)) != libc::SIGUSR1 {}
-            *mask &= !(1 << (libc::SIGUSR1 - 1));
+        Condition::Waits => {
+            let usr1 = bit(libc::SIGUSR1);
+            set_mask(*mask | usr1);
+            say(Report::Waiting);
+            next(usr1);
+            *mask &= !usr1;
         }
-        "logger" => print_through_a_child(value),
-        "listen-pid" => {
-            // SAFETY: a single-threaded program.
-            unsafe { std::env::set_var("LISTEN_PID", getpid().to_string()) };
+        Condition::Logger => print_through_a_child(false),
+        Condition::TracedLogger => print_through_a_child(true),
+        Condition::ListenPid => set_variable("LISTEN_PID", &getpid().to_string()),
+        Condition::Service => {
+            let pid = getpid().to_string();
+            set_variable("LISTEN_PID", &pid);
+            set_variable("LISTEN_PIDFDID", &crate::report::pidfd_id());
+            set_variable("WATCHDOG_PID", &pid);
         }
-        // As a service that systemd starts with sockets and a watchdog.
-        "service" => {
-            let (pid, id) = (getpid().to_string(), crate::report::pidfd_id());
-            for (name, value) in [("LISTEN_PID", &pid), ("LISTEN_PIDFDID", &id), ("WATCHDOG_PID", &pid)] {
-                // SAFETY: a single-threaded program.
-                unsafe { std::env::set_var(name, value) };
-            }
-        }
-        "terminal" => {
+        Condition::Terminal(path) => {
             setsid().expect("setsid");
-            let terminal = open(OsStr::new(value), OFlag::O_RDWR, Mode::empty()).expect(value);
-            for descriptor in [0, 1] {
-                // SAFETY: duplicates an open descriptor.
-                unsafe { libc::dup2(terminal.as_raw_fd(), descriptor) };
-            }
+            redirect(path, 0);
+            redirect(path, 1);
         }
-        // SAFETY: duplicates an open descriptor.
-        "stderr-as-stdout" => check(unsafe { libc::dup2(1, 2) }),
-        // SAFETY: duplicates an open descriptor.
-        "stderr-as-stdin" => check(unsafe { libc::dup2(0, 2) }),
-        // Another group, of a process that stays, gets the foreground.
-        "background" => {
-            // SAFETY: a single-threaded program.
-            match unsafe { fork() }.expect("fork") {
-                ForkResult::Child => loop {
+        Condition::StderrAsStdout => duplicate(1, 2),
+        Condition::StderrAsStdin => duplicate(0, 2),
+        Condition::Background => {
+            let child = fork_and(|| {
+                loop {
                     nix::unistd::pause();
-                },
-                ForkResult::Parent { child } => {
-                    setpgid(child, child).expect("setpgid");
-                    tcsetpgrp(stdin(), child).expect("tcsetpgrp");
                 }
-            }
+            });
+            setpgid(child, child).expect("setpgid");
+            tcsetpgrp(stdin(), child).expect("tcsetpgrp");
         }
-        "tostop" => {
+        Condition::Tostop => {
             let mut settings = tcgetattr(stdin()).expect("tcgetattr");
             settings.local_flags |= LocalFlags::TOSTOP;
             tcsetattr(stdin(), SetArg::TCSANOW, &settings).expect("tcsetattr");
         }
-        "processes" => {
-            let limit = value.parse().expect(condition);
-            setrlimit(Resource::RLIMIT_NPROC, limit, limit).expect("RLIMIT_NPROC");
+        Condition::Processes(limit) => setrlimit(Resource::RLIMIT_NPROC, limit, limit).expect("RLIMIT_NPROC"),
+        Condition::FileSize(limit) => setrlimit(Resource::RLIMIT_FSIZE, limit, limit).expect("RLIMIT_FSIZE"),
+        Condition::Refused(call, errno) => seccomp::refuse(call, errno),
+        Condition::RefusedCloneVm(errno) => seccomp::refuse_clone_vm(errno),
+        Condition::Hidden(path) => mount_privately("tmpfs", path, None),
+        Condition::Hidepid => {
+            mount_privately("proc", "/proc", Some("hidepid=2"));
+            setgroups(&[]).expect("setgroups");
+            setgid(5.into()).expect("setgid");
+            // Otherwise root sees all processes.
+            drop_from_next_exec(CAP_SYS_PTRACE);
         }
-        // So long may a file become that is written.
-        "file-size" => {
-            let limit = value.parse().expect(condition);
-            setrlimit(Resource::RLIMIT_FSIZE, limit, limit).expect("RLIMIT_FSIZE");
-        }
-        "refused" => seccomp::refuse(value),
-        // An empty directory in its place, for this process and its descendants.
-        "hidden" => {
-            unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-            let nothing = None::<&str>;
-            mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing)
-                .expect("private mounts");
-            mount(Some("none"), value, Some("tmpfs"), MsFlags::empty(), nothing).expect(condition);
-        }
-        "hidepid" => hide_others(),
-        // So that root, too, may signal only its own, or look closely at these alone.
-        "without-cap-kill" => drop_from_next_exec(CAP_KILL),
-        "without-cap-ptrace" => drop_from_next_exec(CAP_SYS_PTRACE),
-        // Of the terminal that is stdin.
-        "columns" => {
-            let columns = value.parse().expect(condition);
-            let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        Condition::WithoutCapKill => drop_from_next_exec(CAP_KILL),
+        Condition::WithoutCapPtrace => drop_from_next_exec(CAP_SYS_PTRACE),
+        Condition::Columns(columns) => {
+            let ws_col = columns.try_into().expect("a width");
+            let size = libc::winsize { ws_row: 24, ws_col, ws_xpixel: 0, ws_ypixel: 0 };
             // SAFETY: reads a winsize.
             check(unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCSWINSZ, &raw const size) });
         }
-        "user" => setuid(number().cast_unsigned().into()).expect("setuid"),
-        _ => panic!("no such condition: {condition}"),
+        Condition::User(uid) => setuid(uid.into()).expect("setuid"),
     }
 }
 
+fn bit(signum: i32) -> u64 {
+    1 << (signum - 1)
+}
+
+fn set_variable(name: &str, value: &str) {
+    // SAFETY: a single-threaded program.
+    unsafe { std::env::set_var(name, value) };
+}
+
+fn duplicate(descriptor: i32, target: i32) {
+    // SAFETY: two numbers; `target` is closed first.
+    check(unsafe { libc::dup2(descriptor, target) });
+}
+
 fn redirect(path: &str, descriptor: i32) {
-    let file = open(OsStr::new(path), OFlag::O_RDWR, Mode::empty()).expect(path);
-    // SAFETY: duplicates an open descriptor.
-    check(unsafe { libc::dup2(file.as_raw_fd(), descriptor) });
+    let file = open(path, OFlag::O_RDWR, Mode::empty()).expect(path);
+    duplicate(file.as_raw_fd(), descriptor);
 }
 
 fn check(result: i32) {
     assert!(result >= 0, "{}", std::io::Error::last_os_error());
 }
 
-/// Has this descriptor as a full pipe, whose reader is whoever is executed, and doesn't read.
+/// Makes this descriptor a full pipe. The executed program inherits the reading end, and doesn't read.
 fn clog(descriptor: i32) {
     let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK).expect("pipe");
     while nix::unistd::write(&writer, &[b'x'; 4096]).is_ok() {}
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("F_SETFL");
-    // SAFETY: duplicates an open descriptor.
-    check(unsafe { libc::dup2(writer.as_raw_fd(), descriptor) });
+    duplicate(writer.as_raw_fd(), descriptor);
     std::mem::forget(reader);
 }
 
-/// Has stdout as a pipe to a child, which passes on what comes until its end. It may be `trapped` then.
-fn print_through_a_child(end: &str) {
+/// Makes stdout a pipe to a child, which copies its input, and may ask to be traced at its end.
+fn print_through_a_child(is_traced: bool) {
     let (reader, writer) = nix::unistd::pipe().expect("pipe");
-    let (is_ready, tell_ready) = nix::unistd::pipe().expect("pipe");
+    let (is_ready, is_ready_writer) = nix::unistd::pipe().expect("pipe");
     // SAFETY: a single-threaded program.
     match unsafe { fork() }.expect("fork") {
         ForkResult::Child => {
             drop(writer);
-            // SAFETY: duplicates an open descriptor.
-            check(unsafe { libc::dup2(reader.as_raw_fd(), 0) });
-            drop(tell_ready);
+            duplicate(reader.as_raw_fd(), 0);
+            drop(is_ready_writer);
             let _ = std::io::copy(&mut stdin(), &mut std::io::stdout());
-            if end == "trapped" {
+            if is_traced {
                 stop_under_trace(libc::SIGSTOP);
             }
-            // SAFETY: ends this process and nothing else.
-            unsafe { libc::_exit(0) }
+            exit_now(0)
         }
         ForkResult::Parent { .. } => {
-            // Until it reads, nobody can see what it is there for.
-            drop(tell_ready);
+            // The init recognises it by its stdin.
+            drop(is_ready_writer);
             let end = nix::unistd::read(&is_ready, &mut [0]);
             assert_eq!(end, Ok(0), "the other end is closed");
-            // SAFETY: duplicates an open descriptor.
-            check(unsafe { libc::dup2(writer.as_raw_fd(), 1) });
+            duplicate(writer.as_raw_fd(), 1);
         }
     }
 }
 
-/// Mounts a /proc that shows nobody else's processes, also to root, from the next exec on.
-fn hide_others() {
+/// Mounts a file system for this process and its descendants.
+fn mount_privately(kind: &str, path: &str, options: Option<&str>) {
     unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-    let nothing = None::<&str>;
-    mount(nothing, "/", nothing, MsFlags::MS_REC | MsFlags::MS_PRIVATE, nothing).expect("private mounts");
-    mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), Some("hidepid=2")).expect("/proc");
-    setgroups(&[]).expect("setgroups");
-    setgid(5.into()).expect("setgid");
-    drop_from_next_exec(CAP_SYS_PTRACE);
+    let none = None::<&str>;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("private mounts");
+    mount(Some(kind), path, Some(kind), MsFlags::empty(), options).expect(path);
 }
 
 /// capabilities(7)

@@ -1,5 +1,4 @@
-//! Roles on a terminal that is their stdin: a shell with job control, `shell PROGRAM ARGS...`, and one that tells the size of its
-//! `window`.
+//! Roles on the terminal that is their stdin.
 
 use std::ffi::{CString, OsString};
 use std::io::stdin;
@@ -10,13 +9,15 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::WaitStatus;
 use nix::unistd::{ForkResult, Pid, execv, fork, getpgrp, getpid, setpgid, tcsetpgrp};
 
+use crate::processes::wait_for;
+use crate::protocol::Report;
+use crate::say;
 use crate::signals::{ALL, next, set_disposition, set_mask};
-use crate::{say, wait_for};
 
-/// Starts a job in the foreground. Each time it stops, says so, brings it back to the foreground and lets it go on.
+/// Runs a job in the foreground, as a shell with job control. Resumes it whenever it stops.
 pub(crate) fn shell(words: &[OsString]) -> i32 {
     let argv: Vec<CString> = words.iter().map(|word| CString::new(word.as_bytes()).unwrap()).collect();
-    // As shells do, so as to be able to take the terminal back.
+    // A background process that takes the terminal back receives SIGTTOU.
     set_disposition(libc::SIGTTOU, libc::SIG_IGN);
     // SAFETY: a single-threaded program.
     let job = match unsafe { fork() }.expect("fork") {
@@ -33,13 +34,13 @@ pub(crate) fn shell(words: &[OsString]) -> i32 {
         match wait_for(job) {
             WaitStatus::Stopped(_, signal) => {
                 tcsetpgrp(stdin(), getpgrp()).expect("tcsetpgrp");
-                say(format_args!("job stopped by {}", signal as i32));
+                say(Report::JobStopped(signal as i32));
                 tcsetpgrp(stdin(), job).expect("tcsetpgrp");
                 killpg(job, Signal::SIGCONT).expect("killpg");
             }
-            WaitStatus::Continued(_) => say("job goes on"),
+            WaitStatus::Continued(_) => say(Report::JobResumed),
             WaitStatus::Exited(_, status) => {
-                say(format_args!("job exited with {status}"));
+                say(Report::JobExited(status));
                 return status;
             }
             other => panic!("{other:?}"),
@@ -52,10 +53,10 @@ fn to_foreground(job: Pid) {
     tcsetpgrp(stdin(), job).expect("tcsetpgrp");
 }
 
-/// Tells each signal that comes, and the size that the window has then. SIGTERM ends it.
+/// Reports each signal, and the window's size at that moment. Exits on SIGTERM.
 pub(crate) fn window() -> i32 {
     set_mask(ALL);
-    say("ready");
+    say(Report::Ready);
     loop {
         let number = next(ALL);
         // SAFETY: zeros are a valid winsize.
@@ -63,7 +64,8 @@ pub(crate) fn window() -> i32 {
         // SAFETY: writes a winsize.
         let result = unsafe { libc::ioctl(libc::STDIN_FILENO, libc::TIOCGWINSZ, &raw mut size) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
-        say(format_args!("got {number} with {} rows, {} columns", size.ws_row, size.ws_col));
+        say(Report::Got(number));
+        say(Report::WindowSize(size.ws_row.into(), size.ws_col.into()));
         if number == libc::SIGTERM {
             return 0;
         }

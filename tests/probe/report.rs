@@ -1,4 +1,4 @@
-//! The role that tells what a command finds: `report [FILE]`, in lines of a name and a value.
+//! Properties of a process, one per line.
 
 use std::ffi::{CStr, OsString};
 use std::fmt::Write;
@@ -8,6 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::{env, fs, ptr};
 
 use nix::unistd::{getcwd, getpgrp, getpid, getppid, getsid};
+
+use crate::protocol::Property;
 
 unsafe extern "C" {
     static environ: *const *const libc::c_char;
@@ -24,7 +26,6 @@ fn numbers(numbers: impl Iterator<Item = i32>) -> String {
     numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-/// Signals whose disposition isn't the default one.
 fn dispositions() -> String {
     numbers((1..=64).filter(|&number| {
         // SAFETY: zeros are a valid sigaction; the call writes to it alone.
@@ -59,7 +60,7 @@ fn environment() -> String {
     entries.join(" ")
 }
 
-/// The number of this process's pidfds.
+/// Inode number of this process's pidfds.
 pub(crate) fn pidfd_id() -> String {
     // SAFETY: touches no memory.
     let pidfd = unsafe { libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0) };
@@ -70,27 +71,27 @@ pub(crate) fn pidfd_id() -> String {
 }
 
 pub(crate) fn print(words: &[OsString]) -> i32 {
-    // SAFETY: asks only whether they are open.
+    // SAFETY: reads the flags of a descriptor.
     let descriptors = numbers((0..256).filter(|&fd| unsafe { libc::fcntl(fd, libc::F_GETFD) } >= 0));
     // SAFETY: returns the number of the group, or an error.
     let foreground = unsafe { libc::tcgetpgrp(0) };
     let terminal = fs::File::open("/dev/tty").is_ok();
     let mut lines = String::new();
     for (name, value) in [
-        ("pid", getpid().to_string()),
-        ("ppid", getppid().to_string()),
-        ("pgid", getpgrp().to_string()),
-        ("sid", getsid(None).map(|sid| sid.to_string()).unwrap_or_default()),
-        ("foreground", (foreground == getpgrp().as_raw()).to_string()),
-        ("terminal", terminal.to_string()),
-        ("descriptors", descriptors),
-        ("dispositions", dispositions()),
-        ("blocked", blocked()),
-        ("cwd", getcwd().map(|path| hex(path.as_os_str().as_bytes())).unwrap_or_default()),
-        ("words", words.iter().map(|word| hex(word.as_bytes())).collect::<Vec<_>>().join(" ")),
-        ("environment", environment()),
-        ("pidfd-id", pidfd_id()),
-        ("listen-pid", env::var("LISTEN_PID").unwrap_or_default()),
+        (Property::Pid, getpid().to_string()),
+        (Property::Ppid, getppid().to_string()),
+        (Property::Pgid, getpgrp().to_string()),
+        (Property::Sid, getsid(None).map(|sid| sid.to_string()).unwrap_or_default()),
+        (Property::Foreground, (foreground == getpgrp().as_raw()).to_string()),
+        (Property::Terminal, terminal.to_string()),
+        (Property::Descriptors, descriptors),
+        (Property::Dispositions, dispositions()),
+        (Property::Blocked, blocked()),
+        (Property::Cwd, getcwd().map(|path| hex(path.as_os_str().as_bytes())).unwrap_or_default()),
+        (Property::Words, words.iter().map(|word| hex(word.as_bytes())).collect::<Vec<_>>().join(" ")),
+        (Property::Environment, environment()),
+        (Property::PidfdId, pidfd_id()),
+        (Property::ListenPid, env::var("LISTEN_PID").unwrap_or_default()),
     ] {
         let _ = writeln!(lines, "{name}={value}");
     }

@@ -1,4 +1,4 @@
-//! The condition in which the kernel refuses a system call, as in a sandbox: `refused=NAME:ERRNO`.
+//! System calls that fail, as in a sandbox (seccomp(2)).
 
 use nix::sys::prctl::set_no_new_privs;
 
@@ -6,21 +6,23 @@ use nix::sys::prctl::set_no_new_privs;
 const NUMBER: u32 = 0;
 const FIRST_ARGUMENT: u32 = 16;
 
-pub(crate) fn refuse(condition: &str) {
-    let (name, errno) = condition.split_once(':').expect("NAME:ERRNO");
-    let refuse = statement(libc::BPF_RET, libc::SECCOMP_RET_ERRNO | errno.parse::<u32>().expect(condition));
+/// Makes this system call fail.
+pub(crate) fn refuse(call: libc::c_long, errno: i32) {
+    install([load(NUMBER), jump(libc::BPF_JEQ, number(call), 1)], errno);
+}
+
+/// Makes each clone(2) fail that shares memory.
+pub(crate) fn refuse_clone_vm(errno: i32) {
+    let clone = jump(libc::BPF_JEQ, number(libc::SYS_clone), 3);
+    let shares_memory = jump(libc::BPF_JSET, libc::CLONE_VM.cast_unsigned(), 1);
+    install([load(NUMBER), clone, load(FIRST_ARGUMENT), shares_memory], errno);
+}
+
+/// Installs a filter that refuses a call if the statements end here.
+fn install<const N: usize>(statements: [libc::sock_filter; N], errno: i32) {
+    let refuse = statement(libc::BPF_RET, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned());
     let allow = statement(libc::BPF_RET, libc::SECCOMP_RET_ALLOW);
-    let load = |offset| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
-    let mut program = vec![load(NUMBER)];
-    match name {
-        // A clone that shares the memory.
-        "clone-vm" => program.extend([
-            jump(libc::BPF_JEQ, number(libc::SYS_clone), 3),
-            load(FIRST_ARGUMENT),
-            jump(libc::BPF_JSET, libc::CLONE_VM.cast_unsigned(), 1),
-        ]),
-        _ => program.push(jump(libc::BPF_JEQ, number(named(name)), 1)),
-    }
+    let mut program = statements.to_vec();
     program.extend([refuse, allow]);
     let filter = libc::sock_fprog { len: program.len().try_into().unwrap(), filter: program.as_mut_ptr() };
     set_no_new_privs().expect("no_new_privs");
@@ -29,36 +31,8 @@ pub(crate) fn refuse(condition: &str) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-fn named(name: &str) -> libc::c_long {
-    match name {
-        "capget" => libc::SYS_capget,
-        "chdir" => libc::SYS_chdir,
-        "clone3" => libc::SYS_clone3,
-        "close_range" => libc::SYS_close_range,
-        "getpgid" => libc::SYS_getpgid,
-        "getrandom" => libc::SYS_getrandom,
-        "getsid" => libc::SYS_getsid,
-        "ioctl" => libc::SYS_ioctl,
-        "kill" => libc::SYS_kill,
-        "openat" => libc::SYS_openat,
-        "pidfd_open" => libc::SYS_pidfd_open,
-        "pidfd_send_signal" => libc::SYS_pidfd_send_signal,
-        "poll" => libc::SYS_poll,
-        "ppoll" => libc::SYS_ppoll,
-        "prctl" => libc::SYS_prctl,
-        "prlimit64" => libc::SYS_prlimit64,
-        "pwritev2" => libc::SYS_pwritev2,
-        "rseq" => libc::SYS_rseq,
-        "rt_sigpending" => libc::SYS_rt_sigpending,
-        "rt_sigprocmask" => libc::SYS_rt_sigprocmask,
-        "rt_sigtimedwait" => libc::SYS_rt_sigtimedwait,
-        "set_robust_list" => libc::SYS_set_robust_list,
-        "setsid" => libc::SYS_setsid,
-        "signalfd4" => libc::SYS_signalfd4,
-        "waitid" => libc::SYS_waitid,
-        "writev" => libc::SYS_writev,
-        _ => panic!("no such system call: {name}"),
-    }
+fn load(offset: u32) -> libc::sock_filter {
+    statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset)
 }
 
 fn number(call: libc::c_long) -> u32 {
@@ -69,7 +43,7 @@ fn statement(code: u32, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: code.try_into().unwrap(), jt: 0, jf: 0, k }
 }
 
-/// Skips so many statements unless the comparison holds.
+/// Skips `otherwise` statements unless the comparison holds.
 fn jump(comparison: u32, k: u32, otherwise: u8) -> libc::sock_filter {
     let code = libc::BPF_JMP | comparison | libc::BPF_K;
     libc::sock_filter { code: code.try_into().unwrap(), jt: 0, jf: otherwise, k }

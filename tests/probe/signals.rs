@@ -1,4 +1,4 @@
-//! Roles that get signals.
+//! Roles that receive or raise signals.
 
 use std::collections::BTreeMap;
 use std::mem::{size_of, zeroed};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use nix::sys::ptrace;
 use nix::unistd::{ForkResult, Pid, fork, setpgid};
 
+use crate::protocol::Report;
 use crate::say;
 
 pub(crate) const ALL: u64 = u64::MAX;
@@ -22,11 +23,11 @@ pub(crate) fn set_mask(mask: u64) {
     };
 }
 
-/// Waits for the next signal of a set, whose signals are blocked, but no longer than until then.
+/// Waits for the next signal of a set, whose signals are blocked, until a deadline.
 fn next_before(set: u64, end: Instant) -> Option<i32> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
-        // Also where signals keep coming, as SIGPIPE does when nobody reads any more what is told.
+        // Checked here, since each report may raise SIGPIPE.
         if left.is_zero() {
             return None;
         }
@@ -35,7 +36,7 @@ fn next_before(set: u64, end: Instant) -> Option<i32> {
             tv_nsec: left.subsec_nanos().into(),
         };
         let none = ptr::null::<u8>();
-        // SAFETY: reads eight bytes and the timeout; no information is asked for.
+        // SAFETY: reads eight bytes and the timeout; returns no siginfo.
         let number = unsafe {
             libc::syscall(
                 libc::SYS_rt_sigtimedwait,
@@ -55,7 +56,7 @@ fn next_before(set: u64, end: Instant) -> Option<i32> {
 pub(crate) fn next(set: u64) -> i32 {
     loop {
         let none = ptr::null::<u8>();
-        // SAFETY: reads eight bytes; neither information nor a timeout is asked for.
+        // SAFETY: reads eight bytes; has neither siginfo nor timeout.
         let number =
             unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const set, none, none, size_of::<u64>()) };
         if number > 0 {
@@ -64,14 +65,14 @@ pub(crate) fn next(set: u64) -> i32 {
     }
 }
 
-/// Tells each signal that comes, until the one that ends it comes.
-pub(crate) fn record(sentinel: i32) -> i32 {
+/// Reports each signal, until the last one.
+pub(crate) fn record(last: i32) -> i32 {
     set_mask(ALL);
-    say("ready");
+    say(Report::Ready);
     loop {
         let number = next(ALL);
-        say(format_args!("got {number}"));
-        if number == sentinel {
+        say(Report::Got(number));
+        if number == last {
             return 42;
         }
     }
@@ -79,10 +80,10 @@ pub(crate) fn record(sentinel: i32) -> i32 {
 
 static LAST: AtomicI32 = AtomicI32::new(0);
 
-/// Reports each signal by a handler, until the one that ends it comes. The mask is the one that it was started with.
+/// Reports each signal from a handler, with the inherited mask, until the last one.
 pub(crate) fn catch(last: i32) -> i32 {
     extern "C" fn report(number: libc::c_int) {
-        let line = format!("got {number}\n");
+        let line = format!("{}\n", Report::Got(number));
         // SAFETY: reads that many bytes of the line.
         unsafe { libc::write(libc::STDOUT_FILENO, line.as_ptr().cast(), line.len()) };
         if number == LAST.load(Ordering::Relaxed) {
@@ -95,21 +96,22 @@ pub(crate) fn catch(last: i32) -> i32 {
     (1..=64)
         .filter(|&number| number != libc::SIGCHLD)
         .for_each(|number| set_handler(number, handler as usize));
-    say("ready");
+    say(Report::Ready);
     loop {
         nix::unistd::pause();
     }
 }
 
-/// Counts the signals that come. Each time the sentinel comes, tells the counts so far, and begins anew. The sentinel is
-/// higher than the others: of what is pending, the kernel delivers the lowest first (signal(7)).
-pub(crate) fn count(sentinel: i32) -> i32 {
+/// Counts signals. Prints the counts on `report`, and starts again.
+///
+/// `report` is higher than the others: the kernel delivers the lowest pending signal first (signal(7)).
+pub(crate) fn count(report: i32) -> i32 {
     set_mask(ALL);
-    say("ready");
+    say(Report::Ready);
     let mut counts = BTreeMap::new();
     loop {
         let number = next(ALL);
-        if number == sentinel {
+        if number == report {
             let pairs: Vec<String> =
                 counts.iter().map(|(number, count)| format!("{number}:{count}")).collect();
             say(pairs.join(" "));
@@ -120,28 +122,28 @@ pub(crate) fn count(sentinel: i32) -> i32 {
     }
 }
 
-/// A program that tells each signal that comes, and takes its time to shut down after the first SIGTERM.
+/// Reports each signal, and takes its time to shut down after the first SIGTERM.
 pub(crate) fn work(name: &str, milliseconds: u64) -> i32 {
     set_mask(ALL);
-    say(format_args!("{name} ready"));
+    say(Report::Ready.by(name));
     let mut end = None;
     loop {
         let number = match end {
             None => Some(next(ALL)),
-            // The work itself; nothing waits for the time to pass.
+            // This is the work.
             Some(end) => next_before(ALL, end),
         };
         let Some(number) = number else { break };
-        say(format_args!("{name} got {number}"));
+        say(Report::Got(number).by(name));
         if number == libc::SIGTERM && end.is_none() {
             end = Some(Instant::now() + Duration::from_millis(milliseconds));
         }
     }
-    say(format_args!("{name} finished"));
+    say(Report::Finished.by(name));
     0
 }
 
-/// Leaves such a program behind, which misses no signal from the beginning, and ends.
+/// Leaves such a program behind as an orphan, with signals blocked from the beginning.
 pub(crate) fn daemon(name: &str, milliseconds: u64) -> i32 {
     set_mask(ALL);
     // SAFETY: a single-threaded program.
@@ -151,24 +153,24 @@ pub(crate) fn daemon(name: &str, milliseconds: u64) -> i32 {
     }
 }
 
-/// Starts a process every now and then, as long as it isn't ended, each of which waits to be.
-pub(crate) fn breed() -> ! {
-    say("ready");
+/// Forks repeatedly.
+pub(crate) fn fork_loop() -> ! {
+    say(Report::Ready);
     loop {
         // SAFETY: a single-threaded program.
         if let ForkResult::Child = unsafe { fork() }.expect("fork") {
-            // In a group of its own, so that nobody reaches it who doesn't look for it.
+            // In its own group, so that only a search of /proc finds it.
             let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
             loop {
                 nix::unistd::pause();
             }
         }
-        // A few while a walk through them takes its time, and not so many that other tests suffer.
+        // Several during a search of /proc, and few enough for the other tests.
         std::thread::sleep(Duration::from_micros(500));
     }
 }
 
-/// Ends by a signal.
+/// Dies by a signal.
 pub(crate) fn die(number: i32) -> i32 {
     set_mask(0);
     // SAFETY: a process may signal itself.
@@ -176,16 +178,16 @@ pub(crate) fn die(number: i32) -> i32 {
     panic!("survived {number}");
 }
 
-/// Asks for a trace by its parent, and stops under it.
+/// Asks its parent to trace it, and stops.
 pub(crate) fn stop_under_trace(number: i32) -> i32 {
     ptrace::traceme().expect("PTRACE_TRACEME");
     // SAFETY: a process may signal itself.
     unsafe { libc::raise(number) };
-    say("goes on");
+    say(Report::Resumed);
     7
 }
 
-/// Sets a handler that no other signal interrupts.
+/// Sets a handler that blocks all signals.
 fn set_handler(number: i32, handler: libc::sighandler_t) {
     // SAFETY: zeros are a valid sigset_t, which this fills.
     let mut mask: libc::sigset_t = unsafe { zeroed() };
@@ -194,7 +196,6 @@ fn set_handler(number: i32, handler: libc::sighandler_t) {
     set_action(number, handler, mask);
 }
 
-/// The disposition of a signal.
 pub(crate) fn set_disposition(number: i32, handler: libc::sighandler_t) {
     // SAFETY: zeros are a valid sigset_t.
     set_action(number, handler, unsafe { zeroed() });

@@ -1,19 +1,18 @@
-//! What happens when time has run out, and while a signal is held?
+//! Deadlines of a drain, and delayed signals.
 
 use std::time::{Duration, Instant};
 
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
-use crate::support::{Scratch, init_beyond, probe, procfs, role, send};
+use crate::support::{Order, Report, Scratch, init_beyond, probe, procfs, send};
 
 #[test]
-fn kill_after_counts_from_the_first_signal_and_names_whom_it_kills() {
+fn kill_after_counts_from_first_signal_and_names_the_killed() {
     in_both_settings(|start| {
-        let running =
-            start.words(["--kill-after", "300ms"]).words(role(["work", "stubborn", "999999"])).start();
-        running.wait_for_line("stubborn ready");
-        // This one starts no clock.
+        let running = start.words(["--kill-after", "300ms"]).probe(Order::Work("stubborn", 999_999)).start();
+        running.wait_for_line(Report::Ready.by("stubborn"));
+        // SIGHUP starts no clock.
         running.signal(libc::SIGHUP);
-        running.wait_for_line("stubborn got 1");
+        running.wait_for_line(Report::Got(1).by("stubborn"));
         let before = Instant::now();
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
@@ -27,12 +26,16 @@ fn kill_after_counts_from_the_first_signal_and_names_whom_it_kills() {
 }
 
 #[test]
-fn kill_after_kills_those_in_other_sessions_too() {
+fn kill_after_kills_processes_in_other_sessions() {
     in_both_settings(|start| {
-        let text = "setsid probe work far 999999 & exec probe work main 999999";
+        let text = format!(
+            "setsid probe {far} & exec probe {main}",
+            far = Order::Work("far", 999_999),
+            main = Order::Work("main", 999_999)
+        );
         let options = ["--subreaper", "--linger", "--kill-after", "1.5"];
         let running = start.words(options).words(script(text)).start();
-        wait_for_lines(&running, &["far ready", "main ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("far"), Report::Ready.by("main")]);
         running.signal(libc::SIGINT);
         let outcome = running.outcome();
         outcome.expect_code(137);
@@ -43,40 +46,44 @@ fn kill_after_kills_those_in_other_sessions_too() {
 }
 
 #[test]
-fn kill_after_ends_a_drain_that_has_no_end() {
+fn kill_after_ends_an_endless_drain() {
     in_both_settings(|start| {
-        let text = "setsid probe work stubborn 999999 & probe work quick 10 & wait";
+        let text = format!(
+            "setsid probe {stubborn} & probe {quick} & wait",
+            stubborn = Order::Work("stubborn", 999_999),
+            quick = Order::Work("quick", 10)
+        );
         let running = start.words(["--drain", "forever", "--kill-after", "2"]).words(script(text)).start();
-        wait_for_lines(&running, &["stubborn ready", "quick ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("stubborn"), Report::Ready.by("quick")]);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(143);
-        expect_lines(&outcome, &[("stubborn got 15", 1), ("quick finished", 1)]);
+        expect_lines(&outcome, &[(Report::Got(15).by("stubborn"), 1), (Report::Finished.by("quick"), 1)]);
         assert!(outcome.stderr().contains("work stubborn"), "{outcome}");
     });
 }
 
 #[test]
-fn a_deadline_survives_a_suspension() {
-    // Once it is over meanwhile, and once it isn't.
+fn deadline_survives_a_suspension() {
+    // The deadline passes during the suspension, or later.
     for while_stopped in [4, 0].map(Duration::from_secs) {
         let Some(start) = init_beyond() else { return };
         let start = start.own_group().words(["-v", "--kill-after", "2s"]);
-        let running = start.words(role(["work", "stubborn", "999999"])).start();
-        running.wait_for_line("stubborn ready");
+        let running = start.probe(Order::Work("stubborn", 999_999)).start();
+        running.wait_for_line(Report::Ready.by("stubborn"));
         let before = Instant::now();
         running.signal(libc::SIGTERM);
-        running.wait_for_line("stubborn got 15");
+        running.wait_for_line(Report::Got(15).by("stubborn"));
         running.signal(libc::SIGTSTP);
         procfs::wait_for_state(running.pid(), 'T');
-        // The time itself is what is tried.
+        // This test measures time.
         procfs::wait_until("it has been stopped for so long", || before.elapsed() >= while_stopped);
         running.signal(libc::SIGCONT);
         let continued = Instant::now();
         let outcome = running.outcome();
         outcome.expect_code(137);
         assert!(before.elapsed() >= Duration::from_secs(2), "{outcome}");
-        // What was over when it went on isn't waited for again.
+        // A deadline that passed during the suspension has expired.
         if !while_stopped.is_zero() {
             assert!(continued.elapsed() < Duration::from_millis(1500), "{outcome}");
         }
@@ -84,26 +91,30 @@ fn a_deadline_survives_a_suspension() {
 }
 
 #[test]
-fn a_held_signal_is_forwarded_when_its_time_has_come_and_all_others_at_once() {
+fn delayed_signal_is_forwarded_when_due_and_others_at_once() {
     in_both_settings(|start| {
-        let running = start.words(["--delay", "TERM:2s"]).words(role(["record", "15"])).start();
-        running.wait_for_line("ready");
+        let running = start.words(["--delay", "TERM:2s"]).probe(Order::Record(15)).start();
+        running.wait_for_line(Report::Ready);
         let before = Instant::now();
         running.signal(libc::SIGTERM);
         running.signal(libc::SIGUSR1);
-        running.wait_for_line("got 10");
+        running.wait_for_line(Report::Got(10));
         let outcome = running.outcome();
         assert!(before.elapsed() >= Duration::from_secs(2), "{outcome}");
-        outcome.expect_code(42).expect_stdout("ready\ngot 10\ngot 15\n");
+        outcome.expect_code(42).expect_reports(&[Report::Ready, Report::Got(10), Report::Got(15)]);
     });
 }
 
 #[test]
-fn orphans_are_reaped_while_a_signal_is_held() {
+fn orphans_are_reaped_while_a_signal_is_delayed() {
     in_both_settings(|start| {
-        let text = "probe daemon work orphan 0; exec probe record 15";
+        let text = format!(
+            "probe {orphan}; exec probe {record}",
+            orphan = Order::Daemon("orphan", 0),
+            record = Order::Record(15)
+        );
         let running = start.words(["-v", "--subreaper", "--delay", "TERM:1h"]).words(script(text)).start();
-        wait_for_lines(&running, &["orphan ready", "ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("orphan"), Report::Ready.to_string()]);
         running.signal(libc::SIGTERM);
         running.wait_for_debug_line("Holding signal 15");
         let orphan = find(&running, "orphan");
@@ -115,67 +126,89 @@ fn orphans_are_reaped_while_a_signal_is_held() {
 }
 
 #[test]
-fn the_same_signal_again_ends_the_wait() {
+fn repeated_signal_ends_its_delay() {
     in_both_settings(|start| {
-        let running = start.words(["-v", "--delay", "TERM:1h"]).words(role(["record", "15"])).start();
-        running.wait_for_line("ready");
+        let running = start.words(["-v", "--delay", "TERM:1h"]).probe(Order::Record(15)).start();
+        running.wait_for_line(Report::Ready);
         running.signal(libc::SIGTERM);
         running.wait_for_debug_line("Holding signal 15");
         running.signal(libc::SIGTERM);
-        running.outcome().expect_code(42).expect_stdout("ready\ngot 15\n");
+        running.outcome().expect_code(42).expect_reports(&[Report::Ready, Report::Got(15)]);
     });
 }
 
 #[test]
-fn the_end_of_the_command_ends_the_wait() {
+fn command_exit_ends_the_delay() {
     in_both_settings(|start| {
-        let running = start.words(["-v", "--delay", "TERM:1h"]).words(role(["record", "10"])).start();
-        running.wait_for_line("ready");
+        let running = start.words(["-v", "--delay", "TERM:1h"]).probe(Order::Record(10)).start();
+        running.wait_for_line(Report::Ready);
         running.signal(libc::SIGTERM);
         running.wait_for_debug_line("Holding signal 15");
         running.signal(libc::SIGUSR1);
-        running.outcome().expect_code(42).expect_stdout("ready\ngot 10\n");
+        running.outcome().expect_code(42).expect_reports(&[Report::Ready, Report::Got(10)]);
     });
 }
 
 #[test]
-fn the_end_of_the_command_ends_the_wait_and_a_drain_follows() {
+fn command_exit_ends_the_delay_and_starts_the_drain() {
     in_both_settings(|start| {
-        let text = "setsid probe work far 100 & exec probe record 10";
+        let text = format!(
+            "setsid probe {far} & exec probe {record}",
+            far = Order::Work("far", 100),
+            record = Order::Record(10)
+        );
         let running = start.words(["-v", "--delay", "TERM:1h", "--drain", "10s"]).words(script(text)).start();
-        wait_for_lines(&running, &["far ready", "ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("far"), Report::Ready.to_string()]);
         running.signal(libc::SIGTERM);
         running.wait_for_debug_line("Holding signal 15");
         running.signal(libc::SIGUSR1);
         let outcome = running.outcome();
         outcome.expect_code(42);
-        expect_lines(&outcome, &[("far got 15", 1), ("far finished", 1), ("got 15", 0)]);
+        expect_lines(
+            &outcome,
+            &[
+                (Report::Got(15).by("far"), 1),
+                (Report::Finished.by("far"), 1),
+                (Report::Got(15).to_string(), 0),
+            ],
+        );
     });
 }
 
 #[test]
-fn a_delay_comes_before_kill_after_and_a_drain_after_it() {
+fn delay_precedes_kill_after_and_drain_follows() {
     in_both_settings(|start| {
-        let text = "setsid probe work far 999999 & exec probe work main 50";
+        let text = format!(
+            "setsid probe {far} & exec probe {main}",
+            far = Order::Work("far", 999_999),
+            main = Order::Work("main", 50)
+        );
         let options = ["--delay", "TERM:300ms", "--drain", "1s", "--kill-after", "1h"];
         let running = start.words(options).words(script(text)).start();
-        wait_for_lines(&running, &["far ready", "main ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("far"), Report::Ready.by("main")]);
         let before = Instant::now();
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         let took = before.elapsed();
         assert!(took >= Duration::from_millis(1350), "{took:?}\n{outcome}");
         outcome.expect_code(0);
-        expect_lines(&outcome, &[("main got 15", 1), ("far got 15", 1), ("main finished", 1)]);
+        expect_lines(
+            &outcome,
+            &[
+                (Report::Got(15).by("main"), 1),
+                (Report::Got(15).by("far"), 1),
+                (Report::Finished.by("main"), 1),
+            ],
+        );
         assert!(outcome.stderr().contains("work far"), "{outcome}");
     });
 }
 
 #[test]
-fn a_stop_that_is_held_does_not_keep_it_from_ending_with_the_command() {
+fn delayed_stop_signal_does_not_block_command_exit() {
     let Some(start) = init_beyond() else { return };
-    let running = start.own_group().words(["-v", "--delay", "TSTP:1h"]).words(role(["record", "10"])).start();
-    running.wait_for_line("ready");
+    let running = start.own_group().words(["-v", "--delay", "TSTP:1h"]).probe(Order::Record(10)).start();
+    running.wait_for_line(Report::Ready);
     running.signal(libc::SIGTSTP);
     running.wait_for_debug_line("Holding signal 20");
     running.signal(libc::SIGUSR1);
@@ -192,7 +225,7 @@ fn killed_process_is_named_without_control_or_format_characters() {
         std::fs::rename(copy, &odd).expect("an odd name");
         let start = start.words(["--kill-after", "100ms"]).word(&odd).words(["work", "stubborn", "999999"]);
         let running = start.start();
-        running.wait_for_line("stubborn ready");
+        running.wait_for_line(Report::Ready.by("stubborn"));
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(137);

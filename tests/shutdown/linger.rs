@@ -1,19 +1,19 @@
-//! What if the end of the command isn't the end?
+//! `--linger`: the init outlives the command.
 
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::procfs::{state, wait_until};
-use crate::support::{init_beyond, role, send, skip};
+use crate::support::{Order, Report, init_beyond, send, skip};
 
 #[test]
-fn it_stays_until_the_last_daemon_has_ended() {
+fn linger_waits_for_the_last_daemon() {
     in_both_settings(|start| {
-        let text = "setsid probe work daemon 200 & exit 6";
+        let text = format!("setsid probe {daemon} & exit 6", daemon = Order::Work("daemon", 200));
         let running = start.words(["-v", "--linger"]).words(script(text)).start();
-        running.wait_for_line("daemon ready");
+        running.wait_for_line(Report::Ready.by("daemon"));
         running.wait_for_debug_line("Lingering");
         // Nobody sends a SIGTERM but we.
         running.signal(libc::SIGUSR1);
-        running.wait_for_line("daemon got 10");
+        running.wait_for_line(Report::Got(10).by("daemon"));
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(6).expect_stdout("daemon ready\ndaemon got 10\ndaemon got 15\ndaemon finished\n");
@@ -21,11 +21,18 @@ fn it_stays_until_the_last_daemon_has_ended() {
 }
 
 #[test]
-fn it_forwards_to_those_in_other_sessions_too() {
+fn linger_forwards_to_other_sessions() {
     in_both_settings(|start| {
-        let text = "setsid probe work daemon 10 & probe work main 10";
+        let text = format!(
+            "setsid probe {daemon} & probe {main}",
+            daemon = Order::Work("daemon", 10),
+            main = Order::Work("main", 10)
+        );
         let running = start.words(["-c", "--linger"]).words(script(text)).start();
-        wait_for_lines(&running, &["daemon ready", "main ready"]);
+        wait_for_lines(
+            &running,
+            &[Report::Ready.by("daemon".to_owned()), Report::Ready.by("main".to_owned())],
+        );
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         let each = ["daemon got 15", "main got 15", "daemon finished", "main finished"];
@@ -34,29 +41,43 @@ fn it_forwards_to_those_in_other_sessions_too() {
 }
 
 #[test]
-fn a_program_that_executes_itself_anew_by_forking_is_waited_for() {
+fn linger_waits_for_a_program_that_reexecutes_itself() {
     in_both_settings(|start| {
         // Each generation ends when it has started the next one.
-        let text = "probe daemon work first 10; exit 0";
+        let text = format!("probe {first}; exit 0", first = Order::Daemon("first", 10));
         let running = start.words(["--linger", "--exit-map", "0:9"]).words(script(text)).start();
-        running.wait_for_line("first ready");
+        running.wait_for_line(Report::Ready.by("first"));
         send(find(&running, "first"), libc::SIGTERM);
         running.outcome().expect_code(9).expect_stdout("first ready\nfirst got 15\nfirst finished\n");
     });
 }
 
 #[test]
-fn a_drain_begins_with_the_signal_and_kills_at_its_end() {
+fn linger_drain_begins_at_the_signal_and_kills_at_deadline() {
     for signum in [libc::SIGTERM, libc::SIGINT, libc::SIGQUIT] {
         in_both_settings(|start| {
-            let text = "setsid probe work daemon 999999 & setsid probe work other 50 & exit 6";
+            let text = format!(
+                "setsid probe {daemon} & setsid probe {other} & exit 6",
+                daemon = Order::Work("daemon", 999_999),
+                other = Order::Work("other", 50)
+            );
             let running = start.words(["-v", "--linger", "--drain", "2s"]).words(script(text)).start();
-            wait_for_lines(&running, &["daemon ready", "other ready"]);
+            wait_for_lines(
+                &running,
+                &[Report::Ready.by("daemon".to_owned()), Report::Ready.by("other".to_owned())],
+            );
             running.wait_for_debug_line("Lingering");
             running.signal(signum);
             let outcome = running.outcome();
             outcome.expect_code(6);
-            expect_lines(&outcome, &[("daemon got 15", 1), ("other got 15", 1), ("other finished", 1)]);
+            expect_lines(
+                &outcome,
+                &[
+                    (Report::Got(15).by("daemon"), 1),
+                    (Report::Got(15).by("other"), 1),
+                    (Report::Finished.by("other"), 1),
+                ],
+            );
             let killed = outcome.stderr().lines().filter(|line| line.contains("Killing PID")).count();
             assert!(killed == 1 && outcome.stderr().contains("work daemon"), "{outcome}");
         });
@@ -64,27 +85,34 @@ fn a_drain_begins_with_the_signal_and_kills_at_its_end() {
 }
 
 #[test]
-fn a_drain_begins_while_the_command_runs_too() {
+fn linger_drain_begins_while_the_command_runs() {
     in_both_settings(|start| {
-        let text = "setsid probe work daemon 50 & exec probe work main 100";
+        let text = format!(
+            "setsid probe {daemon} & exec probe {main}",
+            daemon = Order::Work("daemon", 50),
+            main = Order::Work("main", 100)
+        );
         let running = start.words(["--linger", "--drain", "60s"]).words(script(text)).start();
-        wait_for_lines(&running, &["daemon ready", "main ready"]);
+        wait_for_lines(
+            &running,
+            &[Report::Ready.by("daemon".to_owned()), Report::Ready.by("main".to_owned())],
+        );
         running.signal(libc::SIGINT);
         let outcome = running.outcome();
         outcome.expect_code(0).expect_stderr("");
         for name in ["daemon", "main"] {
-            let (int, term) = (format!("{name} got 2"), format!("{name} got 15"));
-            expect_lines(&outcome, &[(&int, 1), (&term, 1), (&format!("{name} finished"), 1)]);
+            expect_lines(&outcome, &[2, 15].map(|signum| (Report::Got(signum).by(name), 1)));
+            expect_lines(&outcome, &[(Report::Finished.by(name), 1)]);
         }
     });
 }
 
 #[test]
-fn nobody_wakes_up_while_no_deadline_is_set() {
+fn linger_does_not_wake_up_without_a_deadline() {
     in_both_settings(|start| {
         let options = ["--drain", "10s", "--kill-after", "10s", "--delay", "HUP:1s", "--linger"];
-        let running = start.words(options).words(role(["record", "64"])).start();
-        running.wait_for_line("ready");
+        let running = start.words(options).probe(Order::Record(64)).start();
+        running.wait_for_line(Report::Ready);
         wait_until("it sleeps", || state(running.pid()) == Some('S'));
         // rt_sigtimedwait without a timeout, which is its third argument.
         match std::fs::read_to_string(format!("/proc/{}/syscall", running.pid())) {
@@ -107,7 +135,11 @@ fn nobody_wakes_up_while_no_deadline_is_set() {
 fn lingering_init_forwards_key_to_processes_in_other_groups() {
     let Some(start) = init_beyond() else { return };
     // On stderr, since a key discards output that the terminal has not shown yet (termios(3), NOFLSH).
-    let text = "exec >&2; setsid probe work far 50 & exec probe work near 50";
+    let text = format!(
+        "exec >&2; setsid probe {far} & exec probe {near}",
+        far = Order::Work("far", 50),
+        near = Order::Work("near", 50)
+    );
     let (running, mut terminal) = start.words(["-c", "--linger"]).words(script(text)).start_on_terminal();
     let has = |line: &str| running.stderr().lines().any(|other| other.trim_end() == line);
     wait_until("both are ready", || has("far ready") && has("near ready"));

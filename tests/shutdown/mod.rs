@@ -1,25 +1,27 @@
-//! What `--drain`, `--linger`, `--kill-after`, `--delay` and `--forward tree` make of the end.
+//! Effects of `--drain`, `--linger`, `--kill-after`, `--delay` and `--forward tree` on a shutdown.
 //!
-//! Each with real processes, as PID 1 where that can be had and as a plain process. `work NAME MS` tells each signal that it
-//! gets, and that it has finished so long after the first SIGTERM.
+//! Each test has real processes, and runs as a plain process and, if possible, as PID 1.
+//! `Order::Work` reports each signal, and finishes some milliseconds after the first SIGTERM.
 
 mod deadlines;
 mod drain;
-mod families;
+mod environments;
+mod forward_tree;
 mod inits;
 mod linger;
-mod looks;
 mod pipelines;
 mod promises;
-mod surroundings;
+mod random_trees;
+mod snapshots;
 mod terminals;
-mod tree;
 
 use std::thread;
 
 use nix::unistd::Pid;
 
-use crate::support::{Outcome, Running, Start, can_have_pid_namespaces, init_beyond, probe, procfs};
+use crate::support::{
+    Outcome, Running, Start, can_have_pid_namespaces, count_lines, init_beyond, probe, procfs, script,
+};
 
 /// Tries something as a plain process and as PID 1.
 pub(crate) fn in_both_settings(scenario: impl Fn(Start) + Sync) {
@@ -33,31 +35,23 @@ pub(crate) fn in_both_settings(scenario: impl Fn(Start) + Sync) {
     });
 }
 
-/// A shell script in which `probe` is the probe.
-fn script(text: &str) -> [String; 3] {
-    ["sh".into(), "-c".into(), text.replace("probe", &probe().display().to_string())]
-}
-
-fn count(text: &str, line: &str) -> usize {
-    text.lines().filter(|candidate| *candidate == line).count()
-}
-
-/// How often each of these lines was printed.
+/// Expects each of these lines this number of times.
 #[track_caller]
-fn expect_lines(outcome: &Outcome, expected: &[(&str, usize)]) {
+fn expect_lines(outcome: &Outcome, expected: &[(impl AsRef<str>, usize)]) {
     for (line, times) in expected {
-        assert_eq!(count(&outcome.stdout(), line), *times, "{line:?}\n{outcome}");
+        let line = line.as_ref();
+        assert_eq!(count_lines(&outcome.stdout(), line), *times, "{line:?}\n{outcome}");
     }
 }
 
-fn wait_for_lines(running: &Running, lines: &[&str]) {
+fn wait_for_lines(running: &Running, lines: &[impl AsRef<str>]) {
     for line in lines {
-        running.wait_for_line(line);
+        running.wait_for_line(line.as_ref());
     }
 }
 
-/// The descendant with this word in its command line, which is no shell's. Waits until there is one: a daemon has the same words
-/// as whoever has started it, as long as that is there.
+/// The probe with this word in its command line. Waits until there is one: a daemon has the same
+/// words as its parent.
 pub(crate) fn find(running: &Running, word: &str) -> Pid {
     let has_it = |pid: &Pid| {
         let text = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

@@ -4,8 +4,11 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{count, expect_lines, find, in_both_settings, script, wait_for_lines};
-use crate::support::{Outcome, Running, Scratch, Start, init, init_beyond, init_under_test, procfs, skip};
+use super::{count_lines, expect_lines, find, in_both_settings, script, wait_for_lines};
+use crate::support::{
+    Condition, Order, Outcome, Report, Running, Scratch, Start, init, init_beyond, init_under_test, procfs,
+    skip,
+};
 
 /// Copies its input, names itself at the end of file, and reports a SIGTERM on stderr.
 const COPY: &str = r#"trap 'echo "$1 got 15" >&2' TERM
@@ -37,12 +40,13 @@ impl Bash {
         Self(scratch)
     }
 
-    fn words(&self, text: &str) -> [String; 3] {
+    fn words(&self, text: impl AsRef<str>) -> [String; 3] {
         let path = self.0.path().display();
         let text = text
+            .as_ref()
             .replace("COPY", &format!("bash {path}/copy.sh"))
             .replace("APP", &format!("sh {path}/app.sh"));
-        let [_, option, text] = script(&text.replace("SCRATCH", &path.to_string()));
+        let [_, option, text] = script(text.replace("SCRATCH", &path.to_string()));
         ["bash".into(), option, text]
     }
 }
@@ -111,7 +115,7 @@ fn reader_of_named_fifo_is_spared() {
     }
 }
 
-/// Says when it is ready and what it receives by descriptor 3.
+/// Reports its signals by descriptor 3.
 const MEMBER: &str =
     r#"trap 'echo "$1 got 15" >&3; exit' TERM; echo "$1 ready" >&3; while :; do sleep 0.05 & wait; done"#;
 
@@ -132,7 +136,7 @@ fn members_of_a_cycle_are_signalled_at_once() {
                 let outcome =
                     stop(start.words(options).words(bash.words(&text)).start(), &["a ready", "b ready"]);
                 assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
-                expect_lines(&outcome, &[("a got 15", 1), ("b got 15", 1)]);
+                expect_lines(&outcome, &[(Report::Got(15).by("a"), 1), (Report::Got(15).by("b"), 1)]);
             });
         }
     }
@@ -144,20 +148,21 @@ fn reader_that_stays_gets_the_signal_once_and_a_second_later() {
         in_both_settings(|start| {
             let bash = Bash::new();
             let app = "sh -c 'trap \"echo app stops >&2; exit\" TERM; echo app ready >&2; while :; do sleep 0.05 & wait; done'";
-            let text = format!("trap : TERM; {app} | probe work stays 50; exit 5");
+            let text =
+                format!("trap : TERM; {app} | probe {stays}; exit 5", stays = Order::Work("stays", 50));
             let running = start.words(options).words(bash.words(&text)).start();
-            running.wait_for_line("stays ready");
+            running.wait_for_line(Report::Ready.by("stays"));
             running.wait_for_debug_line("app ready");
             running.signal(libc::SIGTERM);
             running.wait_for_debug_line("app stops");
             let begin = Instant::now();
-            running.wait_for_line("stays got 15");
+            running.wait_for_line(Report::Got(15).by("stays"));
             let time = begin.elapsed();
             let expected = Duration::from_millis(700)..Duration::from_secs(10);
             assert!(expected.contains(&time), "{time:?} {options:?}\n{running}");
             let outcome = running.outcome();
             outcome.expect_code(5).expect_stderr("app ready\napp stops\n");
-            expect_lines(&outcome, &[("stays got 15", 1), ("stays finished", 1)]);
+            expect_lines(&outcome, &[(Report::Got(15).by("stays"), 1), (Report::Finished.by("stays"), 1)]);
         });
     }
 }
@@ -169,13 +174,24 @@ fn standard_input_from_outside_makes_no_reader() {
             in_both_settings(|start| {
                 let (reader, writer) = std::io::pipe().expect("a pipe");
                 let writer = (!is_at_its_end).then_some(writer);
-                let text = "exec 3<&0; trap : TERM; probe work first 50 <&3 & probe work second 50 <&3 & wait; wait; wait; exit 5";
+                let text = format!(
+                    "exec 3<&0; trap : TERM; probe {first} <&3 & probe {second} <&3 & wait; wait; wait; exit 5",
+                    first = Order::Work("first", 50),
+                    second = Order::Work("second", 50)
+                );
                 let start =
                     start.words(options).words(script(text)).stdin(std::os::fd::OwnedFd::from(reader));
                 let begin = Instant::now();
                 let outcome = stop(start.start(), &["first ready", "second ready"]);
                 assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
-                expect_lines(&outcome, &[("first finished", 1), ("second finished", 1), ("first got 15", 1)]);
+                expect_lines(
+                    &outcome,
+                    &[
+                        (Report::Finished.by("first"), 1),
+                        (Report::Finished.by("second"), 1),
+                        (Report::Got(15).by("first"), 1),
+                    ],
+                );
                 drop(writer);
             });
         }
@@ -183,17 +199,20 @@ fn standard_input_from_outside_makes_no_reader() {
 }
 
 #[test]
-fn child_whose_parent_writes_by_another_descriptor_is_signalled_at_once() {
+fn child_fed_by_another_descriptor_is_signalled_at_once() {
     for options in OPTIONS {
         in_both_settings(|start| {
             let bash = Bash::new();
-            let text = "trap : TERM; exec 5> >(exec probe work child 50 5>&-); child=$!; echo parent ready; \
-                        wait $child; wait $child; exit 5";
+            let text = format!(
+                "trap : TERM; exec 5> >(exec probe {child} 5>&-); child=$!; echo parent ready; \
+                        wait $child; wait $child; exit 5",
+                child = Order::Work("child", 50)
+            );
             let begin = Instant::now();
             let outcome =
                 stop(start.words(options).words(bash.words(text)).start(), &["parent ready", "child ready"]);
             assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
-            expect_lines(&outcome, &[("child got 15", 1), ("child finished", 1)]);
+            expect_lines(&outcome, &[(Report::Got(15).by("child"), 1), (Report::Finished.by("child"), 1)]);
         });
     }
 }
@@ -216,15 +235,19 @@ fn command_that_is_a_reader_is_signalled_at_once() {
             let bash = Bash::new();
             let init = init_under_test();
             let text = format!(
-                "exec {} {options} probe work command 50 < <(exec sh -c 'trap \"exit\" TERM; while :; do sleep 0.05 & wait; done')",
-                init.display()
+                "exec {} {options} probe {command} < <(exec sh -c 'trap \"exit\" TERM; while :; do sleep 0.05 & wait; done')",
+                init.display(),
+                command = Order::Work("command", 50)
             );
             let begin = Instant::now();
             let [_, option, text] = bash.words(&text);
             let outcome = stop(start.words([option, text]).start(), &["command ready"]);
             assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
             outcome.expect_code(0);
-            expect_lines(&outcome, &[("command got 15", 1), ("command finished", 1)]);
+            expect_lines(
+                &outcome,
+                &[(Report::Got(15).by("command"), 1), (Report::Finished.by("command"), 1)],
+            );
         });
     }
 }
@@ -262,22 +285,23 @@ fn logger_of_the_init_that_stays_gets_the_signal() {
             let bash = Bash::new();
             let init = init_under_test();
             let text = format!(
-                "exec {} {options} sh -c 'trap \"exit 5\" TERM; echo ready >&2; while :; do sleep 0.05 & wait; done' > >(exec probe work stays 50)",
-                init.display()
+                "exec {} {options} sh -c 'trap \"exit 5\" TERM; echo ready >&2; while :; do sleep 0.05 & wait; done' > >(exec probe {stays})",
+                init.display(),
+                stays = Order::Work("stays", 50)
             );
             let [_, option, text] = bash.words(&text);
             let running = start.words([option, text]).start();
             running.wait_for_debug_line("ready");
-            running.wait_for_line("stays ready");
+            running.wait_for_line(Report::Ready.by("stays"));
             let begin = Instant::now();
             running.signal(libc::SIGTERM);
-            running.wait_for_line("stays got 15");
+            running.wait_for_line(Report::Got(15).by("stays"));
             let time = begin.elapsed();
             let expected = Duration::from_millis(900)..Duration::from_secs(10);
             assert!(expected.contains(&time), "{time:?} {options:?}\n{running}");
             let outcome = running.outcome();
             outcome.expect_code(5).expect_stderr("ready\n");
-            expect_lines(&outcome, &[("stays got 15", 1), ("stays finished", 1)]);
+            expect_lines(&outcome, &[(Report::Got(15).by("stays"), 1), (Report::Finished.by("stays"), 1)]);
         });
     }
 }
@@ -294,14 +318,16 @@ fn deadline_kills_a_reader_too() {
         in_both_settings(|start| {
             let bash = Bash::new();
             // The writer cannot say that it is ready.
-            let writer = "(trap '' TERM; exec probe work stubborn 999999)";
-            let text = format!("{trap}{writer} | probe work reader 999999; exit 5");
+            let writer =
+                format!("(trap '' TERM; exec probe {stubborn})", stubborn = Order::Work("stubborn", 999_999));
+            let text =
+                format!("{trap}{writer} | probe {reader}; exit 5", reader = Order::Work("reader", 999_999));
             let running = start.words(options).words(bash.words(&text)).start();
-            running.wait_for_line("reader ready");
+            running.wait_for_line(Report::Ready.by("reader"));
             find(&running, "stubborn");
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
-            expect_lines(&outcome, &[("reader got 15", 0), ("reader finished", 0)]);
+            expect_lines(&outcome, &[(Report::Got(15).by("reader"), 0), (Report::Finished.by("reader"), 0)]);
             for name in ["work stubborn", "work reader"] {
                 let lines = outcome
                     .stderr()
@@ -315,37 +341,41 @@ fn deadline_kills_a_reader_too() {
 }
 
 #[test]
-fn signal_that_asks_nobody_to_end_is_not_deferred() {
+fn non_termination_signal_is_not_deferred() {
     for options in [&["--drain", "60s"][..], &["--forward", "tree"], &["--linger"]] {
         in_both_settings(|start| {
             let bash = Bash::new();
             let app = "sh -c 'trap : USR1; trap exit TERM; echo app ready >&2; while :; do sleep 0.05 & wait; done'";
-            let text = format!("trap : TERM USR1; {app} | probe work reader 50; exit 5");
+            let text = format!(
+                "trap : TERM USR1; {app} | probe {reader}; exit 5",
+                reader = Order::Work("reader", 50)
+            );
             let running = start.words(options).words(bash.words(&text)).start();
-            running.wait_for_line("reader ready");
+            running.wait_for_line(Report::Ready.by("reader"));
             running.wait_for_debug_line("app ready");
             running.signal(libc::SIGUSR1);
-            running.wait_for_line("reader got 10");
-            assert_eq!(count(&running.stdout(), "reader got 15"), 0, "{running}");
+            running.wait_for_line(Report::Got(10).by("reader"));
+            assert_eq!(count_lines(&running.stdout(), &Report::Got(15).by("reader")), 0, "{running}");
             running.signal(libc::SIGTERM);
-            running.wait_for_line("reader finished");
+            running.wait_for_line(Report::Finished.by("reader"));
         });
     }
 }
 
 #[test]
-fn without_options_nobody_is_spared() {
+fn pipe_readers_are_signalled_without_options() {
     for start in [Some(init()), crate::support::can_have_pid_namespaces().then(|| init().in_namespace())]
         .into_iter()
         .flatten()
     {
         let bash = Bash::new();
         // Killed by SIGTERM, the reader prints nothing.
-        let text = "trap : TERM; probe work app 999999 | COPY b 2>&1; exit 5";
+        let text =
+            format!("trap : TERM; probe {app} | COPY b 2>&1; exit 5", app = Order::Work("app", 999_999));
         let running = start.words(bash.words(text)).start();
-        running.wait_for_line("app ready");
+        running.wait_for_line(Report::Ready.by("app"));
         running.signal(libc::SIGTERM);
-        running.wait_for_line("b got 15");
+        running.wait_for_line(Report::Got(15).by("b"));
     }
 }
 
@@ -361,7 +391,7 @@ fn reader_is_spared_while_its_writer_redirects_its_output() {
             bash.0.file("redirected.sh", REDIRECTED, 0o644);
             let text = "trap : TERM; sh SCRATCH/redirected.sh | COPY b; exit 5";
             let running = start.words(options).words(bash.words(text)).start();
-            running.wait_for_line("app ready");
+            running.wait_for_line(Report::Ready.by("app"));
             running.wait_for_debug_line("ready");
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
@@ -373,10 +403,10 @@ fn reader_is_spared_while_its_writer_redirects_its_output() {
     }
 }
 
-/// Starts the init where it cannot see what processes of other users read and write.
+/// Starts the init without permission to inspect the descriptors of other users' processes.
 fn beside_hidden_process(scenario: impl Fn(Start) + Sync) {
     if nix::unistd::geteuid().is_root() {
-        in_both_settings(|start| scenario(start.condition("without-cap-ptrace")));
+        in_both_settings(|start| scenario(start.condition(Condition::WithoutCapPtrace)));
     } else {
         skip("only root can start a process of another user");
     }
@@ -386,26 +416,53 @@ fn beside_hidden_process(scenario: impl Fn(Start) + Sync) {
 fn reader_without_writer_is_signalled_beside_hidden_process() {
     beside_hidden_process(|start| {
         // The writer has ended, and the reader never reads.
-        let text = "probe with user=1000 -- probe work hidden 999999 & echo secret | probe work daemon 50 & \
-                    exec probe work main 50";
+        let text = format!(
+            "probe {with} {user} -- probe {hidden} & echo secret | probe {daemon} & \
+                    exec probe {main}",
+            with = Order::With,
+            user = Condition::User(1000),
+            hidden = Order::Work("hidden", 999_999),
+            daemon = Order::Work("daemon", 50),
+            main = Order::Work("main", 50)
+        );
         let running = start.words(["--drain", "4s"]).words(script(text)).start();
         let outcome = stop(running, &["hidden ready", "daemon ready", "main ready"]);
         outcome.expect_code(0);
-        expect_lines(&outcome, &[("daemon got 15", 1), ("daemon finished", 1), ("hidden got 15", 1)]);
+        expect_lines(
+            &outcome,
+            &[
+                (Report::Got(15).by("daemon"), 1),
+                (Report::Finished.by("daemon"), 1),
+                (Report::Got(15).by("hidden"), 1),
+            ],
+        );
     });
 }
 
 #[test]
-fn child_that_its_parent_feeds_is_signalled_at_once_beside_hidden_process() {
+fn child_fed_by_parent_is_signalled_beside_hidden_process() {
     beside_hidden_process(|start| {
-        let text = "probe with user=1000 -- probe work hidden 999999 & \
-                    exec 5> >(exec probe work child 50 5>&-); child=$!; \
-                    trap 'wait $child; echo child first; exit 5' TERM; echo parent ready; while :; do sleep 0.05 & wait $!; done";
+        let text = format!(
+            "probe {with} {user} -- probe {hidden} & \
+                    exec 5> >(exec probe {child} 5>&-); child=$!; \
+                    trap 'wait $child; echo child first; exit 5' TERM; echo parent ready; while :; do sleep 0.05 & wait $!; done",
+            with = Order::With,
+            user = Condition::User(1000),
+            hidden = Order::Work("hidden", 999_999),
+            child = Order::Work("child", 50)
+        );
         let bash = Bash::new();
         let running = start.words(["--drain", "1s"]).words(bash.words(text)).start();
         let outcome = stop(running, &["hidden ready", "child ready", "parent ready"]);
         outcome.expect_code(5);
-        expect_lines(&outcome, &[("child got 15", 1), ("child first", 1), ("hidden got 15", 1)]);
+        expect_lines(
+            &outcome,
+            &[
+                (Report::Got(15).by("child"), 1),
+                ("child first".to_owned(), 1),
+                (Report::Got(15).by("hidden"), 1),
+            ],
+        );
     });
 }
 

@@ -7,7 +7,8 @@ use nix::unistd::geteuid;
 
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::{
-    Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test, procfs, send, skip,
+    Condition, Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test,
+    procfs, send, skip,
 };
 
 /// Programs without a handler for SIGHUP.
@@ -24,7 +25,10 @@ fn drain_on_terminal_lets_all_programs_finish() {
     for options in [&["--drain", "60s"][..], &["--linger", "--drain", "60s"]] {
         in_both_settings(|start| {
             let (running, _terminal) = start.words(options).words(["sh", "-c", PROGRAMS]).start_on_terminal();
-            wait_for_lines(&running, &["first ready", "second ready", "third ready"]);
+            wait_for_lines(
+                &running,
+                &[Report::Ready.by("first"), Report::Ready.by("second"), Report::Ready.by("third")],
+            );
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             let finished =
@@ -39,26 +43,30 @@ fn orphan_of_supervisor_is_signalled_within_seconds() {
     in_both_settings(|start| {
         let scratch = Scratch::new();
         // The init adopts the child when the parent exits, but receives no SIGCHLD for that.
-        let parent = "trap 'sleep 0.3; probe daemon work orphan 100; exit' TERM; echo parent ready; while :; do sleep 0.05; done";
+        let parent = format!(
+            "trap 'sleep 0.3; probe {orphan}; exit' TERM; echo parent ready; while :; do sleep 0.05; done",
+            orphan = Order::Daemon("orphan", 100)
+        );
         let parent = scratch.file("parent.sh", &script(parent)[2], 0o644);
         let supervisor = format!(
-            "sh {} & trap 'kill -TERM $!; exec probe record 10' TERM; while :; do wait; done",
-            parent.display()
+            "sh {} & trap 'kill -TERM $!; exec probe {record}' TERM; while :; do wait; done",
+            parent.display(),
+            record = Order::Record(10)
         );
         let supervisor = scratch.file("supervisor.sh", &script(&supervisor)[2], 0o644);
-        let text = format!("setsid sh {} & exec probe hang", supervisor.display());
+        let text = format!("setsid sh {} & exec probe {hang}", supervisor.display(), hang = Order::Hang);
         let running = start.words(["--drain", "20s"]).words(script(&text)).start();
-        wait_for_lines(&running, &["parent ready", "ready"]);
+        wait_for_lines(&running, &[Report::Ready.by("parent"), Report::Ready.to_string()]);
         running.signal(libc::SIGTERM);
-        running.wait_for_line("orphan ready");
+        running.wait_for_line(Report::Ready.by("orphan"));
         let begin = Instant::now();
-        running.wait_for_line("orphan got 15");
+        running.wait_for_line(Report::Got(15).by("orphan"));
         let time = begin.elapsed();
         assert!(time < Duration::from_millis(2500), "{time:?}\n{running}");
         send(find(&running, "10"), libc::SIGUSR1);
         let outcome = running.outcome();
         outcome.expect_code(143);
-        expect_lines(&outcome, &[("orphan got 15", 1), ("orphan finished", 1)]);
+        expect_lines(&outcome, &[(Report::Got(15).by("orphan"), 1), (Report::Finished.by("orphan"), 1)]);
     });
 }
 
@@ -90,7 +98,7 @@ fn logger_of_another_user_reads_to_end_of_file() {
             init.display()
         );
         // A process without this capability cannot read the descriptors of other users' processes.
-        let mut running = start.condition("without-cap-ptrace").words(["-c", &text]).start();
+        let mut running = start.condition(Condition::WithoutCapPtrace).words(["-c", &text]).start();
         assert_eq!(running.wait().code(), Some(5), "{running}");
         wait_for_the_end_of_descendants(&running);
         assert_eq!(
@@ -143,7 +151,7 @@ fn stopped_pipe_reader_reads_to_end_of_file() {
             let mut running = start.word(writer).start();
             let begin = Instant::now();
             assert_eq!(running.wait().code(), Some(1), "{running}");
-            // Stopped, it would stay until half of the time is over.
+            // A stopped reader would stay until half-time.
             assert!(begin.elapsed() < Duration::from_secs(20), "{running}");
             assert_eq!(fs::read_to_string(log).unwrap_or_default(), "bye\n", "{running}");
         });

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{count, in_both_settings, script};
-use crate::support::{Running, Start, Terminal, procfs, skip};
+use super::{count_lines, in_both_settings, script};
+use crate::support::{Condition, Order, Report, Running, Start, Terminal, procfs, skip};
 
 /// The ways to ask for a drain.
 fn with_drain(start: Start, way: usize) -> Start {
@@ -31,8 +31,8 @@ fn shell_has_job_control() {
                 });
             };
             prompts(1);
-            terminal.keys(&format!("{}\r", script("probe hang")[2]));
-            running.wait_for_line("ready");
+            terminal.keys(&format!("{}\r", script(format!("probe {hang}", hang = Order::Hang))[2]));
+            running.wait_for_line(Report::Ready);
             terminal.keys("\x1a");
             prompts(2);
             terminal.keys("jobs; fg\r");
@@ -42,7 +42,7 @@ fn shell_has_job_control() {
                     .into_iter()
                     .find(|&pid| procfs::status_field(pid, "Name").as_deref() == Some("hang"))
             };
-            procfs::wait_until("the job goes on", || {
+            procfs::wait_until("the job resumes", || {
                 hang().is_some_and(|pid| procfs::state(pid) == Some('S'))
             });
             terminal.keys("\x03");
@@ -57,8 +57,8 @@ fn shell_has_job_control() {
     }
 }
 
-/// A program without a shell that a terminal's keys and end reach, and that reports on stderr: a key discards what the terminal
-/// has not shown yet.
+/// Program without a shell on a terminal. It reports on stderr, since a key discards pending output
+/// of the terminal.
 const PLAIN: &str = "exec >&2; trap 'echo got 2' INT; trap 'echo got 1; exit 9' HUP; trap 'exit 5' TERM; echo ready; \
                      while :; do sleep 0.05; done";
 
@@ -69,15 +69,18 @@ fn start_plain(start: Start, way: usize) -> (Running, Terminal) {
 }
 
 fn wait_for_interrupts(running: &Running, times: usize) {
-    procfs::wait_until(&format!("{times} interrupts"), || count(&running.stderr(), "got 2") >= times);
+    procfs::wait_until(&format!("{times} interrupts"), || {
+        count_lines(&running.stderr(), &Report::Got(2).to_string()) >= times
+    });
 }
 
 #[test]
-fn key_reaches_a_plain_command_once_also_after_ctrl_z() {
+fn key_reaches_command_once_before_and_after_ctrl_z() {
     // With -c the init stops itself too, as the original does, so that a shell above it sees that.
     for way in 0..WAYS - 1 {
         in_both_settings(|start| {
-            // It starts no programs: while a shell does, Ctrl-Z stops the program and blocks the shell (vfork(2)).
+            // It starts no programs: while a shell does, Ctrl-Z stops the program and blocks the
+            // shell (vfork(2)).
             let text = "exec >&2; trap 'echo got 2' INT; trap 'exit 5' TERM; echo ready; while :; do read line; done";
             let (running, mut terminal) =
                 with_drain(start, way).words(["sh", "-c", text]).start_on_terminal();
@@ -91,13 +94,13 @@ fn key_reaches_a_plain_command_once_also_after_ctrl_z() {
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             outcome.expect_code(5);
-            assert_eq!(count(&outcome.stderr(), "got 2"), 2, "{outcome}");
+            assert_eq!(count_lines(&outcome.stderr(), &Report::Got(2).to_string()), 2, "{outcome}");
         });
     }
 }
 
 #[test]
-fn program_that_ctrl_z_stops_beside_its_shell_ends_by_sigterm() {
+fn program_stopped_by_ctrl_z_exits_on_sigterm() {
     in_both_settings(|start| {
         // As with a shell that waits for the exec of a program that Ctrl-Z stops: the shell is not stopped.
         let text = "exec >&2; trap : TSTP; sh -c 'echo ready; while :; do sleep 1; done'; exit 5";
@@ -114,13 +117,13 @@ fn program_that_ctrl_z_stops_beside_its_shell_ends_by_sigterm() {
 }
 
 #[test]
-fn end_of_the_terminal_hangs_the_command_up() {
+fn closed_terminal_hangs_up_the_command() {
     if !nix::unistd::geteuid().is_root() {
         skip("only root can hang a terminal up");
         return;
     }
     for way in 0..WAYS {
-        for condition in [None, Some("null=0")] {
+        for condition in [None, Some(Condition::Null(0))] {
             in_both_settings(|start| {
                 let start = condition.into_iter().fold(start, Start::condition);
                 let (running, terminal) = start_plain(start, way);
@@ -132,20 +135,20 @@ fn end_of_the_terminal_hangs_the_command_up() {
 }
 
 /// Three programs without a handler for SIGHUP, which a plain end of the command must not send.
-const FAMILY: &str = r#"trap 'exit 5' TERM
+const THREE_PROGRAMS: &str = r#"trap 'exit 5' TERM
 for name in first second third; do
     sh -c 'trap "sleep 0.3; echo $0 finished >&2; exit" TERM; echo $0 ready >&2; while :; do sleep 0.05; done' $name &
 done
 while :; do sleep 0.05; done"#;
 
 #[test]
-fn nobody_is_hung_up_by_the_end_of_the_command() {
+fn command_exit_hangs_up_no_process() {
     for way in 0..WAYS {
-        for condition in [None, Some("null=0"), Some("background")] {
+        for condition in [None, Some(Condition::Null(0)), Some(Condition::Background)] {
             in_both_settings(|start| {
                 let start = condition.into_iter().fold(start, Start::condition);
                 let (running, _terminal) =
-                    with_drain(start, way).words(["sh", "-c", FAMILY]).start_on_terminal();
+                    with_drain(start, way).words(["sh", "-c", THREE_PROGRAMS]).start_on_terminal();
                 for name in ["first", "second", "third"] {
                     running.wait_for_debug_line(&format!("{name} ready"));
                 }

@@ -1,7 +1,4 @@
-//! Does every signal of a burst arrive?
-//!
-//! Real-time signals queue: each arrives as often as it was sent. Of a standard signal one at most is pending
-//! (signal(7)): it arrives at least once, and never more often than it was sent.
+//! Bursts of signals, all of which must arrive.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -15,14 +12,15 @@ use crate::setting::{Mode, Place, SETTINGS};
 use crate::start::Start;
 use crate::started::{PATIENCE, Started};
 use crate::state::Memory;
+use crate::support::Order;
 
 const SENTINEL: i32 = 64;
 const FIRST_THAT_QUEUES: i32 = 34;
-/// Not forwarded, not to be blocked, or ones that stop the init as well.
+/// Signals that are not forwarded, cannot be blocked, or suspend the init.
 const LEFT_OUT: [i32; 6] =
     [libc::SIGCHLD, libc::SIGKILL, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
 
-/// How often each signal was sent, or came.
+/// Number of each signal, sent or received.
 type Counts = BTreeMap<i32, u32>;
 
 pub fn run(plan: &mut Plan) {
@@ -39,7 +37,7 @@ fn series(plan: &mut Plan, place: Place, mode: Mode, options: &[&str], count: u6
     let mut random = Rng::with_seed(plan.seed);
     let verbose = if options.is_empty() { "" } else { ", -v" };
     let mut part = Part::new(plan, format_args!("bursts, {place}, {mode}{verbose}"), "signals");
-    let mut start = Start::new(place, mode, &[], options, &["count", &SENTINEL.to_string()]);
+    let mut start = Start::new(place, mode, &[], options, Order::Count(SENTINEL));
     start.piped_stderr = true;
     let mut started = start.start();
     let mut stderr = started.stderr.take().unwrap();

@@ -1,8 +1,8 @@
-//! Does a SIGTERM of the first moments end it?
+//! SIGTERM in the first moments.
 //!
-//! As PID 1 it must end the command, whenever it comes. The starter has every signal blocked: the kernel drops what
-//! reaches a PID 1 that neither blocks nor handles it, which no program can help before its first instruction. Among others
-//! the SIGTERM may also come before the init could block it, and kill it.
+//! It must end the init, as PID 1 too. The starter has every signal blocked: the kernel drops
+//! signals for a PID 1 that neither blocks nor handles them. SIGTERM may also kill the init before
+//! it can block it.
 
 use std::hint::spin_loop;
 use std::time::{Duration, Instant};
@@ -15,11 +15,12 @@ use crate::part::{Part, Plan};
 use crate::setting::{Mode, Place, SETTINGS};
 use crate::start::Start;
 use crate::started::{End, PATIENCE, Started};
+use crate::support::Order;
 
-/// How late the latest SIGTERM comes, in nanoseconds.
+/// Delay of the latest SIGTERM, in nanoseconds.
 const LATEST: u64 = 2_000_000;
-/// When it's likely that the SIGTERM was lost. It is only known when the command acts on what comes after it, which it
-/// doesn't before it has acted on a SIGTERM: of what is pending, the lowest number is delivered first (signal(7)).
+/// Time after which a SIGTERM was probably lost. A second signal proves it: the kernel delivers the
+/// lowest pending signal first (signal(7)).
 const SUSPICION: Duration = Duration::from_millis(20);
 const SENTINEL: i32 = 62;
 const OURSELVES: Pid = Pid::from_raw(0);
@@ -32,7 +33,7 @@ pub fn run(plan: &mut Plan) {
         sched_setaffinity(OURSELVES, mine).expect("sched_setaffinity");
     }
     for (place, mode) in SETTINGS {
-        let mut start = Start::new(place, mode, &[], &[], &["hang"]);
+        let mut start = Start::new(place, mode, &[], &[], Order::Hang);
         start.processors = split.map(|(_, others)| others);
         if place == Place::Pid1 {
             start.blocked = u64::MAX;
@@ -42,8 +43,8 @@ pub fn run(plan: &mut Plan) {
     sched_setaffinity(OURSELVES, &all).expect("sched_setaffinity");
 }
 
-/// The first processor, and the others. While we wait without sleeping, the init has to run elsewhere: in its queue behind
-/// us, it would get each signal before its first instruction.
+/// The first processor, and the others. While we wait without sleeping, the init has to run
+/// elsewhere: in its queue behind us, it would get each signal before its first instruction.
 fn split(all: &CpuSet) -> Option<(CpuSet, CpuSet)> {
     let mut numbers = (0..CpuSet::count()).filter(|&number| all.is_set(number) == Ok(true));
     let (mut mine, mut others) = (CpuSet::new(), *all);
@@ -59,7 +60,8 @@ fn series(plan: &mut Plan, place: Place, mode: Mode, start: &Start, count: u64) 
     let mut part = Part::new(plan, format_args!("early, {place}, {mode}"), "SIGTERMs in the first 2 ms");
     let mut killed = 0;
     for number in 0..count {
-        // Three in four are of the first half of that time, since the command runs by then on most machines.
+        // Three quarters of the delays are in the first half, since the command runs after that on
+        // most machines.
         let latest = LATEST >> random.u32(..2);
         let delay = Duration::from_nanos(random.u64(..latest));
         let mut started = start.start();

@@ -1,7 +1,7 @@
-//! Does it live where the kernel refuses something?
+//! Refused system calls.
 //!
-//! In each case one thing is refused, to the init and, since that is inherited, to its command, which does without. What
-//! has no other expectation here must change nothing: see `normal_life`.
+//! The init and its command inherit each refusal. Unless a case has another expectation, nothing
+//! may change: see `normal_run`.
 
 use std::fs;
 
@@ -10,38 +10,37 @@ use crate::setting::{Mode, Place, SETTINGS};
 use crate::start::Start;
 use crate::started::{End, PATIENCE, Started};
 use crate::state::{becomes_so, children};
-use crate::support::{Scratch, init_under_test, skip};
+use crate::support::{Condition, Order, Scratch, init_under_test, skip};
 
-const CALLS: [&str; 21] = [
-    "capget",
-    "chdir",
-    "clone-vm",
-    "clone3",
-    "close_range",
-    "getpgid",
-    "getrandom",
-    "getsid",
-    "ioctl",
-    "openat",
-    "pidfd_open",
-    "pidfd_send_signal",
-    "poll",
-    "ppoll",
-    "prctl",
-    "prlimit64",
-    "rseq",
-    "set_robust_list",
-    "setsid",
-    "waitid",
-    "writev",
+const CALLS: [libc::c_long; 20] = [
+    libc::SYS_capget,
+    libc::SYS_chdir,
+    libc::SYS_clone3,
+    libc::SYS_close_range,
+    libc::SYS_getpgid,
+    libc::SYS_getrandom,
+    libc::SYS_getsid,
+    libc::SYS_ioctl,
+    libc::SYS_openat,
+    libc::SYS_pidfd_open,
+    libc::SYS_pidfd_send_signal,
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+    libc::SYS_prctl,
+    libc::SYS_prlimit64,
+    libc::SYS_rseq,
+    libc::SYS_set_robust_list,
+    libc::SYS_setsid,
+    libc::SYS_waitid,
+    libc::SYS_writev,
 ];
 
-/// What an init finds itself in.
+/// Setting and condition of an init.
 #[derive(Clone, Copy)]
-struct Case<'a> {
+struct Case {
     place: Place,
     mode: Mode,
-    condition: &'a str,
+    condition: Condition,
 }
 
 pub fn run(plan: &mut Plan) {
@@ -49,20 +48,24 @@ pub fn run(plan: &mut Plan) {
         fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) != Some("1"));
     for (place, mode) in SETTINGS {
         let mut part = Part::new(plan, format_args!("faults, {place}, {mode}"), "conditions");
-        let mut try_out = |condition: &str, check: fn(Case) -> Result<(), String>| {
+        let mut try_out = |condition, check: fn(Case) -> Result<(), String>| {
             let result = check(Case { place, mode, condition }).map(|()| 1);
             part.note(result.map_err(|what| format!("{condition}: {what}")));
         };
         for call in CALLS {
             for errno in [libc::ENOSYS, libc::EPERM] {
-                let check = if call == "setsid" && mode == Mode::Group { no_session } else { normal_life };
-                try_out(&format!("refused={call}:{errno}"), check);
+                let needs_session = call == libc::SYS_setsid && mode == Mode::Group;
+                let check = if needs_session { no_session } else { normal_run };
+                try_out(Condition::Refused(call, errno), check);
             }
         }
-        try_out("hidden=/proc", normal_life);
+        for errno in [libc::ENOSYS, libc::EPERM] {
+            try_out(Condition::RefusedCloneVm(errno), normal_run);
+        }
+        try_out(Condition::Hidden("/proc"), normal_run);
         // For root there is no limit of processes.
         if full {
-            try_out("processes=0", no_process);
+            try_out(Condition::Processes(0), no_process);
         } else {
             skip("there is no other user here (fork refused)");
         }
@@ -70,15 +73,15 @@ pub fn run(plan: &mut Plan) {
     }
 }
 
-/// The command's status and SIGTERM get through, a command that isn't there is told, and PID 1 reaps.
-fn normal_life(case: Case) -> Result<(), String> {
-    let mut started = case.start(&["-v"], &["exit", "7"]).start();
+/// Expects that status and SIGTERM pass, that a missing command is reported, and that PID 1 reaps.
+fn normal_run(case: Case) -> Result<(), String> {
+    let mut started = case.start(&["-v"], Order::Exit(7)).start();
     expect(&mut started, 7, "[dumb-init] Child exited with status 7. Goodbye.\n")?;
 
-    let mut started = case.start(&[], &["exit", "7"]).command("/nonexistent").start();
+    let mut started = case.start(&[], Order::Exit(7)).command("/nonexistent").start();
     expect(&mut started, 2, "[dumb-init] /nonexistent: No such file or directory\n")?;
 
-    let mut started = case.start(&[], &["orphans", "5"]).start();
+    let mut started = case.start(&[], Order::Orphans(5)).start();
     if started.stdout.next_within(PATIENCE).is_none() {
         let end = started.end_within(PATIENCE);
         return Err(format!("the command doesn't come up: {end:?}"));
@@ -92,24 +95,24 @@ fn normal_life(case: Case) -> Result<(), String> {
 }
 
 fn no_session(case: Case) -> Result<(), String> {
-    let (_, errno) = case.condition.split_once(':').unwrap();
-    let text = if errno == "1" { "Operation not permitted" } else { "Function not implemented" };
+    let Condition::Refused(_, errno) = case.condition else { unreachable!("setsid is refused") };
+    let text = if errno == libc::EPERM { "Operation not permitted" } else { "Function not implemented" };
     let message = format!("[dumb-init] Unable to setsid (errno={errno} {text}). Exiting.\n");
-    expect(&mut case.start(&[], &["exit", "7"]).start(), 1, &message)
+    expect(&mut case.start(&[], Order::Exit(7)).start(), 1, &message)
 }
 
 fn no_process(case: Case) -> Result<(), String> {
     let scratch = Scratch::new();
     let path = scratch.executable_copy(&init_under_test());
-    let conditions = ["user=65534", case.condition];
-    let mut start = Start::new(case.place, case.mode, &conditions, &[], &["exit", "7"]).with_init_at(&path);
+    let conditions = [Condition::User(65534), case.condition];
+    let mut start = Start::new(case.place, case.mode, &conditions, &[], Order::Exit(7)).with_init_at(&path);
     start.piped_stderr = true;
     expect(&mut start.start(), 1, "[dumb-init] Unable to fork. Exiting.\n")
 }
 
-impl Case<'_> {
-    fn start(self, options: &[&str], role: &[&str]) -> Start {
-        let mut start = Start::new(self.place, self.mode, &[self.condition], options, role);
+impl Case {
+    fn start(self, options: &[&str], order: Order) -> Start {
+        let mut start = Start::new(self.place, self.mode, &[self.condition], options, order);
         start.piped_stderr = true;
         start
     }

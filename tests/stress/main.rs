@@ -1,19 +1,19 @@
-//! What only thousands of tries show: signals in the first moments, bursts, orphans, processes that do as they like, and
-//! kernels that refuse something.
+//! Thousands of tries: signals in the first moments, bursts, orphans, unruly processes, and refused
+//! system calls.
 //!
-//! `cargo build --examples && cargo test --test stress` takes about two minutes; `-- long` tries more of it, and names of
-//! parts (`-- early mob`) leave the others out. As with the suite, `INIT_UNDER_TEST` names the init. Each part prints a
-//! line. What goes wrong is described, and ends the program with 1. `SEED` repeats the random choices of a run, though
-//! not the kernel's.
+//! `cargo build --examples && cargo test --test stress` takes about two minutes. `-- long` tries
+//! more, and names of parts (`-- early chaos`) leave the others out. `INIT_UNDER_TEST` names the
+//! init, as with the suite. Each part prints a line. Failures are described, and the exit status is
+//! 1. `SEED` repeats the random choices of a run.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // It fails loudly where it can't do its work.
-#![allow(unsafe_code, unreachable_pub)] // Processes that are made in ways of their own; a program has no public.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A panic reports a broken set-up.
+#![allow(unsafe_code, unreachable_pub)] // Raw clones and execs; a program has no public items.
 
 mod bursts;
+mod chaos;
 mod early;
 mod faults;
 mod injection;
-mod mob;
 mod orphans;
 mod part;
 mod setting;
@@ -41,7 +41,7 @@ const PARTS: [(&str, fn(&mut Plan)); 6] = [
     ("early", early::run),
     ("bursts", bursts::run),
     ("orphans", orphans::run),
-    ("mob", mob::run),
+    ("chaos", chaos::run),
     ("faults", faults::run),
     ("injection", injection::run),
 ];
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
     if !support::can_have_pid_namespaces() {
         return ExitCode::SUCCESS;
     }
-    // In a namespace of its own, nothing outlives this program, however it ends.
+    // Nothing outlives this program in its own namespace.
     let namespace = support::namespace();
     let mut unshare = Command::new(namespace[0]);
     unshare
@@ -69,7 +69,8 @@ fn main() -> ExitCode {
     if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Reaps what the tests leave behind, and ends with them. They aren't PID 1 themselves, so that they can be interrupted.
+/// Reaps the orphans of the tests, and exits with the tests. They are not PID 1 themselves, so that
+/// Ctrl-C works.
 fn live_as_pid_1(words: &[String]) -> ExitCode {
     // SAFETY: there is no other thread yet.
     match unsafe { fork() }.expect("fork") {

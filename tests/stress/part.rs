@@ -1,6 +1,6 @@
-//! What is tried, how often, and what came of it.
+//! Parts of the run, and their results.
 
-#![allow(clippy::print_stdout)] // This is what the program is for.
+#![allow(clippy::print_stdout)] // The program prints its results.
 
 use std::fmt::Display;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::support::init_under_test;
 
 /// Cases that a part describes if nothing else is asked for.
 const MOST_DESCRIPTIONS: u64 = 10;
-/// A part that waits in vain as often as this gives up.
+/// Timeouts after which a part gives up.
 const MOST_HANGS: u64 = 10;
 
 /// The run of this program.
@@ -33,7 +33,7 @@ impl Plan {
         !self.long
     }
 
-    /// How often to try something.
+    /// Number of tries.
     pub fn count(&self, short: u64, long: u64) -> u64 {
         if self.long { long } else { short }
     }
@@ -79,12 +79,12 @@ impl<'a> Part<'a> {
         self.plan.is_short()
     }
 
-    /// Has every case that is wrong described.
+    /// Describes every failure.
     pub fn describe_all(&mut self) {
         self.most_descriptions = u64::MAX;
     }
 
-    /// Notes that so many were right, or that one was wrong, and in what way.
+    /// Counts successes, or one failure and its description.
     pub fn note(&mut self, result: Result<u64, String>) {
         match result {
             Ok(count) => self.cases += count,
@@ -98,7 +98,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Notes that something was waited for in vain, and tells whether to go on.
+    /// Counts a timeout. Whether to continue.
     pub fn note_a_hang(&mut self) -> bool {
         self.hangs += 1;
         if self.hangs == MOST_HANGS {

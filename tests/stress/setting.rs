@@ -1,17 +1,17 @@
-//! Where and how an init is tried.
+//! Settings and modes of an init.
 
 use std::fmt::{self, Display};
 
-/// Where the init runs.
+/// Role of the init in its PID namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// As one process among others.
+    /// As a plain process.
     Plain,
     /// As PID 1 of a namespace.
     Pid1,
 }
 
-/// Whom the init forwards signals to.
+/// Recipient of forwarded signals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     Group,

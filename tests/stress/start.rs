@@ -1,14 +1,14 @@
-//! How is an init started thousands of times?
+//! Starts an init thousands of times.
 //!
-//! By a clone that shares our memory until the exec, as the init does it for the command: so it costs no copy of ours, and
-//! ends with the very moment in which the init's program begins. The suite's harness starts a program with threads, marks
-//! and a search of /proc, each of which is cheap once.
+//! A clone that shares memory until the exec costs no copy, and ends at the very moment of the
+//! exec. The suite's harness starts a program with threads, marks and a search of /proc, which is
+//! too slow here.
 
 use std::ffi::CString;
 use std::fs::OpenOptions;
 use std::io::pipe;
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::ptr;
 
@@ -17,41 +17,39 @@ use nix::unistd::Pid;
 
 use crate::setting::{Mode, Place};
 use crate::started::Started;
-use crate::support::{init_under_test, probe};
+use crate::support::{Condition, END_OF_CONDITIONS, Order, init_under_test, probe_as};
 
-/// What to start, and how.
+/// Program to start, and its conditions.
 pub struct Start {
     place: Place,
     words: Vec<CString>,
     /// The signals that are blocked when the program begins.
     pub blocked: u64,
     pub piped_stderr: bool,
-    /// The processors that it may run on, if not on all of ours.
+    /// Processors that it may run on. All of them if `None`.
     pub processors: Option<CpuSet>,
-    /// Whether PID 1 gets a /proc of its own.
+    /// Whether PID 1 gets its own /proc.
     pub own_proc: bool,
     /// Whether the thread that starts it traces it. It stops at its exec.
     pub traced: bool,
 }
 
 impl Start {
-    /// The init under test, with these options and a role of the probe's. `conditions` are those that it finds itself in.
-    pub fn new(place: Place, mode: Mode, conditions: &[&str], options: &[&str], role: &[&str]) -> Self {
-        let probe = || CString::new(probe().as_os_str().as_bytes()).unwrap();
-        let strings =
-            |words: &[&str]| words.iter().map(|word| CString::new(*word).unwrap()).collect::<Vec<_>>();
+    /// The probe under the init under test, with these options and in these conditions.
+    pub fn new(place: Place, mode: Mode, conditions: &[Condition], options: &[&str], order: Order) -> Self {
+        let probe = |order| probe_as(order).into_iter().map(|word| CString::new(word.into_vec()).unwrap());
+        let string = |text: &str| CString::new(text).unwrap();
         let mut words = Vec::new();
         if !conditions.is_empty() {
-            words.extend([probe(), c"with".into()]);
-            words.extend(strings(conditions));
-            words.push(c"--".into());
+            words.extend(probe(Order::With));
+            words.extend(conditions.iter().map(|condition| string(&condition.to_string())));
+            words.push(string(END_OF_CONDITIONS));
         }
         words.push(CString::new(init_under_test().as_os_str().as_bytes()).unwrap());
         words.extend((mode == Mode::Child).then(|| c"-c".into()));
-        words.extend(strings(options));
+        words.extend(options.iter().map(|option| string(option)));
         words.push(c"--".into());
-        words.push(probe());
-        words.extend(strings(role));
+        words.extend(probe(order));
         Self::program(place, words)
     }
 
@@ -77,7 +75,7 @@ impl Start {
         self
     }
 
-    /// Starts it in a process group of its own. Returns in the moment of its exec.
+    /// Starts it in its own process group. Returns at the moment of its exec.
     pub fn start(&self) -> Started {
         let null = OpenOptions::new().read(true).write(true).open("/dev/null").expect("/dev/null");
         let (stdout, stdout_writer) = pipe().expect("a pipe");
@@ -125,7 +123,7 @@ impl Start {
 /// Mounts a /proc that shows the PID namespace of this process, in a mount namespace that is its own.
 fn mount_proc() -> bool {
     let (none, private) = (ptr::null(), libc::MS_REC | libc::MS_PRIVATE);
-    // SAFETY: C strings, and null pointers where nothing is read.
+    // SAFETY: C strings, and null pointers for unused arguments.
     let is_private = unsafe { libc::mount(none, c"/".as_ptr(), none, private, ptr::null()) } == 0;
     let (name, path) = (c"proc".as_ptr(), c"/proc".as_ptr());
     // SAFETY: as above.
@@ -143,6 +141,6 @@ fn set_mask(mask: u64) {
 
 /// std ignores SIGPIPE, which an init would be handed on.
 pub fn forget_what_std_ignores() {
-    // SAFETY: no handler of ours.
+    // SAFETY: restores the default; there is no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
 }

@@ -1,4 +1,4 @@
-//! An init that runs: what it prints, and how it ends.
+//! A running init: its output and its end.
 
 use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -10,10 +10,10 @@ use nix::unistd::Pid;
 use crate::state;
 use crate::support::send;
 
-/// How long something is waited for that takes no time.
+/// Time limit for immediate effects.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How a program has ended.
+/// End of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Exited(i32),
@@ -30,7 +30,7 @@ pub struct Started {
 }
 
 impl Started {
-    /// A child of ours.
+    /// The init with this PID, a child of this process.
     pub fn new(pid: Pid, stdout: PipeReader, stderr: Option<PipeReader>) -> Self {
         // SAFETY: touches no memory.
         let pidfd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
@@ -40,7 +40,7 @@ impl Started {
         Self { pid, pidfd, stdout: Lines(BufReader::new(stdout)), stderr, end: None }
     }
 
-    /// Waits for the first line of the command, which is started by then.
+    /// Waits for the first line of the command.
     pub fn wait_for_the_command(&mut self) -> String {
         let line = self.stdout.next_within(PATIENCE);
         line.expect("no word of the probe; is it this version's (`cargo build --examples`)?")
@@ -50,7 +50,7 @@ impl Started {
         send(self.pid, number);
     }
 
-    /// Waits for the end of the init. `None` where there is none within this time.
+    /// Waits for the end of the init. `None` after a timeout.
     pub fn end_within(&mut self, patience: Duration) -> Option<End> {
         if self.end.is_none() && is_readable(self.pidfd.as_raw_fd(), patience) {
             let mut status = 0;
@@ -70,7 +70,7 @@ impl Started {
         self.end = Some(end);
     }
 
-    /// What the init and its command have written to stderr. Waits for their end.
+    /// stderr of the init and its command, until their end.
     pub fn stderr(&mut self) -> String {
         let mut text = Vec::new();
         if let Some(stderr) = &mut self.stderr {
@@ -105,7 +105,7 @@ impl Drop for Started {
 pub struct Lines(BufReader<PipeReader>);
 
 impl Lines {
-    /// The next line; `None` where there is none within this time, or at the end. A line is printed in one write.
+    /// The next line; `None` after a timeout or at the end. A line is printed in one write.
     pub fn next_within(&mut self, patience: Duration) -> Option<String> {
         if self.0.buffer().is_empty() && !is_readable(self.0.get_ref().as_raw_fd(), patience) {
             return None;
@@ -115,7 +115,7 @@ impl Lines {
         Some(line.trim_end().to_owned())
     }
 
-    /// Has everybody who could write ended?
+    /// Whether every writer ends in time.
     pub fn ends_within(&mut self, patience: Duration) -> bool {
         let end = Instant::now() + patience;
         while self.next_within(end.saturating_duration_since(Instant::now())).is_some() {}
@@ -130,7 +130,8 @@ fn is_readable(fd: i32, patience: Duration) -> bool {
     unsafe { libc::poll(&raw mut poll, 1, patience.as_millis().try_into().unwrap()) > 0 }
 }
 
-/// Waits until a child ends, or stops under our trace. nix can't tell the end by a real-time signal.
+/// Waits until a child ends or stops under a trace. nix does not support death by a real-time
+/// signal.
 pub fn wait_for_any() -> (Pid, i32) {
     let mut status = 0;
     // SAFETY: writes the status.

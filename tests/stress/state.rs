@@ -46,14 +46,15 @@ pub fn zombies(pid: Pid) -> Vec<Pid> {
     children(pid).into_iter().filter(|&child| procfs::state(child) == Some('Z')).collect()
 }
 
-/// Polls until something is the case. False where it isn't before the deadline.
+/// Polls until a condition holds. False after the deadline.
 pub fn becomes_so(mut is_so: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + PATIENCE;
     while !is_so() {
         if Instant::now() > end {
             return false;
         }
-        // Not a time that something is expected to take: it only leaves the processor to those that are waited for.
+        // Not a time that something is expected to take: it only leaves the processor to those that
+        // are waited for.
         std::thread::sleep(Duration::from_micros(100));
     }
     true

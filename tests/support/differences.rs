@@ -1,4 +1,4 @@
-//! The list of wanted differences, docs/differences.md, and what the tests make of it.
+//! List of wanted differences (docs/differences.md).
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,12 +10,12 @@ thread_local! {
     static EXPECTS_FAILURE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Is this thread's test expected to fail?
+/// Whether this thread's test is expected to fail.
 pub fn expects_failure() -> bool {
     EXPECTS_FAILURE.get()
 }
 
-/// Runs something without waiting long for what will probably never happen.
+/// Runs something with a short deadline, since it will probably fail.
 pub fn expecting_failure<R>(run: impl FnOnce() -> R) -> R {
     EXPECTS_FAILURE.set(true);
     let result = run();
@@ -29,14 +29,14 @@ pub const LIST: &str = include_str!("../../docs/differences.md");
 /// Whether the original fails a test of a difference each time.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Original {
-    /// It does: where it passes, the difference is none, and has no place on the list.
+    /// It fails each time. If it passes, the entry has no place on the list.
     Fails,
-    /// It fails now and then, or only where nobody should try it.
+    /// It fails sometimes, or must not be tried.
     IsNotTried,
 }
 
-/// Runs the test of a difference that the list has under this heading. Where the original is tested, the test is
-/// expected to fail.
+/// Runs the test of the difference with this heading. If the original is under test, the test must
+/// fail.
 pub fn wanted_difference(heading: &str, original: Original, test: impl FnOnce()) {
     assert!(
         LIST.contains(&format!("\n## {heading}\n")),
@@ -57,7 +57,7 @@ pub fn wanted_difference(heading: &str, original: Original, test: impl FnOnce())
     }
 }
 
-/// Is the program under test the original?
+/// Whether the program under test is the original.
 pub fn tests_the_original() -> bool {
     let output = Command::new(init_under_test()).arg("--version").output().expect("the init under test");
     String::from_utf8_lossy(&output.stderr).starts_with("dumb-init v1.2.")

@@ -1,10 +1,10 @@
-//! Real containers, of the machine's engine or one of a test's own.
+//! Real containers, of the machine's engine or of a test's.
 
 mod cgroups;
 mod images;
 mod own_engine;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -15,23 +15,24 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::{Start, procfs, send, skip};
+use super::{Order, Start, procfs, send, skip};
 
 pub use cgroups::remove_cgroups;
-pub use images::{Base, START_SCRIPT, derived, example_image, image, image_on};
+pub use images::{Base, derived, example_image, image, image_on};
 pub use own_engine::{OwnEngine, REMAPPED};
 
-/// Can the tests see the processes of containers? Where not, the test that asks is skipped, loudly.
+/// Whether the tests can see the processes of containers. If not, the test is skipped with a
+/// message.
 pub fn can_see_processes() -> bool {
     nix::unistd::geteuid().is_root() || skip("only root can see the processes of a container")
 }
 
-/// Who is asked for containers: the machine's engine, or one of a test's own.
+/// Engine of a container: the machine's, or one of a test.
 #[derive(Clone)]
 pub struct Engine {
-    /// How the client reaches it.
+    /// Options by which the client reaches it.
     options: Vec<OsString>,
-    /// The /proc that has the PIDs that it tells.
+    /// The /proc with the engine's PIDs.
     proc: PathBuf,
 }
 
@@ -43,7 +44,7 @@ impl Engine {
 
     /// The client, which can be given a command.
     fn client(&self) -> Start {
-        // Not by its name alone: whoever starts it on a terminal doesn't search PATH.
+        // By its path: a program on a terminal is executed without a search in PATH.
         let path = std::env::var_os("PATH").unwrap_or_default();
         let client =
             std::env::split_paths(&path).map(|directory| directory.join("docker")).find(|path| path.exists());
@@ -71,7 +72,7 @@ impl Process {
         entries.flatten().filter_map(|entry| Self::read(&entry.path())).collect()
     }
 
-    /// What the /proc at this path tells, unless it ends meanwhile.
+    /// Process at this path in /proc, unless it has exited.
     fn read(path: &Path) -> Option<Self> {
         let pid = path.file_name()?.to_str()?.parse().ok()?;
         let stat = fs::read_to_string(path.join("stat")).ok()?;
@@ -90,6 +91,11 @@ pub struct Container {
     engine: Engine,
 }
 
+/// Words that start the probe with this order in a container.
+pub fn probe(order: Order) -> Vec<String> {
+    format!("probe {order}").split(' ').map(str::to_owned).collect()
+}
+
 impl Container {
     pub fn new() -> Self {
         Self::of(&Engine::of_the_machine())
@@ -106,13 +112,13 @@ impl Container {
     }
 
     /// `docker run` with these options, an image and a command.
-    pub fn run(&self, options: &[&str], image: &str, words: &[&str]) -> Start {
+    pub fn run<W: AsRef<OsStr>>(&self, options: &[&str], image: &str, words: &[W]) -> Start {
         let start = self.engine.client().words(["run", "--network", "none", "--name", &self.name]);
         start.words(options).word(image).words(words)
     }
 
     /// `docker exec`
-    pub fn exec(&self, words: &[&str]) -> Start {
+    pub fn exec<W: AsRef<OsStr>>(&self, words: &[W]) -> Start {
         self.engine.client().words(["exec", &self.name]).words(words)
     }
 
@@ -133,19 +139,24 @@ impl Container {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// What it has printed on stdout, also before it was restarted.
+    /// Its stdout, including that before a restart.
     pub fn logs(&self) -> String {
         let output = self.engine.docker(&["logs", &self.name]).expect("docker logs");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Every process that its PID namespace has, also what has entered it, zombies included.
+    /// Every process in its PID namespace, including zombies and processes that have entered it.
     pub fn processes(&self) -> Vec<Process> {
         Process::all(&self.proc())
     }
 
-    /// The process with this command line, as soon as there is exactly one.
-    pub fn process(&self, command_line: &str) -> Process {
+    /// The only process that runs the probe with this order. Waits until there is one.
+    pub fn process(&self, order: Order) -> Process {
+        self.process_with(&probe(order).join(" "))
+    }
+
+    /// The only process with this command line. Waits until there is one.
+    pub fn process_with(&self, command_line: &str) -> Process {
         let proc = self.proc();
         let mut found = Vec::new();
         procfs::ask_until(&format!("there is one {command_line}"), || {
@@ -163,14 +174,14 @@ impl Container {
         procfs::wait_or_tell(|| wanted(&Process::all(&proc)), tell);
     }
 
-    /// Waits until it has no zombie. Whoever has just ended is one for a moment.
+    /// Waits until it has no zombie. A process is one for a moment after its exit.
     pub fn expect_no_zombie(&self) {
         self.wait_until("there is no zombie", |processes| {
             processes.iter().all(|process| process.state != 'Z')
         });
     }
 
-    /// Where its own /proc is.
+    /// Path of its own /proc.
     fn proc(&self) -> PathBuf {
         self.engine.proc.join(self.inspect("{{.State.Pid}}")).join("root/proc")
     }
@@ -185,8 +196,8 @@ impl Container {
         self.engine.docker(&["stop", "--time", &seconds.to_string(), &self.name]).expect("docker stop");
     }
 
-    /// When the engine got the last line that the container printed, and when the container ended, in seconds of the same
-    /// day.
+    /// When the engine got the last line that the container printed, and when the container ended,
+    /// in seconds of the same day.
     pub fn last_line_and_end(&self) -> (f64, f64) {
         let seconds = |time: &str| {
             let time = time.split_once('T').expect(time).1.trim_end_matches('Z');
@@ -207,7 +218,7 @@ impl Drop for Container {
     }
 }
 
-/// Runs a program to its end, which has to be a good one, and comes sooner or later.
+/// Runs a program, which must succeed in time.
 pub fn run(command: &mut Command) -> Result<Output, String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;

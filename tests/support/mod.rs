@@ -1,14 +1,16 @@
-//! What the tests have in common: programs that are started for real, told signals and keys, and waited for.
+//! Shared parts of the tests: real programs, with signals and keys.
 //!
-//! Nothing sleeps here: a test waits for what a program prints, for its end, or for a state that /proc tells, each until
-//! a deadline that is far longer than anything takes. When a test ends, however it ends, what it started is killed.
+//! Nothing sleeps here: a test waits for output, an exit, or a state in /proc, each with a long
+//! deadline. At the end of a test, its processes are killed.
 
 pub mod differences;
 pub mod docker;
 mod outcome;
 mod output;
+mod probe_protocol;
 pub mod procfs;
 mod run;
+pub mod start_script;
 mod terminal;
 pub mod trace;
 
@@ -17,24 +19,24 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use outcome::{Outcome, report};
+pub use outcome::{Outcome, property};
+pub use probe_protocol::{Condition, Disposition, END_OF_CONDITIONS, Order, Property, Report};
 pub use procfs::Held;
 pub use run::{Running, Start, send};
 pub use terminal::Terminal;
 
-/// How long a test waits for what must happen. Nothing takes as long, on however busy a machine; where the original is
-/// expected to fail, waiting for that would only take time.
+/// Longest wait of a test, far longer than needed on a busy machine. It is short if the original is
+/// expected to fail.
 pub fn deadline() -> Instant {
     Instant::now() + Duration::from_secs(if differences::expects_failure() { 5 } else { 60 })
 }
 
-/// The program that is tested: what `INIT_UNDER_TEST` names, or the one that was built with these tests.
+/// Program under test: that of `INIT_UNDER_TEST`, or the one built with these tests.
 pub fn init_under_test() -> PathBuf {
     env::var_os("INIT_UNDER_TEST").map_or_else(built_init, PathBuf::from)
 }
 
-/// The init that was built with these tests: where cargo has put it, or where `BUILT_INIT` says, for tests that were taken
-/// elsewhere.
+/// The init built with these tests. `BUILT_INIT` is its path if the tests were moved.
 pub fn built_init() -> PathBuf {
     env::var_os("BUILT_INIT").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_dumb-init")), PathBuf::from)
 }
@@ -57,19 +59,51 @@ pub fn probe() -> PathBuf {
     path
 }
 
-/// The init under test, ready to be given its options and command. Its argv[0] is `dumb-init`, whatever its path.
+/// The init under test, without options and command. Its argv[0] is `dumb-init`.
 pub fn init() -> Start {
     Start::init(&init_under_test())
 }
 
-/// The same, for what the original doesn't have. `None` where that is tested: there is nothing to be tried.
+/// The init under test, for features beyond the original. `None` if the original is tested.
 pub fn init_beyond() -> Option<Start> {
     (!differences::tests_the_original()).then(init)
 }
 
-/// The command that plays a role of the probe's.
-pub fn role<const N: usize>(words: [&str; N]) -> Vec<OsString> {
-    std::iter::once(probe().into_os_string()).chain(words.map(OsString::from)).collect()
+/// Seed of a random test, the same in each run. `SEED` overrides it by another number, or by `random`.
+///
+/// A test prints its seed when it fails.
+pub fn seed() -> u64 {
+    match env::var("SEED").as_deref() {
+        Err(_) => 20_261_126,
+        Ok("random") => fastrand::u64(..),
+        Ok(seed) => seed.parse().expect("SEED is a number, or `random`"),
+    }
+}
+
+/// Words that start the probe with this order.
+pub fn probe_as(order: Order) -> Vec<OsString> {
+    let order = order.to_string();
+    std::iter::once(probe().into_os_string()).chain(order.split(' ').map(OsString::from)).collect()
+}
+
+/// Words of a shell script in which `probe` is the probe.
+pub fn script(text: impl AsRef<str>) -> [String; 3] {
+    ["sh".into(), "-c".into(), with_probe(text)]
+}
+
+/// The text with the probe's path for `probe`.
+pub fn with_probe(text: impl AsRef<str>) -> String {
+    text.as_ref().replace("probe", &probe().display().to_string())
+}
+
+/// Number of lines that equal this one.
+pub fn count_lines(text: &str, line: &str) -> usize {
+    text.lines().filter(|candidate| candidate.trim_end() == line).count()
+}
+
+/// Whether the tests run as root. If not, the test is skipped with a message.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root() || skip("only for root")
 }
 
 /// The text with N in place of each PID.
@@ -81,8 +115,8 @@ pub fn without_pids(text: &str) -> String {
     })
 }
 
-/// Can the tests make namespaces here? Where not, the test that asks is skipped, loudly, and fails where
-/// `REQUIRE_ALL_TESTS` is set, as CI does.
+/// Whether the tests can make PID namespaces. If not, the test is skipped with a message. It fails
+/// with `REQUIRE_ALL_TESTS`, as in CI.
 pub fn can_have_pid_namespaces() -> bool {
     let namespace = namespace();
     let mut unshare = std::process::Command::new(namespace[0]);
@@ -98,13 +132,13 @@ pub fn can_inject_faults() -> bool {
     output.is_ok_and(|output| output.status.success()) || skip("strace(1) is not there, or may not trace")
 }
 
-/// The words that run a program whose system calls fail as strace(1) is told (`CALL:error=ERRNO:when=FROM+`).
+/// Words that run a program with injected faults of strace(1) (`CALL:error=ERRNO:when=FROM+`).
 pub fn injecting(faults: &[&str]) -> Vec<String> {
     let words = ["strace", "-qq", "-o", "/dev/null"].map(String::from).into_iter();
     words.chain(faults.iter().flat_map(|fault| ["-e".to_owned(), format!("inject={fault}")])).collect()
 }
 
-/// The words that run a program as PID 1 of a namespace with a /proc of its own.
+/// Words that run a program as PID 1 of a namespace with its own /proc.
 pub fn namespace() -> Vec<&'static str> {
     let mut words = vec!["unshare"];
     if !nix::unistd::geteuid().is_root() {
@@ -114,7 +148,7 @@ pub fn namespace() -> Vec<&'static str> {
     words
 }
 
-/// The words by which nsenter(1) runs a program in the namespaces that `namespace` made for this one.
+/// Words by which nsenter(1) runs a program in the namespaces of this process.
 pub fn namespace_of(pid: nix::unistd::Pid) -> Vec<String> {
     let mut words = vec!["--target".into(), pid.to_string()];
     if !nix::unistd::geteuid().is_root() {
@@ -124,20 +158,20 @@ pub fn namespace_of(pid: nix::unistd::Pid) -> Vec<String> {
     words
 }
 
-/// Says that a test is skipped, and returns false. Fails where nothing may be skipped.
+/// Reports that a test is skipped, and returns false. Fails with `REQUIRE_ALL_TESTS`.
 pub fn skip(reason: &str) -> bool {
     assert!(env::var_os("REQUIRE_ALL_TESTS").is_none(), "may not be skipped here: {reason}");
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Past the capture of the test runner, which hides what a test that passes prints.
+    // Written past the test runner, which hides the output of passing tests.
     let _ =
         std::io::Write::write_all(&mut std::io::stderr(), format!("SKIPPED {test}: {reason}\n").as_bytes());
     false
 }
 
-/// A directory of a test's own, removed when the test ends.
+/// Directory of a test, removed when the test ends.
 ///
-/// What is written there may be executed, so a process of its own writes it: what we had open for writing, another test's
-/// child could inherit for a moment, and no file is executed that somebody has open for writing (ETXTBSY).
+/// A separate process writes its files. Another test's child could inherit a file that is open for
+/// writing here, and exec would fail with ETXTBSY.
 pub struct Scratch(PathBuf);
 
 impl Scratch {
@@ -154,7 +188,7 @@ impl Scratch {
         &self.0
     }
 
-    /// Copies a program, wherever it lies, to where every user may execute it.
+    /// Copies a program to a path that every user may execute.
     pub fn executable_copy(&self, program: &Path) -> PathBuf {
         use std::os::unix::fs::PermissionsExt;
         let copy = self.0.join("copy");

@@ -1,10 +1,12 @@
-//! What became of a program that a test has started, and what is expected of it.
+//! Exit status and output of a program, and expectations about them.
 
 use std::fmt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// How a program ended and what it printed.
+use super::probe_protocol::{Property, Report};
+
+/// Exit status and output of a program.
 pub struct Outcome {
     pub(super) line: String,
     pub(super) status: ExitStatus,
@@ -26,9 +28,9 @@ impl Outcome {
         self.status.code().unwrap_or_else(|| -self.status.signal().expect("a status or a signal"))
     }
 
-    /// The value of a line of the probe's report.
-    pub fn report(&self, name: &str) -> String {
-        report(&self.stdout(), name).unwrap_or_else(|| panic!("no {name} in the report\n{self}"))
+    /// Value of a property that the probe has printed.
+    pub fn report(&self, name: Property) -> String {
+        property(&self.stdout(), name).unwrap_or_else(|| panic!("no {name} in the report\n{self}"))
     }
 
     #[track_caller]
@@ -43,6 +45,13 @@ impl Outcome {
         self
     }
 
+    /// Expects these lines of the probe on stdout.
+    #[track_caller]
+    pub fn expect_reports(&self, reports: &[Report]) -> &Self {
+        let lines: Vec<String> = reports.iter().map(Report::to_string).collect();
+        self.expect_stdout(&(lines.join("\n") + "\n"))
+    }
+
     #[track_caller]
     pub fn expect_stderr(&self, text: &str) -> &Self {
         assert_eq!(self.stderr(), text, "stderr\n{self}");
@@ -50,9 +59,9 @@ impl Outcome {
     }
 }
 
-/// The value of a line of the probe's report.
-pub fn report(text: &str, name: &str) -> Option<String> {
-    text.lines().find_map(|line| Some(line.trim_end().strip_prefix(name)?.strip_prefix('=')?.to_owned()))
+/// Value of a property that the probe has printed.
+pub fn property(text: &str, name: Property) -> Option<String> {
+    text.lines().find_map(|line| Some(line.trim_end().strip_prefix(&format!("{name}="))?.to_owned()))
 }
 
 impl fmt::Display for Outcome {

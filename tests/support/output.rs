@@ -1,4 +1,4 @@
-//! What a program prints, as it comes.
+//! Output of a program, as it arrives.
 
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex};
@@ -17,15 +17,15 @@ struct State {
 }
 
 impl Output {
-    /// Reads a stream to its end, in a thread of its own.
+    /// Reads a stream to its end, in a thread.
     pub fn of(mut stream: impl Read + Send + 'static) -> Self {
         let output = Self::default();
         let filled = output.clone();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {
-                // A terminal tells its end by EIO. The kernel may find nothing to read, then everybody gone, and have missed
-                // what was written between the two looks: only nothing after the end is the end.
+                // A terminal reports its end by EIO. A writer may write and exit between two looks
+                // of the kernel, so only an empty read after the end is the end.
                 let count = stream.read(&mut buffer).or_else(|_| stream.read(&mut buffer)).unwrap_or(0);
                 let (state, changed) = &*filled.0;
                 let mut state = state.lock().unwrap();
@@ -48,12 +48,12 @@ impl Output {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
-    /// Waits until the text is as wanted. False where it ends, or the deadline comes, before.
+    /// Waits until the text is as wanted. False at its end, or after the deadline.
     pub fn wait_until(&self, wanted: impl Fn(&str) -> bool) -> bool {
         self.wait(|state| wanted(&String::from_utf8_lossy(&state.bytes)))
     }
 
-    /// Is the stream at its end, because everybody who could write to it is gone?
+    /// Whether the stream has ended: every writer is gone.
     pub fn has_ended(&self) -> bool {
         self.0.0.lock().unwrap().ended
     }

@@ -1,4 +1,4 @@
-//! What /proc tells of processes.
+//! Processes in /proc.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ fn stat(pid: Pid) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
-/// The state of a process, as one letter.
+/// State of a process, as a letter.
 pub fn state(pid: Pid) -> Option<char> {
     stat(pid)?.first()?.chars().next()
 }
@@ -31,7 +31,7 @@ pub fn parent(pid: Pid) -> Option<Pid> {
     stat(pid)?.get(1)?.parse().ok().map(Pid::from_raw)
 }
 
-/// How many children of a process have ended, and wait to be reaped?
+/// Number of zombies below a process.
 pub fn zombies(parent: Pid) -> usize {
     children(parent).into_iter().filter(|&child| state(child) == Some('Z')).count()
 }
@@ -42,10 +42,10 @@ pub fn cpu_ticks(pid: Pid) -> u64 {
     ticks(14 - 3).unwrap_or_default() + ticks(15 - 3).unwrap_or_default()
 }
 
-/// The child that a process has had for the longest time. Numbers don't tell: they begin anew at some point.
+/// Oldest child of a process. PIDs wrap around, so the lowest PID need not be the oldest.
 pub fn oldest_child(parent: Pid) -> Option<Pid> {
     const START_TIME: usize = 22 - 3;
-    // In their order, where the kernel has it (CONFIG_PROC_CHILDREN).
+    // Children in order, if the kernel has CONFIG_PROC_CHILDREN.
     let in_order = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
     if let Some(first) = in_order.split_whitespace().next() {
         return first.parse().ok().map(Pid::from_raw);
@@ -64,26 +64,27 @@ pub fn all() -> Vec<Pid> {
         .collect()
 }
 
-/// Polls until something is the case. Panics, naming it, where the deadline comes before.
+/// Polls until a condition holds. Panics with its description after the deadline.
 pub fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
     wait_or_tell(is_so, || what.to_owned());
 }
 
-/// The same, where it is known only then what there is to be told.
+/// The same, with a description made after the deadline.
 pub fn wait_or_tell(is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     poll(Duration::from_millis(1), is_so, what);
 }
 
-/// As [`wait_until`], where each look starts a program, which takes the processor from those that are waited for.
+/// Like [`wait_until`], for conditions that start a program: polls less often.
 pub fn ask_until(what: &str, is_so: impl FnMut() -> bool) {
     poll(Duration::from_millis(50), is_so, || what.to_owned());
 }
 
-/// The pause is not a time that something is expected to take: it only leaves the processor to those that are waited for.
+/// The pause is not a time that something is expected to take: it only leaves the processor to
+/// those that are waited for.
 fn poll(pause: Duration, mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let end = deadline();
     while !is_so() {
-        assert!(Instant::now() < end, "in vain: waited until {}", what());
+        assert!(Instant::now() < end, "timeout: waited until {}", what());
         std::thread::sleep(pause);
     }
 }
@@ -99,14 +100,13 @@ pub fn status_field(pid: Pid, name: &str) -> Option<String> {
     text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim().to_owned()))
 }
 
-/// Does a process sleep, with no signal left to act on?
+/// Whether a process sleeps without a pending signal.
 pub fn waits_without_a_signal(pid: Pid) -> bool {
     let nothing = |name| status_field(pid, name).is_some_and(|set| u64::from_str_radix(&set, 16) == Ok(0));
     state(pid) == Some('S') && nothing("SigPnd") && nothing("ShdPnd")
 }
 
-/// A process that stops at its end, when nothing of it is left but that, until it is let go: what depends on it lives on so
-/// long (ptrace(2), `PTRACE_O_TRACEEXIT`).
+/// Process that a trace stops in its exit, until it is released (ptrace(2), `PTRACE_O_TRACEEXIT`).
 pub struct Held {
     ends: std::sync::mpsc::Receiver<()>,
     release: std::sync::mpsc::Sender<()>,
@@ -117,7 +117,7 @@ impl Held {
         let (tell_end, ends) = std::sync::mpsc::channel();
         let (release, is_released) = std::sync::mpsc::channel();
         let (tell_ready, ready) = std::sync::mpsc::channel();
-        // Only the thread that has begun a trace can go on with it.
+        // Only the thread that has begun a trace can continue it.
         std::thread::spawn(move || {
             ptrace::seize(pid, ptrace::Options::PTRACE_O_TRACEEXIT).expect("PTRACE_SEIZE");
             tell_ready.send(()).expect("the test");
@@ -125,7 +125,7 @@ impl Held {
                 match waitpid(pid, Some(WaitPidFlag::__WALL)) {
                     Ok(WaitStatus::PtraceEvent(_, _, libc::PTRACE_EVENT_EXIT)) => {
                         let _ = tell_end.send(());
-                        // Also where the test has failed.
+                        // Also after a failure of the test.
                         let _ = is_released.recv();
                         let _ = ptrace::cont(pid, None);
                         return;

@@ -15,18 +15,18 @@ use nix::unistd::Pid;
 use super::outcome::Outcome;
 use super::output::Output;
 use super::terminal::Terminal;
-use super::{deadline, namespace, probe, procfs};
+use super::{Condition, END_OF_CONDITIONS, Order, deadline, namespace, probe_as, procfs};
 
-/// Marks whatever a test starts, so that it can be found when the test ends.
+/// Marks the processes of a test, so that they are found at its end.
 const MARK: &str = "DUMB_INIT_TEST_RUN";
 
 /// A program to be started.
 pub struct Start {
     program: OsString,
-    /// Its argv[0], for the program and for whoever reports about it.
+    /// Its argv[0].
     name: Option<OsString>,
     words: Vec<OsString>,
-    conditions: Vec<OsString>,
+    conditions: Vec<Condition>,
     in_namespace: bool,
     own_group: bool,
     variables: Vec<(OsString, OsString)>,
@@ -35,7 +35,7 @@ pub struct Start {
     mark: String,
 }
 
-/// How the variables begin that an init reads, ours or another one. What is set where the tests run is none of their business.
+/// Prefixes of the variables that inits read. They are removed from the environment of the tests.
 const READ_BY_INITS: [&[u8]; 4] = [b"DUMB_INIT_", b"TINI_", b"CATATONIT_", b"POSIXLY_CORRECT"];
 
 impl Start {
@@ -93,9 +93,14 @@ impl Start {
         self
     }
 
-    /// A condition that the program finds itself in (`probe with`). Its argv[0] is its path then.
-    pub fn condition(mut self, condition: impl AsRef<OsStr>) -> Self {
-        self.conditions.push(condition.as_ref().to_owned());
+    /// Runs the probe under the program.
+    pub fn probe(self, order: Order) -> Self {
+        self.words(probe_as(order))
+    }
+
+    /// Runs the program in a condition. Its argv[0] is its path then.
+    pub fn condition(mut self, condition: Condition) -> Self {
+        self.conditions.push(condition);
         self
     }
 
@@ -105,8 +110,8 @@ impl Start {
         self
     }
 
-    /// Runs it in a process group of its own. With us as its parent that is no orphaned one, in which SIGTSTP would do
-    /// nothing; whether the tests' own group is one depends on what has started them.
+    /// Runs it in its own process group. The test is its parent, so the group is not orphaned, and
+    /// SIGTSTP has an effect.
     pub fn own_group(mut self) -> Self {
         self.own_group = true;
         self
@@ -118,9 +123,9 @@ impl Start {
             line.extend(namespace().into_iter().map(OsString::from));
         }
         if !self.conditions.is_empty() {
-            line.extend([probe().into_os_string(), "with".into()]);
-            line.append(&mut self.conditions);
-            line.push("--".into());
+            line.extend(probe_as(Order::With));
+            line.extend(self.conditions.iter().map(|condition| condition.to_string().into()));
+            line.push(END_OF_CONDITIONS.into());
         }
         let wrapped = !line.is_empty();
         line.push(self.program.clone());
@@ -147,7 +152,7 @@ impl Start {
         command
     }
 
-    /// Starts it, with pipes for what it prints.
+    /// Starts it, with pipes for its output.
     pub fn start(mut self) -> Running {
         let mut command = self.command();
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -169,10 +174,8 @@ impl Start {
     /// Starts it as the leader of a session on a new terminal, with a pipe for stderr.
     pub fn start_on_terminal(mut self) -> (Running, Terminal) {
         let (terminal, path, output) = Terminal::open();
-        let mut terminal_condition = OsString::from("terminal=");
-        terminal_condition.push(&path);
-        // The program's stderr stays what the harness gave it, so that it can be told from what the terminal shows.
-        self.conditions.insert(0, terminal_condition);
+        // stderr stays a pipe, separate from the terminal's output.
+        self.conditions.insert(0, Condition::Terminal(path.leak()));
         let mut command = self.command();
         command.stdout(Stdio::null()).stderr(Stdio::piped());
         let line = format!("{command:?}");
@@ -219,7 +222,7 @@ impl Running {
         }
     }
 
-    /// Is the program PID 1 of a namespace?
+    /// Whether the program is PID 1 of a namespace.
     pub fn is_in_namespace(&self) -> bool {
         self.in_namespace
     }
@@ -235,14 +238,15 @@ impl Running {
     }
 
     /// Waits until stdout has this line.
-    pub fn wait_for_line(&self, line: &str) {
+    pub fn wait_for_line(&self, line: impl fmt::Display) {
+        let line = line.to_string();
         let has = |text: &str| text.lines().any(|candidate| candidate.trim_end() == line);
         assert!(self.stdout.wait_until(has), "no line {line:?} on stdout\n{self}");
     }
 
     /// Waits until stdout is as wanted.
     pub fn wait_for_stdout(&self, what: &str, wanted: impl Fn(&str) -> bool) {
-        assert!(self.stdout.wait_until(wanted), "in vain: waited until stdout has {what}\n{self}");
+        assert!(self.stdout.wait_until(wanted), "timeout: waited until stdout has {what}\n{self}");
     }
 
     /// Waits until stderr has a line with this in it.
@@ -258,7 +262,7 @@ impl Running {
         self.stderr.text()
     }
 
-    /// Has the program ended?
+    /// Whether the program has exited.
     pub fn has_ended(&mut self) -> bool {
         if self.status.is_none() {
             self.status = self.child.try_wait().expect("waitpid");
@@ -266,7 +270,7 @@ impl Running {
         self.status.is_some()
     }
 
-    /// Waits for the end of the program, not for that of what it leaves behind.
+    /// Waits for the exit of the program, not for that of its descendants.
     pub fn wait(&mut self) -> ExitStatus {
         let end = deadline();
         let mut status = None;
@@ -283,10 +287,11 @@ impl Running {
     /// Waits for the end of the program and of everything that it has printed.
     pub fn outcome(mut self) -> Outcome {
         let status = self.wait();
-        // One that executes another program at that very moment has no environment by which it could be found.
+        // One that executes another program at that very moment has no environment by which it
+        // could be found.
         let end = deadline();
         while !(self.stdout.has_ended() && self.stderr.has_ended()) {
-            assert!(Instant::now() < end, "somebody holds the pipes\n{self}");
+            assert!(Instant::now() < end, "a process holds the pipes\n{self}");
             self.kill_the_rest();
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
@@ -305,7 +310,7 @@ impl Running {
     }
 
     fn kill_the_rest(&self) {
-        // Until nobody is left: one may fork while we look.
+        // Repeated until none is left, since a process may fork in the meantime.
         let end = deadline();
         loop {
             let left = self.descendants();
@@ -344,7 +349,7 @@ pub fn send(pid: Pid, number: i32) {
     assert!(matches!(result, Ok(_) | Err(Errno::ESRCH)), "kill({pid}, {number}): {result:?}");
 }
 
-/// Keeps what the tests' own surroundings have left open from the program.
+/// Closes descriptors that the tests have inherited at exec.
 fn close_others_at_exec(command: &mut Command) {
     let close = || {
         // SAFETY: touches no memory.

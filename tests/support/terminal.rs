@@ -1,6 +1,5 @@
 //! A pseudo-terminal, of which a test is the person in front.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -11,24 +10,24 @@ use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
 
 use super::output::Output;
 
-/// Where the keys are.
+/// Master of a pseudo-terminal.
 pub struct Terminal(File);
 
 impl Terminal {
-    /// Opens a new one. Returns also its path for programs, and what it shows.
-    pub fn open() -> (Self, OsString, Output) {
+    /// Opens a terminal. Returns also its path for programs, and its output.
+    pub fn open() -> (Self, String, Output) {
         let master =
             posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a pseudo-terminal");
         grantpt(&master).expect("grantpt");
         unlockpt(&master).expect("unlockpt");
-        // What the programs print is all that it shows.
+        // Without echo, it shows only the output of programs.
         let mut settings = tcgetattr(&master).expect("tcgetattr");
         settings.local_flags.remove(LocalFlags::ECHO);
         tcsetattr(&master, SetArg::TCSANOW, &settings).expect("tcsetattr");
         let path = ptsname_r(&master).expect("ptsname");
         let master = File::from(std::os::fd::OwnedFd::from(master));
         let output = Output::of(master.try_clone().expect("dup"));
-        (Self(master), path.into(), output)
+        (Self(master), path, output)
     }
 
     /// Changes the size of the window.

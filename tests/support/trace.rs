@@ -36,14 +36,14 @@ impl Traced {
 
     fn next_stop(&self) -> WaitStatus {
         let mut status = WaitStatus::StillAlive;
-        procfs::wait_until("what is traced makes a system call", || {
+        procfs::wait_until("the tracee makes a system call", || {
             status = waitpid(self.0, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)).expect("waitpid");
             status != WaitStatus::StillAlive
         });
         status
     }
 
-    /// Lets it go on until it is about to make one of these calls.
+    /// Lets it run until it is about to make one of these calls.
     pub fn run_until_call(&self, numbers: &[libc::c_long]) {
         loop {
             ptrace::syscall(self.0, None).expect("PTRACE_SYSCALL");
@@ -66,7 +66,7 @@ impl Traced {
         ptrace::detach(self.0, None).expect("PTRACE_DETACH");
     }
 
-    /// Lets it go on to its end, and tells each call that it makes until then and what came of it.
+    /// Lets it run to its exit, and returns each system call with its result.
     pub fn calls_until_its_end(self) -> Vec<(SystemCall, i64)> {
         let mut calls = Vec::new();
         let mut entered = None;

@@ -64,7 +64,7 @@ fn forwarded(actions: &[Action]) -> Vec<(Signum, Recipient)> {
 }
 
 #[test]
-fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
+fn every_signal_is_forwarded_reaped_or_suppressed_in_every_mode() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in every_signal() {
             let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, SignalSource::Direct));
@@ -79,7 +79,7 @@ fn every_signal_in_every_mode_is_forwarded_collected_or_accounted_for() {
 }
 
 #[test]
-fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
+fn rewritten_signal_is_forwarded_and_dropped_signal_is_not() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in Signum::standard().filter(|&signum| signum != Signum::CHLD) {
             let actions = decide(
@@ -103,7 +103,7 @@ fn a_rewritten_signal_is_forwarded_as_the_other_and_a_dropped_one_not_at_all() {
 }
 
 #[test]
-fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
+fn signal_is_suppressed_only_for_a_shared_terminal_key() {
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
         let actions =
             decide(&mut policy(Forward::Child, &[]), Event::Signal(signum, SignalSource::SharedGroup));
@@ -122,7 +122,7 @@ fn only_a_key_of_the_shared_terminal_is_not_sent_again() {
 }
 
 #[test]
-fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
+fn command_exit_ends_the_policy_after_pending_signals() {
     let status = ExitStatus::Killed(Signum::TERM);
     for (forward, rest) in [
         (Forward::Child, Recipient::Nobody),
@@ -145,14 +145,14 @@ fn the_command_is_reaped_after_the_last_signal_and_its_end_is_the_end() {
 }
 
 #[test]
-fn the_end_of_any_other_child_is_only_told() {
+fn exit_of_another_child_is_only_logged() {
     let status = ExitStatus::Exited(9);
     let actions = decide(&mut policy(Forward::Group, &[]), Event::Ended { pid: OTHER, status });
     assert_eq!(actions, [Action::Log(Message::ChildEnded { pid: OTHER, status }), Action::Reap(OTHER)]);
 }
 
 #[test]
-fn nothing_but_the_end_of_the_command_ends_it() {
+fn only_the_command_exit_ends_the_policy() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         let signals = every_signal().flat_map(|signum| SOURCES.map(|source| Event::Signal(signum, source)));
         let others = every_signal().flat_map(|signum| {
@@ -170,7 +170,7 @@ fn nothing_but_the_end_of_the_command_ends_it() {
 }
 
 #[test]
-fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
+fn traced_child_resumes_with_any_signal_not_meant_for_a_tracer() {
     let mut policy = policy(Forward::Group, &[]);
     for signum in every_signal() {
         let acts_on = Some(signum).filter(|&signum| signum != Signum::STOP && signum != Signum::TRAP);
@@ -184,14 +184,14 @@ fn a_trapped_child_goes_on_with_its_signal_unless_that_is_meant_for_a_tracer() {
 }
 
 #[test]
-fn a_pause_is_ended_by_what_asks_to_end_and_by_nothing_else() {
+fn pause_ends_only_on_a_termination_signal() {
     for signum in every_signal() {
         assert_eq!(ends_a_pause(signum), [2, 15].contains(&signum.raw()), "{signum}");
     }
 }
 
 #[test]
-fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
+fn stopped_command_is_resumed_only_for_a_termination_signal() {
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         for signum in every_signal() {
             let actions = decide(&mut policy(forward, &[]), Event::Signal(signum, SignalSource::Direct));
@@ -214,7 +214,7 @@ fn a_stopped_command_is_woken_for_what_asks_it_to_end_and_for_nothing_else() {
 }
 
 #[test]
-fn as_another_init_it_neither_suspends_itself_nor_asks_the_rest_to_end() {
+fn other_personality_neither_suspends_nor_signals_the_remaining() {
     for personality in [Personality::Tini, Personality::Catatonit] {
         for forward in [Forward::Child, Forward::Group] {
             let settings = Settings { personality, names_orphans: true, ..settings(forward, &[]) };

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 use crate::options::duration::{Delay, Limit};
@@ -316,8 +317,25 @@ impl Model {
     }
 }
 
+/// Seed that is the same in each run. `SEED` overrides it by another number, or by `random`.
+#[allow(clippy::print_stdout)] // The test runner shows it if the test fails.
+fn seed() -> RngSeed {
+    let seed = match std::env::var("SEED").as_deref() {
+        Err(_) => 20_261_126,
+        Ok("random") => fastrand::u64(..),
+        Ok(seed) => seed.parse().expect("SEED is a number, or `random`"),
+    };
+    println!("SEED={seed}");
+    RngSeed::Fixed(seed)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        cases: 2000,
+        rng_seed: seed(),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn random_sequences_keep_the_invariants(

@@ -28,7 +28,7 @@ fn exit(actions: &[Action]) -> Option<u8> {
 }
 
 #[test]
-fn a_drain_begins_with_the_end_of_the_command_and_ends_with_that_of_the_last() {
+fn drain_begins_at_command_exit_and_ends_at_the_last_exit() {
     let start = Instant::now();
     for forward in [Forward::Child, Forward::Group, Forward::Tree] {
         let settings = Settings { forward, ..draining(Limit::After(SECOND)) };
@@ -70,7 +70,7 @@ fn rounds(actions: &[(Instant, Action)], scope: Scope) -> Vec<Instant> {
 }
 
 #[test]
-fn a_drain_kills_the_rest_repeatedly_and_then_gives_up() {
+fn drain_kills_remaining_repeatedly_and_then_gives_up() {
     let start = Instant::now();
     let mut policy = Policy::new(draining(Limit::After(SECOND)), COMMAND);
     decide_at(&mut policy, start, ended(COMMAND));
@@ -85,7 +85,7 @@ fn a_drain_kills_the_rest_repeatedly_and_then_gives_up() {
 }
 
 #[test]
-fn roots_have_half_of_the_time_or_30_s_alone() {
+fn roots_drain_alone_for_half_the_time_or_30_s() {
     let start = Instant::now();
     for (limit, patience) in [
         (Limit::After(SECOND), SECOND / 2),
@@ -108,7 +108,7 @@ fn roots_have_half_of_the_time_or_30_s_alone() {
 }
 
 #[test]
-fn rounds_are_bounded_in_rate_however_many_children_end() {
+fn rounds_are_rate_limited_when_many_children_exit() {
     let start = Instant::now();
     let mut policy = Policy::new(draining(Limit::After(SECOND * 10)), COMMAND);
     decide_at(&mut policy, start, ended(COMMAND));
@@ -124,7 +124,7 @@ fn rounds_are_bounded_in_rate_however_many_children_end() {
 }
 
 #[test]
-fn the_drains_signal_is_rewritten_as_any_other() {
+fn drain_signal_is_rewritten_as_any_other() {
     for (rewrite, to) in [("15:3", Some(Signum::QUIT)), ("15:0", None)] {
         let settings = Settings { drain: Some(Limit::Never), ..settings(Forward::Group, &[rewrite]) };
         let mut policy = Policy::new(settings, COMMAND);
@@ -139,7 +139,7 @@ fn the_drains_signal_is_rewritten_as_any_other() {
 }
 
 #[test]
-fn only_the_recipients_of_the_drains_signal_are_recorded() {
+fn only_recipients_of_the_drain_signal_are_recorded() {
     for (drain, rewrite, signum, expected) in [
         (true, "1:1", Signum::TERM, true),
         (true, "1:1", Signum::INT, false),
@@ -161,7 +161,7 @@ fn only_the_recipients_of_the_drains_signal_are_recorded() {
 }
 
 #[test]
-fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
+fn linger_forwards_to_all_and_ends_at_the_last_exit() {
     let settings = Settings { linger: true, ..settings(Forward::Group, &[]) };
     let mut policy = Policy::new(settings, COMMAND);
     let to_all = [(Signum::TERM, Recipient::Tree)];
@@ -175,7 +175,7 @@ fn who_lingers_forwards_to_everybody_and_ends_with_the_last() {
 }
 
 #[test]
-fn a_drain_of_who_lingers_begins_with_a_signal_that_shuts_down() {
+fn drain_with_linger_begins_at_a_shutdown_signal() {
     let start = Instant::now();
     for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
         for main_has_ended in [false, true] {
@@ -192,7 +192,7 @@ fn a_drain_of_who_lingers_begins_with_a_signal_that_shuts_down() {
 }
 
 #[test]
-fn the_clock_of_kill_after_starts_with_the_first_signal_that_shuts_down() {
+fn kill_after_counts_from_the_first_shutdown_signal() {
     let start = Instant::now();
     for (rewrite, signum, starts) in [
         ("1:1", 15, true),
@@ -222,7 +222,7 @@ fn the_clock_of_kill_after_starts_with_the_first_signal_that_shuts_down() {
 }
 
 #[test]
-fn the_earlier_of_two_deadlines_counts() {
+fn earlier_of_two_deadlines_applies() {
     let start = Instant::now();
     for (kill_after, drain, expected) in [(5, 2, 3), (2, 5, 2)] {
         let [kill_after, drain] = [kill_after, drain].map(|seconds| Limit::After(SECOND * seconds));
@@ -245,7 +245,7 @@ fn delaying(settings: Settings) -> Policy {
 }
 
 #[test]
-fn a_held_signal_goes_on_when_its_time_has_come_or_when_it_comes_again() {
+fn delayed_signal_is_forwarded_when_due_or_repeated() {
     let start = Instant::now();
     let group = [(Signum::TERM, Recipient::Group(COMMAND))];
     let mut policy = delaying(settings(Forward::Group, &[]));
@@ -264,7 +264,7 @@ fn a_held_signal_goes_on_when_its_time_has_come_or_when_it_comes_again() {
 }
 
 #[test]
-fn the_end_of_the_command_lets_a_held_signal_go() {
+fn command_exit_releases_a_delayed_signal() {
     let term = |recipient| vec![(Signum::TERM, recipient)];
     for (settings, expected) in [
         // The rest of the group receives one at the exit anyway.
@@ -283,14 +283,14 @@ fn the_end_of_the_command_lets_a_held_signal_go() {
 }
 
 #[test]
-fn after_the_end_of_the_command_a_drain_holds_nothing_back() {
+fn drain_delays_no_signal_after_command_exit() {
     let mut policy = delaying(draining(Limit::Never));
     decide(&mut policy, ended(COMMAND));
     assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), [(Signum::TERM, Recipient::Tree)]);
 }
 
 #[test]
-fn the_exit_status_is_mapped_and_the_line_says_the_commands() {
+fn exit_status_is_mapped_and_message_has_the_original() {
     let rule = crate::signal::exit_status::ExitRule::parse(b"143:7").expect("a rule");
     let exit_map = ExitMap::new(vec![rule]);
     let mut policy = Policy::new(Settings { exit_map, ..settings(Forward::Group, &[]) }, COMMAND);

@@ -1,12 +1,13 @@
 //! Lets each system call of an init fail in turn, in the main scenarios.
 //!
-//! The init is PID 1 of a namespace with a /proc of its own. Each call that it makes there fails once, or always, with
-//! each errno. Then the outcome is the same, or the command is not started and a line says why, or a line says what is
-//! done without. Everything else is wrong. `-- long` has more errnos and occurrences, and the packaged inits beside.
+//! The init is PID 1 of a namespace with its own /proc. Each of its calls fails once, or always,
+//! with each errno. The outcome is the same, or the init refuses to start the command with a
+//! message, or it logs a fallback. Everything else is wrong. `-- long` has more errnos and
+//! occurrences, and the packaged inits.
 //!
-//! `cargo test --test stress -- inject=SCENARIO/PHASE/CALL/ERRNO/WHEN` repeats one, as it is printed.
+//! `cargo test --test stress -- inject=SCENARIO/PHASE/CALL/ERRNO/WHEN` repeats one case.
 
-#![allow(clippy::print_stdout)] // This is what the program is for.
+#![allow(clippy::print_stdout)] // The program prints its results.
 
 mod calls;
 mod scenario;
@@ -25,7 +26,7 @@ use crate::support::{init_under_test, original, skip};
 use calls::{Call, Fault, Phase, When};
 use scenario::{SCENARIOS, Scenario, Verdict};
 
-/// Begins the word that names one fault.
+/// Prefix of the word that names one fault.
 pub const ONE: &str = "inject=";
 const AT_ONCE: usize = 2;
 
@@ -35,7 +36,7 @@ const SHORT_ERRNOS: usize = 4;
 const OCCURRENCES: [When; 4] = [When::Only(1), When::Every, When::Only(2), When::Only(3)];
 const SHORT_OCCURRENCES: usize = 2;
 
-/// Calls that never fail, whatever the kernel, or whose failure no program can do anything about.
+/// Calls that never fail, or whose failure no program can handle.
 const NOT_INJECTED: [(&str, &str); 7] = [
     ("brk", "reports a failure by the old address; an errno looks like a success"),
     ("exit_group", "does not return"),
@@ -102,7 +103,7 @@ struct Row {
     refused: u32,
     fallback: u32,
     wrong: u32,
-    /// Those of the wrong ones that are in [`EXCEPTIONS`].
+    /// Wrong runs that are in [`EXCEPTIONS`].
     listed: u32,
 }
 
@@ -158,7 +159,7 @@ fn try_all(plan: &mut Plan, init: &Init, scenario: &Scenario, row: &mut Row) {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 while let Some((index, fault)) = take(&faults, &next) {
-                    // Peers wait in vain often.
+                    // Peers often time out.
                     let is_known = init.is_peer || exception(fault).is_some();
                     let (report, verdict) =
                         scenario.run_with(&init.path, options, *fault, &faultless, is_known);
@@ -236,7 +237,7 @@ fn faults(counts: &BTreeMap<(Phase, Call), u32>, errnos: &[Errno], occurrences: 
     faults
 }
 
-/// Runs one fault, as it is printed by [`run`], and prints what comes of it.
+/// Runs one fault in the notation of [`run`], and prints its result.
 pub fn run_one(plan: &mut Plan, name: &str) {
     let mut part = Part::new(plan, "injection", "faults");
     let (scenario, name) = name.split_once('/').expect("SCENARIO/PHASE/CALL/ERRNO/WHEN");

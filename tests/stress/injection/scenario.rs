@@ -1,4 +1,4 @@
-//! Scenarios in which calls fail, each of which ends in one way if none does.
+//! Scenarios with system calls that fail. Each has one result without a fault.
 
 use std::ffi::CString;
 use std::fmt;
@@ -13,17 +13,18 @@ use crate::setting::{Mode, Place};
 use crate::start::Start;
 use crate::started::{self, End, Started};
 use crate::state::{children, zombies};
-use crate::support::{probe, send};
+use crate::support::{Order, probe, send};
 
-/// How long a line or the end is waited for, in each try. It takes milliseconds, but a machine may stand still for seconds.
+/// Time limits of a line or the end, in each try. Either takes milliseconds, but a machine may
+/// stand still for seconds.
 const PATIENCE: [Duration; 3] = [Duration::from_millis(900), Duration::from_secs(5), Duration::from_secs(5)];
-/// The same after something was waited for in vain.
+/// Time limit after a timeout.
 const LESS_PATIENCE: Duration = Duration::from_millis(300);
 /// A zombie that is older is left behind.
 const REAPED_WITHIN: Duration = Duration::from_secs(1);
 /// A run that takes so much longer than without a fault is late.
 const LATE: Duration = Duration::from_secs(1);
-/// Calls beyond those of a run without a fault, and processor time, that make a run one that spins.
+/// Calls beyond those of a run without a fault, and processor time, that show a busy loop.
 const SPINNING_CALLS: u32 = 3_000;
 const SPINNING_TIME: Duration = Duration::from_millis(100);
 /// Begin the lines that say so if descendants cannot be found.
@@ -36,7 +37,7 @@ pub struct Scenario {
     /// Options that no other init has.
     pub options: &'static [&'static str],
     /// Script in which `$0` is the probe.
-    script: &'static str,
+    script: fn() -> String,
     ready: &'static [&'static str],
     play: fn(&mut Run),
     end: End,
@@ -46,8 +47,8 @@ pub struct Scenario {
     needs_proc: &'static [&'static str],
 }
 
-/// The command of several scenarios: it reports each signal, and ends with 42 when it gets the last one.
-const CATCH: &str = "exec \"$0\" catch 64";
+/// Command of several scenarios: it reports each signal, and exits with 42 on the last one.
+const CATCH: fn() -> String = || format!("exec \"$0\" {}", Order::Catch(LAST));
 const LAST: i32 = 64;
 
 pub const SCENARIOS: [Scenario; 7] = [
@@ -55,7 +56,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "exit",
         mode: Mode::Group,
         options: &[],
-        script: "echo ready; exit 7",
+        script: || "echo ready; exit 7".to_owned(),
         ready: &[],
         play: |_| {},
         end: End::Exited(7),
@@ -88,7 +89,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "reap",
         mode: Mode::Group,
         options: &[],
-        script: "exec \"$0\" orphans-that-wait 1",
+        script: || format!("exec \"$0\" {}", Order::WaitingOrphans(1)),
         ready: &["ready"],
         play: |run| {
             let first = children(run.started.pid).first().copied();
@@ -105,7 +106,7 @@ pub const SCENARIOS: [Scenario; 7] = [
         name: "drain",
         mode: Mode::Group,
         options: &["--drain", "2s"],
-        script: "setsid \"$0\" work far 50 & exec \"$0\" catch 15",
+        script: || format!("setsid \"$0\" {} & exec \"$0\" {}", Order::Work("far", 50), Order::Catch(15)),
         ready: &["ready", "far ready"],
         play: Run::ask_to_end,
         end: End::Exited(42),
@@ -117,7 +118,9 @@ pub const SCENARIOS: [Scenario; 7] = [
         mode: Mode::Group,
         options: &["--forward", "tree"],
         // Its end is no news for the command, which reports SIGCHLD, too.
-        script: "(setsid \"$0\" work far 20 &); exec \"$0\" catch 64",
+        script: || {
+            format!("(setsid \"$0\" {} &); exec \"$0\" {}", Order::Work("far", 20), Order::Catch(LAST))
+        },
         ready: &["ready", "far ready"],
         play: |run| {
             run.ask_to_end();
@@ -164,14 +167,14 @@ pub struct Run {
     seen: Option<Seen>,
     hangs: bool,
     patience: Duration,
-    /// Whether something was waited for in vain.
+    /// Whether there was a timeout.
     has_waited: bool,
     asked: Option<Instant>,
     printed: Vec<String>,
     problems: Vec<String>,
 }
 
-/// What has come of a run.
+/// Result of a run.
 pub enum Verdict {
     Same,
     /// The command was not started, which a line says.
@@ -206,8 +209,8 @@ impl Scenario {
         self.try_once(init, options, None, PATIENCE[1])
     }
 
-    /// Runs it with a fault, and compares that with a run without. On a busy machine something may take more time than is
-    /// expected: what was waited for in vain is tried again, unless that is known.
+    /// Runs it with a fault, and compares that with a run without. Repeats a run that timed out,
+    /// since the machine may be busy, unless the scenario expects a timeout.
     pub fn run_with(
         &self,
         init: &Path,
@@ -235,7 +238,7 @@ impl Scenario {
         let probe = probe();
         let mut words = vec![string(init.as_os_str().as_bytes())];
         words.extend(options.iter().chain(self.options).map(|option| string(option.as_bytes())));
-        words.extend(["--", "/bin/sh", "-c", self.script].map(|word| string(word.as_bytes())));
+        words.extend(["--", "/bin/sh", "-c", &(self.script)()].map(|word| string(word.as_bytes())));
         words.push(string(probe.as_os_str().as_bytes()));
         let mut start = Start::program(Place::Pid1, words);
         start.piped_stderr = true;
@@ -280,7 +283,7 @@ impl Scenario {
                 problems.push(format!("{found} of {expected} {line:?}"));
             }
         }
-        // What was not printed was waited for.
+        // The run has timed out for missing lines.
         if !hangs && !is_without_proc && is_late(report, faultless) {
             problems.push(format!("late: {} ms", seen.lived.as_millis()));
         }
@@ -299,7 +302,7 @@ impl Scenario {
         if *stderr == faultless.stderr { Verdict::Same } else { Verdict::Fallback(stderr.clone()) }
     }
 
-    /// What is wrong with a run without a fault.
+    /// Problem of a run without a fault.
     pub fn problem_without_fault(&self, report: &Report) -> Option<String> {
         match self.judge(report, report, None) {
             Verdict::Same => None,

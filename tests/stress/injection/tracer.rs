@@ -1,7 +1,7 @@
 //! Lets system calls of an init fail without being made (ptrace(2)), and counts the calls.
 //!
-//! strace(1) can do that, too. But it cannot tell the child from the command, nor the init's calls from those of the C
-//! library's start-up, and it interrupts the init when it attaches to it.
+//! strace(1) cannot distinguish the child from the command, nor the init's calls from the C
+//! library's start-up, and it interrupts the init when it attaches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,7 +19,7 @@ use super::calls::{Call, Fault, Phase, When};
 use crate::start::Start;
 use crate::started::{End, Started};
 
-/// What the tracer has seen until the end of the init.
+/// Observations of the tracer until the end of the init.
 #[derive(Debug)]
 pub struct Seen {
     pub end: End,
@@ -39,10 +39,11 @@ impl Seen {
     }
 }
 
-/// Starts an init under a tracer, which runs in a thread of its own and reports the end of the init to `ends`.
+/// Starts an init under a tracer. The tracer runs in a thread, and reports the end of the init to
+/// `ends`.
 pub fn start(start: Start, fault: Option<Fault>, ends: Sender<Seen>) -> Started {
     let (give, taken) = std::sync::mpsc::channel();
-    // Only the thread that has begun a trace can go on with it.
+    // Only the thread that has begun a trace can continue it.
     thread::spawn(move || {
         let started = start.start();
         let pid = started.pid;
@@ -200,7 +201,8 @@ fn wait() -> (Pid, i32) {
     }
 }
 
-/// Lets a tracee go on to its next call, with this signal. nix has no real-time signals. It may have been killed.
+/// Resumes a tracee until its next call, with this signal. nix has no real-time signals. The tracee
+/// may have been killed.
 fn resume(pid: Pid, signal: i32) {
     // SAFETY: PTRACE_SYSCALL touches no memory.
     unsafe { libc::ptrace(libc::PTRACE_SYSCALL, pid.as_raw(), null_mut::<u8>(), c_long::from(signal)) };

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::support::deadline;
 
-/// Removes the cgroups at this path, of every controller. They can be removed when their last process is gone.
+/// Removes the cgroups at this path, of every controller. They can be removed when their last
+/// process is gone.
 pub fn remove_cgroups(path: &str) {
     let mount = Path::new("/sys/fs/cgroup");
     for controller in fs::read_dir(mount).into_iter().flatten().flatten() {

@@ -1,4 +1,5 @@
-//! The images of the tests, made where no registry is reached: Dockerfile.test on root file systems that tests/rootfs makes.
+//! Images of the tests, made without a registry: Dockerfile.test on root file systems of
+//! tests/rootfs.
 
 use std::fs;
 use std::path::Path;
@@ -6,12 +7,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use super::{docker, run};
-use crate::support::{Scratch, init_under_test, probe, skip};
+use crate::support::{Scratch, init_under_test, probe, skip, start_script};
 
-/// The three programs of a start script, and how long each takes to shut down.
-pub const START_SCRIPT: &str = "probe work crond 500 &\nprobe work worker 800 &\nprobe work service 1500\n";
-
-/// What an image has beside the init under test, which is its entry point, the probe and the start script.
+/// Content of an image, beside the init under test as entry point, the probe and the start script.
 #[derive(Clone, Copy, Debug)]
 pub enum Base {
     /// Nothing but the libraries of an init that isn't static.
@@ -23,7 +21,7 @@ pub enum Base {
 }
 
 impl Base {
-    /// What tests/rootfs calls it.
+    /// Name for tests/rootfs.
     fn name(self) -> &'static str {
         match self {
             Self::Empty => "empty",
@@ -78,7 +76,7 @@ fn tag(name: &str) -> String {
 
 fn build(base: Base) -> Result<String, String> {
     let scratch = Scratch::new();
-    let script = format!("#!/bin/sh\n{}", START_SCRIPT.replace("probe", "/usr/bin/probe"));
+    let script = format!("#!/bin/sh\n{}", start_script::lines().replace("probe", "/usr/bin/probe"));
     scratch.file("start.sh", &script, 0o755);
     copy(&probe(), &scratch.path().join("probe"))?;
     let dockerfile = Path::new(env!("CARGO_MANIFEST_DIR")).join("Dockerfile.test");
@@ -124,8 +122,8 @@ fn import(base: Base) -> Result<String, String> {
     Ok(image)
 }
 
-/// Is there an engine? Removes what earlier runs of the tests have left: a process can't remove its own images when it ends,
-/// since the tests' runner ends it, and one that was killed has left its containers.
+/// Whether there is an engine. Removes images and containers of earlier runs: the test runner ends
+/// a process before it can remove its own images.
 fn get_ready() -> Result<(), String> {
     docker(&["info"]).map_err(|_| "no Docker Engine is running here")?;
     let list =

@@ -1,5 +1,5 @@
-//! An engine of a test's own, for what is a setting of a whole engine, or leaves more behind than containers: the engine of the
-//! machine is not ours to change.
+//! Engine of one test, for settings of a whole engine, which must not change on the machine's
+//! engine.
 
 use std::io::PipeWriter;
 use std::os::fd::OwnedFd;
@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Engine, docker, remove_cgroups, run};
 use crate::support::{Running, Scratch, Start, deadline, procfs, skip};
 
-/// A user that every distribution has, and that is not root, whom Docker does not remap.
+/// User of every distribution, other than root, that Docker does not remap.
 pub const REMAPPED: &str = "daemon";
 
-/// An engine of a test's own, which ends with it: it is PID 1 of a namespace, mounts nothing but there, and has no network but
-/// the loopback interface.
+/// Engine of a test. It is PID 1 of a namespace that ends with the test, mounts only in there, and
+/// has only a loopback network.
 pub struct OwnEngine {
     engine: Engine,
     daemon: Running,
@@ -25,8 +25,8 @@ pub struct OwnEngine {
 }
 
 impl OwnEngine {
-    /// Starts one with this daemon.json, and these options beside what keeps it apart; `REMAPPED` has 65536 users of its own
-    /// there. `None` where there can be no such engine, which is told.
+    /// Starts an engine with this daemon.json and these options. `REMAPPED` has 65536 user IDs in
+    /// it. `None`, with a message, if no engine can start.
     pub fn start(settings: &str, options: &[&str]) -> Option<Self> {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         if !nix::unistd::geteuid().is_root() || Command::new("dockerd").arg("--version").output().is_err() {
@@ -38,9 +38,9 @@ impl OwnEngine {
         scratch.file("ranges", &format!("{REMAPPED}:100000:65536\n"), 0o644);
         let cgroup =
             format!("dumb-init-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        // It has to have a network namespace of its own, and a /proc by which it finds that: an engine without a bridge
-        // removes docker0, which is the machine's. State, and the sockets of shims, are kept in /run whatever it is told. The
-        // machine's ranges of users are none of its business.
+        // It needs its own network namespace and /proc: an engine without a bridge removes the
+        // machine's docker0. Its state and the sockets of shims are always in /run. It must not
+        // read the machine's ranges of user IDs.
         let script = "set -e
             cd \"$0\"
             exec 3<&0 </dev/null
@@ -93,14 +93,14 @@ impl OwnEngine {
         command
     }
 
-    /// Runs a command of the client's, and returns what it prints.
+    /// Runs a client command, and returns its output.
     #[track_caller]
     pub fn docker(&self, words: &[&str]) -> String {
         let output = run(self.client().args(words)).unwrap_or_else(|error| panic!("{error}"));
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
     }
 
-    /// Where the files of a volume are.
+    /// Directory of a volume's files.
     pub fn volume(&self, name: &str) -> PathBuf {
         self.scratch.path().join("data/volumes").join(name).join("_data")
     }
@@ -108,7 +108,7 @@ impl OwnEngine {
 
 impl Drop for OwnEngine {
     fn drop(&mut self) {
-        // What it doesn't end is killed with its namespace.
+        // The end of its namespace kills the remaining processes.
         if !self.daemon.has_ended() {
             self.daemon.signal(libc::SIGTERM);
             let end = deadline();

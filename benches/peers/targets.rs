@@ -1,4 +1,4 @@
-//! What was aimed at, and what came out of it.
+//! Targets, and whether they are reached.
 
 use crate::drain;
 use crate::inits::OURS;
@@ -6,7 +6,8 @@ use crate::measured::Measured;
 use crate::measures::{IDLE, LATENCY, MEMORY, ORPHANS, REAPING, SIZE, STARTUP};
 use crate::table::{figure, lines};
 
-/// Those of the musl build, which is the first of the inits, against the others, whichever of them were measured.
+/// Those of the musl build, which is the first of the inits, against the others, whichever of them
+/// were measured.
 pub fn markdown(names: &[&str], measured: &[Measured]) -> String {
     if names.first() != Some(&OURS) {
         return "no musl build: nothing is aimed at\n".into();

@@ -1,16 +1,15 @@
-//! The founding case: the report for each set-up of its table, and what truly comes of the signal.
+//! Multi-process start script: the report for each set-up of the table, and the effect of the signal.
 
 use std::ffi::OsString;
 use std::path::Path;
 use std::thread;
 
 use super::{Told, explain};
+use crate::support::start_script::{PROGRAMS, wait_for_all};
 use crate::support::{
-    Held, Running, Scratch, Start, built_init, can_have_pid_namespaces, docker, init_beyond, probe, procfs,
-    send, skip,
+    Held, Order, Running, Scratch, Start, built_init, can_have_pid_namespaces, docker, init_beyond, probe,
+    procfs, send, skip,
 };
-
-const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 
 /// Whether the programs are to finish while the container is there.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,17 +19,11 @@ enum Work {
 }
 
 fn script(scratch: &Scratch, work: Work, first_line: &str) -> std::path::PathBuf {
-    let milliseconds = if work == Work::Short { "100" } else { "600000" };
+    let milliseconds = if work == Work::Short { 100 } else { 600_000 };
     let [crond, worker, service] =
-        PROGRAMS.map(|name| format!("{} work {name} {milliseconds}", probe().display()));
+        PROGRAMS.map(|name| format!("{} {work}", probe().display(), work = Order::Work(name, milliseconds)));
     let text = format!("#!{first_line}\n{crond} &\n{worker} &\n{service}\n");
     scratch.file("start.sh", &text, 0o755)
-}
-
-fn wait_for_all(running: &Running) {
-    for name in PROGRAMS {
-        running.wait_for_line(&format!("{name} ready"));
-    }
 }
 
 /// How often a program has got SIGTERM.
@@ -121,7 +114,7 @@ const LATER: &str = "Try: dumb-init 1.3 or later, with DUMB_INIT_DRAIN=10s\n";
 const SETSID: (&str, &str) = ("DUMB_INIT_SETSID", "0");
 
 #[test]
-fn what_is_said_of_our_set_ups_comes_true() {
+fn prediction_holds_for_start_script_under_this_init() {
     if init_beyond().is_none() || !can_have_pid_namespaces() {
         return;
     }
@@ -197,7 +190,7 @@ fn what_is_said_of_our_set_ups_comes_true() {
 }
 
 #[test]
-fn what_is_said_of_other_inits_comes_true() {
+fn prediction_holds_for_start_script_under_other_inits() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -290,7 +283,7 @@ fn what_is_said_of_other_inits_comes_true() {
 
 /// The report in the README, of the test image with the variable of a base image.
 #[test]
-fn in_a_container_it_is_told_as_the_readme_shows_it() {
+fn explain_in_a_container_prints_the_readme_example() {
     if init_beyond().is_none() {
         return;
     }

@@ -5,13 +5,15 @@ use std::io::Write;
 use std::path::Path;
 use std::thread;
 
-use crate::support::{Scratch, Start, can_have_pid_namespaces, docker, init_under_test, probe, skip};
+use crate::support::start_script::{PROGRAMS, wait_for_all};
+use crate::support::{
+    Order, Report, Scratch, Start, can_have_pid_namespaces, count_lines, docker, init_under_test, probe, skip,
+};
 
 const README: &str = include_str!("../README.md");
-const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 const ROUNDS: usize = 3;
 
-/// How many of the three programs.
+/// Numbers of the three programs.
 #[derive(Clone, Copy)]
 struct Counts {
     got: usize,
@@ -21,13 +23,12 @@ struct Counts {
 
 impl Counts {
     fn of(stdout: &str) -> Self {
-        let times =
-            |name: &str, what: &str| stdout.lines().filter(|line| *line == format!("{name} {what}")).count();
+        let times = |name: &str, report: Report| count_lines(stdout, &report.by(name));
         let how_many = |holds: &dyn Fn(&str) -> bool| PROGRAMS.iter().filter(|name| holds(name)).count();
         Self {
-            got: how_many(&|name| times(name, "got 15") > 0),
-            twice: how_many(&|name| times(name, "got 15") > 1),
-            finished: how_many(&|name| times(name, "finished") > 0),
+            got: how_many(&|name| times(name, Report::Got(15)) > 0),
+            twice: how_many(&|name| times(name, Report::Got(15)) > 1),
+            finished: how_many(&|name| times(name, Report::Finished) > 0),
         }
     }
 }
@@ -49,7 +50,7 @@ fn documented<const N: usize>(name: &str) -> [(usize, usize); N] {
 
 #[test]
 #[ignore = "takes a minute and needs Docker and the packaged inits; run by name"]
-fn the_founding_table_is_as_documented() {
+fn start_script_table_is_as_documented() {
     let Some(image) = docker::image() else { return };
     let peers = ["/usr/bin/dumb-init", "/usr/bin/tini", "/usr/bin/catatonit"];
     if let Some(missing) = peers.iter().find(|path| !Path::new(path).exists()) {
@@ -101,7 +102,7 @@ fn stopped(image: &str, words: &[&str], variables: &[&str]) -> Counts {
     for peer in ["dumb-init", "tini", "catatonit"] {
         start = start.words(["--volume".to_owned(), format!("/usr/bin/{peer}:/peers/{peer}:ro")]);
     }
-    // What they are linked to.
+    // Libraries of the peers.
     for libraries in ["/lib64", "/lib/x86_64-linux-gnu"] {
         start = start.words(["--volume".to_owned(), format!("{libraries}:{libraries}:ro")]);
     }
@@ -109,9 +110,7 @@ fn stopped(image: &str, words: &[&str], variables: &[&str]) -> Counts {
         start = start.words(["--env", variable]);
     }
     let running = start.word(image).words(&words[1..]).start();
-    for name in PROGRAMS {
-        running.wait_for_line(&format!("{name} ready"));
-    }
+    wait_for_all(&running);
     container.stop_within(4);
     Counts::of(&running.outcome().stdout())
 }
@@ -138,7 +137,7 @@ const SCENARIOS: [Scenario; 3] = [
 
 #[test]
 #[ignore = "takes a minute and needs the packaged inits; run by name"]
-fn the_shutdown_table_is_as_documented() {
+fn shutdown_table_is_as_documented() {
     if !can_have_pid_namespaces() {
         return;
     }
@@ -164,7 +163,7 @@ fn the_shutdown_table_is_as_documented() {
     }
 }
 
-/// How many runs go well with each init.
+/// Number of good runs with each init.
 fn measure(run: fn(Start) -> bool) -> [usize; INITS.len()] {
     let count = |(_, path, options): (_, &str, &[&str])| {
         let path = if path.is_empty() { init_under_test() } else { path.into() };
@@ -186,9 +185,7 @@ fn three_programs_finish_on_a_terminal(start: Start) -> bool {
         programs.map(|(name, time)| format!("sh -c '{program}' {name} {time} &\n")).collect();
     let script = scratch.file("start.sh", &format!("#!/bin/sh\n{}wait\n", lines.concat()), 0o755);
     let (running, _terminal) = start.word(script).start_on_terminal();
-    for name in PROGRAMS {
-        running.wait_for_line(&format!("{name} ready"));
-    }
+    wait_for_all(&running);
     running.signal(libc::SIGTERM);
     Counts::of(&running.outcome().stdout()).finished == PROGRAMS.len()
 }
@@ -204,10 +201,15 @@ fn the_last_line_is_logged(start: Start) -> bool {
 fn the_clean_up_line_is_logged(start: Start) -> bool {
     let scratch = Scratch::new();
     let log = scratch.path().join("log");
-    let text = format!("#!/bin/sh\n{} work app 200 | tee {}\n", probe().display(), log.display());
+    let text = format!(
+        "#!/bin/sh\n{} {app} | tee {}\n",
+        probe().display(),
+        log.display(),
+        app = Order::Work("app", 200)
+    );
     let running = start.word(scratch.file("start.sh", &text, 0o755)).start();
-    running.wait_for_line("app ready");
+    running.wait_for_line(Report::Ready.by("app"));
     running.signal(libc::SIGTERM);
     running.outcome();
-    std::fs::read_to_string(log).is_ok_and(|text| text.contains("app finished"))
+    std::fs::read_to_string(log).is_ok_and(|text| text.contains(&Report::Finished.by("app")))
 }

@@ -1,7 +1,8 @@
-//! Does it live on whatever its processes do, and tell the command's status in the end?
+//! Unruly processes under the init.
 //!
-//! A round is a command whose children stop themselves, become other users, ask for a trace, leave orphans, and so on,
-//! while signals rain on the init. SIGTERM isn't among them: it ends the round. Nor are those that stop the init as well.
+//! A round is a command with children that stop themselves, change the user, ask for a trace, leave
+//! orphans, and so on, while random signals arrive. SIGTERM ends the round. Signals that suspend
+//! the init are left out.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use crate::setting::{Mode, Place, SETTINGS};
 use crate::start::Start;
 use crate::started::{End, PATIENCE, Started, kill_group};
 use crate::state::{becomes_so, zombies};
-use crate::support::send;
+use crate::support::{Order, Report, send};
 
 const RAIN: [i32; 19] = [
     libc::SIGHUP,
@@ -36,7 +37,8 @@ const RAIN: [i32; 19] = [
     50,
     64,
 ];
-/// So many signals rain on a command that doesn't fetch them yet: they are pending in each member of its group.
+/// So many signals rain on a command that doesn't fetch them yet: they are pending in each member
+/// of its group.
 const MOST_UNFETCHED: u32 = 200;
 
 pub fn run(plan: &mut Plan) {
@@ -48,7 +50,7 @@ pub fn run(plan: &mut Plan) {
 
 fn series(plan: &mut Plan, place: Place, mode: Mode, rounds: u64) {
     let mut random = Rng::with_seed(plan.seed);
-    let mut part = Part::new(plan, format_args!("mob, {place}, {mode}"), "rounds");
+    let mut part = Part::new(plan, format_args!("chaos, {place}, {mode}"), "rounds");
     let mut signals = 0;
     for number in 0..rounds {
         let begin = Instant::now();
@@ -65,12 +67,12 @@ fn series(plan: &mut Plan, place: Place, mode: Mode, rounds: u64) {
 
 fn round(place: Place, mode: Mode, random: &mut Rng, signals: &mut u64) -> Result<(), String> {
     let (seed, size, status) = (random.u64(..), random.u32(1..40), random.u8(..));
-    let role = ["mob", &seed.to_string(), &size.to_string(), &status.to_string()];
-    let mut start = Start::new(place, mode, &[], &[], &role);
+    let mut start = Start::new(place, mode, &[], &[], Order::Chaos(seed, size, status.into()));
     start.piped_stderr = true;
     let mut started = start.start();
     let up = started.stdout.next_within(PATIENCE).ok_or("the command doesn't start")?;
-    let main = up.strip_prefix("up ").and_then(|pid| pid.parse().ok()).map(Pid::from_raw).ok_or("no PID")?;
+    let Ok(Report::Started(main)) = up.parse() else { return Err(format!("the command says {up:?}")) };
+    let main = Pid::from_raw(main);
     let result = storm(&mut started, place, random, signals).and_then(|()| {
         started.signal(libc::SIGTERM);
         match started.end_within(PATIENCE) {
@@ -78,21 +80,21 @@ fn round(place: Place, mode: Mode, random: &mut Rng, signals: &mut u64) -> Resul
             end => Err(format!("{end:?} in place of {status}")),
         }
     });
-    // The kernel kills everybody with PID 1, which ends when they have.
+    // The end of PID 1 kills all others first.
     if place == Place::Pid1 && result.is_ok() && !started.stdout.ends_within(PATIENCE) {
-        return Err("somebody is left".into());
+        return Err("a process is left".into());
     }
     if place == Place::Plain {
-        // What doesn't end by itself, such as a stopped process, is no task of the init's there.
+        // A stopped process, for example, is not the init's task here.
         kill_group(main);
     }
     kill_group(started.pid);
     result.map_err(|what| format!("{what}; stderr: {:?}", started.stderr()))
 }
 
-/// Lets it rain from before the command's first child until after its last one.
+/// Sends random signals from before the command's first child until after its last.
 fn storm(started: &mut Started, place: Place, random: &mut Rng, signals: &mut u64) -> Result<(), String> {
-    // A SIGCONT lets those go on that should stay stopped.
+    // SIGCONT would resume children that are meant to stay stopped.
     let with_continuation = random.bool();
     let pid = started.pid;
     let mut rain = |random: &mut Rng, count: u32| {
@@ -109,7 +111,7 @@ fn storm(started: &mut Started, place: Place, random: &mut Rng, signals: &mut u6
     loop {
         let patience = if unfetched < MOST_UNFETCHED { Duration::ZERO } else { Duration::from_millis(10) };
         match started.stdout.next_within(patience) {
-            Some(line) if line == "ready" => break,
+            Some(line) if line.parse() == Ok(Report::Ready) => break,
             Some(line) => return Err(format!("the command says {line:?}")),
             None => {}
         }

@@ -1,14 +1,14 @@
 //! How it is told: to a person on a terminal, and to a program.
 
 use super::{explainer, wait_for_two};
-use crate::support::{Outcome, Running, Start, built_init, init, role};
+use crate::support::{Condition, Disposition, Order, Outcome, Running, Start, built_init, init};
 
 /// What a terminal of so many columns shows.
 fn shown(running: &Running, columns: Option<u16>, variables: &[(&str, &str)]) -> Outcome {
     let start = Start::program(built_init()).words(["--pid", &running.pid().to_string(), "--explain"]);
     let start = variables.iter().fold(start, |start, (name, value)| start.variable(name, value));
     let (explaining, terminal) = match columns {
-        Some(columns) => start.condition(format!("columns={columns}")).start_on_terminal(),
+        Some(columns) => start.condition(Condition::Columns(columns.into())).start_on_terminal(),
         None => start.start_on_terminal(),
     };
     let outcome = explaining.outcome();
@@ -21,9 +21,9 @@ fn long_name(length: usize) -> String {
 }
 
 #[test]
-fn on_a_terminal_it_is_a_table_that_fits() {
-    let running = init().words(role(["manner", "Catches", &long_name(300)])).start();
-    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+fn explain_table_fits_the_terminal_width() {
+    let running = init().probe(Order::Dispose(Disposition::Catches, long_name(300).leak())).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready-as "));
     let plain = &[("NO_COLOR", "1")][..];
     for (columns, most) in [(None, 80), (Some(80), 80), (Some(132), 132), (Some(200), 200)] {
         let outcome = shown(&running, columns, plain);
@@ -40,9 +40,9 @@ fn on_a_terminal_it_is_a_table_that_fits() {
 }
 
 #[test]
-fn colours_are_for_terminals_that_want_them() {
-    let running = init().words(["-c"]).words(role(["manner", "Catches", "it"])).start();
-    running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
+fn colours_are_used_only_on_capable_terminals() {
+    let running = init().words(["-c"]).probe(Order::Dispose(Disposition::Catches, "it")).start();
+    running.wait_for_stdout("it is ready", |text| text.contains(" ready-as "));
     let is_coloured =
         |variables: &[(&str, &str)]| shown(&running, None, variables).stdout().contains('\u{1b}');
     assert!(is_coloured(&[("NO_COLOR", ""), ("TERM", "xterm")]));
@@ -53,7 +53,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn both_ways_say_the_same() {
+fn table_and_tsv_give_the_same_answer() {
     let running = init().words(["-c"]).words(["sh", "-c", "sleep 600 & sleep 600; :"]).start();
     wait_for_two(&running);
     // Nothing is cut.

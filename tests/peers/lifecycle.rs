@@ -1,4 +1,4 @@
-//! What becomes of signals, groups, orphans and statuses.
+//! Signals, groups, orphans and exit statuses.
 
 use std::path::Path;
 
@@ -6,7 +6,10 @@ use nix::unistd::Pid;
 
 use super::{Names, PEERS, Peer};
 use crate::pid_1::{expect_orphans_to_be_reaped, expect_to_come_amid_deaths, flood};
-use crate::support::{Running, Start, can_have_pid_namespaces, probe, procfs, role, send};
+use crate::support::{
+    Condition, Order, Property, Report, Running, Start, can_have_pid_namespaces, probe, procfs, send,
+    with_probe,
+};
 
 /// Those that the peers act on themselves: the signals of errors.
 fn ends_the_peer(number: i32) -> bool {
@@ -15,12 +18,12 @@ fn ends_the_peer(number: i32) -> bool {
     of_errors.contains(&number) || [libc::SIGKILL, libc::SIGSTOP, 32, 33].contains(&number)
 }
 
-/// What a command gets of a signal to its init, and how the whole ends.
+/// Reports of a command after a signal to its init, and the exit status.
 fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, String) {
     let words: Vec<_> =
         std::iter::once(probe().into_os_string()).chain(command.iter().map(Into::into)).collect();
     let running = Start::program(init).words(options).word("--").words(words).start();
-    running.wait_for_line("ready");
+    running.wait_for_line(Report::Ready);
     let pid = running.command_pid();
     running.signal(number);
     // Only tini's is stopped; the others' commands get nothing of it.
@@ -38,7 +41,7 @@ fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, S
         libc::SIGTTOU,
     ];
     if command != ["hang"] || does_nothing.contains(&number) {
-        // Of several signals that wait, the one with the highest number comes last.
+        // The kernel delivers the highest pending signal last.
         running.signal(64);
     }
     let outcome = running.outcome();
@@ -46,7 +49,7 @@ fn life(init: &Path, options: &[&str], number: i32, command: &[&str]) -> (i32, S
 }
 
 #[test]
-fn every_signal_in_every_mode_leads_to_the_same_as_with_the_peer() {
+fn signals_in_every_mode_behave_like_the_peer() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let Some([ours, theirs]) = names.pair(peer) else { return };
@@ -62,7 +65,7 @@ fn every_signal_in_every_mode_leads_to_the_same_as_with_the_peer() {
 }
 
 #[test]
-fn what_the_peers_act_on_themselves_is_forwarded() {
+fn signals_that_peers_handle_themselves_are_forwarded() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         for number in (1..=64).filter(|&number| ends_the_peer(number)) {
@@ -80,12 +83,12 @@ fn two(start: Start) -> Running {
     let probe = probe();
     let script = "\"$0\" record 64 & exec \"$0\" record 64";
     let running = start.words(["--", "sh", "-c", script]).word(probe).start();
-    running.wait_for_stdout("both", |text| text.matches("ready").count() == 2);
+    running.wait_for_stdout("both", |text| text.matches(&Report::Ready.to_string()).count() == 2);
     running
 }
 
 #[test]
-fn the_group_gets_signals_only_where_it_is_asked_for() {
+fn group_is_signalled_only_with_the_option() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let mut cases: Vec<(Vec<&str>, Vec<&str>, usize)> =
@@ -98,40 +101,43 @@ fn the_group_gets_signals_only_where_it_is_asked_for() {
             let start = variables.into_iter().fold(start, |start, name| start.variable(name, ""));
             let mut running = two(start);
             running.signal(libc::SIGUSR1);
-            running.wait_for_stdout("the signal", |text| text.matches("got 10").count() == count);
-            // The other one, if it got nothing, tells so by getting something else.
+            running.wait_for_stdout("the signal", |text| {
+                text.matches(&Report::Got(10).to_string()).count() == count
+            });
+            // A second signal shows that the other process did not receive the first.
             let other = running.descendants().into_iter().find(|&pid| {
                 ![Some(running.pid()), None].contains(&procfs::parent(pid)) && pid != running.pid()
             });
             send(other.expect("the other one"), libc::SIGUSR2);
-            running.wait_for_line("got 12");
-            assert_eq!(running.stdout().matches("got 10").count(), count, "{running}");
+            running.wait_for_line(Report::Got(12));
+            assert_eq!(running.stdout().matches(&Report::Got(10).to_string()).count(), count, "{running}");
             // It is not asked to end when the command has.
             send(running.command_pid(), 64);
             assert_eq!(running.wait().code(), Some(42), "{running}");
             send(other.expect("the other one"), 64);
-            running.wait_for_stdout("its end", |text| text.matches("got 64").count() == 2);
-            assert!(!running.stdout().contains("got 15"), "{running}");
+            running
+                .wait_for_stdout("its end", |text| text.matches(&Report::Got(64).to_string()).count() == 2);
+            assert!(!running.stdout().contains(&Report::Got(15).to_string()), "{running}");
         }
     }
 }
 
 #[test]
-fn the_command_leads_a_group_in_the_session_that_it_was_started_in() {
+fn command_leads_a_group_in_the_init_session() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         for options in [&[][..], &["-g"]] {
-            let outcome = names.init(peer.name()).words(options).word("--").words(role(["report"])).run();
+            let outcome = names.init(peer.name()).words(options).word("--").probe(Order::Report).run();
             outcome.expect_code(5);
-            assert_eq!(outcome.report("pgid"), outcome.report("pid"), "{outcome}");
-            assert_ne!(outcome.report("sid"), outcome.report("pid"), "{outcome}");
-            assert_eq!(outcome.report("blocked"), "", "{outcome}");
+            assert_eq!(outcome.report(Property::Pgid), outcome.report(Property::Pid), "{outcome}");
+            assert_ne!(outcome.report(Property::Sid), outcome.report(Property::Pid), "{outcome}");
+            assert_eq!(outcome.report(Property::Blocked), "", "{outcome}");
         }
     }
 }
 
 #[test]
-fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
+fn pid_1_reaps_every_orphan() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;
@@ -142,15 +148,17 @@ fn as_pid_1_it_leaves_no_orphan_as_a_zombie() {
 }
 
 #[test]
-fn what_was_ignored_or_blocked_at_the_start_is_so_for_the_command() {
+fn command_inherits_ignored_and_blocked_signals() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
         let Some(pair) = names.pair(peer) else { return };
         let [here, there] = pair.map(|init| {
-            let start =
-                Start::program(init).condition("ignored=1").condition("ignored=40").condition("blocked=10");
-            let outcome = start.word("--").words(role(["report"])).run();
-            ["dispositions", "blocked"].map(|name| outcome.report(name))
+            let start = Start::program(init)
+                .condition(Condition::Ignored(1))
+                .condition(Condition::Ignored(40))
+                .condition(Condition::Blocked(10));
+            let outcome = start.word("--").probe(Order::Report).run();
+            [Property::Dispositions, Property::Blocked].map(|name| outcome.report(name))
         });
         assert!(here[0].contains('1') && here[1].contains("10"), "{here:?}");
         if peer == Peer::Tini {
@@ -162,11 +170,11 @@ fn what_was_ignored_or_blocked_at_the_start_is_so_for_the_command() {
     }
 }
 
-/// A catatonit that pauses as PID 1, and tells what it gets. It does so by then: before, it is unshare(1), and the kernel keeps
-/// from a PID 1 what that doesn't handle.
+/// Starts a catatonit that pauses as PID 1 and logs signals. It is ready on return: before its exec
+/// it is unshare(1), and the kernel drops signals that PID 1 does not handle.
 fn pause(names: &Names) -> Running {
     let running = names.init("catatonit").in_namespace().variable("CATATONIT_DEBUG", "").word("-P").start();
-    procfs::wait_until("it tells of a signal", || {
+    procfs::wait_until("it reports a signal", || {
         running.signal(libc::SIGHUP);
         running.stderr().contains("Received signal 1.")
     });
@@ -174,7 +182,7 @@ fn pause(names: &Names) -> Running {
 }
 
 #[test]
-fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
+fn paused_init_forwards_signals_during_a_flood_of_exits() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;
@@ -182,8 +190,8 @@ fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
     let running = pause(&names);
     let pid = running.pid();
     let entered = Start::program("nsenter").words(crate::support::namespace_of(pid));
-    let entered = entered.words(role(["orphans-that-wait", "200"])).start();
-    entered.wait_for_line("ready");
+    let entered = entered.probe(Order::WaitingOrphans(200)).start();
+    entered.wait_for_line(Report::Ready);
     flood(pid, || entered.descendants().into_iter().for_each(|process| send(process, libc::SIGUSR1)), 40);
     running.wait_for_debug_line("Received signal 40.");
     procfs::wait_until("all are reaped", || procfs::children(pid).is_empty());
@@ -194,11 +202,11 @@ fn a_flood_of_deaths_keeps_no_signal_from_an_init_that_pauses() {
 }
 
 #[test]
-fn a_stopped_command_that_is_asked_to_end_is_let_go_on() {
+fn stopped_command_is_resumed_for_a_termination_signal() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
-        let running = names.init(peer.name()).word("--").words(role(["hang"])).start();
-        running.wait_for_line("ready");
+        let running = names.init(peer.name()).word("--").probe(Order::Hang).start();
+        running.wait_for_line(Report::Ready);
         let command = running.command_pid();
         send(command, libc::SIGSTOP);
         procfs::wait_for_state(command, 'T');
@@ -208,22 +216,24 @@ fn a_stopped_command_that_is_asked_to_end_is_let_go_on() {
 }
 
 #[test]
-fn a_closed_stdin_is_no_reason_not_to_start() {
+fn closed_stdin_does_not_prevent_the_start() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
-        let start = names.init(peer.name()).condition("closed=0").word("--").words(role(["report"]));
+        let start = names.init(peer.name()).condition(Condition::Closed(0)).word("--").probe(Order::Report);
         let outcome = start.run();
         outcome.expect_code(5).expect_stderr("");
     }
 }
 
-/// A script that leaves an orphan behind.
-const LEAVES_AN_ORPHAN: &str = r#"(sh -c 'echo "orphan $$"; exec probe hang' &); read line; exit 6"#;
+/// Script that leaves an orphan behind.
+fn script_with_orphan() -> String {
+    format!(r#"(sh -c 'echo "orphan $$"; exec probe {hang}' &); read line; exit 6"#, hang = Order::Hang)
+}
 
 #[test]
-fn orphans_are_adopted_where_the_peer_adopts_them() {
+fn orphans_are_adopted_like_the_peer() {
     let Some(names) = Names::new() else { return };
-    let script = LEAVES_AN_ORPHAN.replace("probe", &probe().display().to_string());
+    let script = with_probe(script_with_orphan());
     for (peer, options, variable, adopts) in [
         (Peer::Tini, &["-w"][..], None, false),
         (Peer::Tini, &["-s", "-w"], None, true),
@@ -234,7 +244,7 @@ fn orphans_are_adopted_where_the_peer_adopts_them() {
         let start = names.init(peer.name()).words(options).words(["--", "sh", "-c", &script]);
         let start = variable.into_iter().fold(start, |start, name| start.variable(name, ""));
         let running = start.stdin(std::os::fd::OwnedFd::from(reader)).start();
-        running.wait_for_line("ready");
+        running.wait_for_line(Report::Ready);
         let stdout = running.stdout();
         let orphan = stdout.lines().find_map(|line| line.strip_prefix("orphan ")?.parse().ok());
         let orphan = Pid::from_raw(orphan.expect("the orphan"));
@@ -254,10 +264,10 @@ fn orphans_are_adopted_where_the_peer_adopts_them() {
 }
 
 #[test]
-fn catatonit_adopts_orphans_unasked() {
+fn catatonit_adopts_orphans_by_default() {
     let Some(names) = Names::new() else { return };
-    let running = names.init("catatonit").word("--").words(role(["orphans", "20"])).start();
-    running.wait_for_line("ready");
+    let running = names.init("catatonit").word("--").probe(Order::Orphans(20)).start();
+    running.wait_for_line(Report::Ready);
     let pid = running.pid();
     procfs::wait_until("all are reaped", || procfs::children(pid).len() == 1);
     running.signal(libc::SIGTERM);
@@ -265,7 +275,7 @@ fn catatonit_adopts_orphans_unasked() {
 }
 
 #[test]
-fn a_pause_runs_nothing_and_reaps_whatever_becomes_its_child() {
+fn pause_runs_nothing_and_reaps_every_child() {
     let Some(names) = Names::new() else { return };
     if !can_have_pid_namespaces() {
         return;
@@ -273,7 +283,7 @@ fn a_pause_runs_nothing_and_reaps_whatever_becomes_its_child() {
     for number in [libc::SIGTERM, libc::SIGINT] {
         let running = pause(&names);
         let pid = running.pid();
-        // Others are nobody's.
+        // Other processes do not belong to it.
         for other in [libc::SIGTSTP, libc::SIGUSR1, 34] {
             running.signal(other);
             running.wait_for_debug_line(&format!("Received signal {other}."));

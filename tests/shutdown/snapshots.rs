@@ -1,16 +1,27 @@
-//! A drain that cannot look at processes, or looks at hostile ones.
+//! A drain that cannot read processes, or reads hostile ones.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use super::{count, expect_lines, in_both_settings, script, wait_for_lines};
-use crate::support::{Outcome, Running, Scratch, Start, can_inject_faults, init_beyond, probe, procfs, send};
+use super::{count_lines, expect_lines, in_both_settings, script, wait_for_lines};
+use crate::support::{
+    Order, Outcome, Report, Running, Scratch, Start, can_inject_faults, init_beyond, probe, procfs, send,
+};
 
-/// A command with a process in another session, an orphan, and a process whose parent ignores SIGTERM.
-const FAMILY: &str = "setsid probe work far 100 & (probe daemon work orphan 100 &); \
-                      sh -c 'setsid probe work near 100 & trap \"\" TERM; wait; wait' & exec probe work main 300";
+/// Command with a process in another session, an orphan, and a process below a parent that ignores
+/// SIGTERM.
+fn tree() -> String {
+    format!(
+        "setsid probe {far} & (probe {orphan} &); \
+                      sh -c 'setsid probe {near} & trap \"\" TERM; wait; wait' & exec probe {main}",
+        far = Order::Work("far", 100),
+        orphan = Order::Daemon("orphan", 100),
+        near = Order::Work("near", 100),
+        main = Order::Work("main", 300)
+    )
+}
 const READY: [&str; 4] = ["far ready", "orphan ready", "near ready", "main ready"];
 
 /// Lowers a limit of a process that runs.
@@ -21,27 +32,27 @@ fn limit(pid: Pid, resource: libc::__rlimit_resource_t, to: u64) {
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-fn start_family(start: Start) -> Running {
-    let running = start.words(script(FAMILY)).start();
+fn start_tree(start: Start) -> Running {
+    let running = start.words(script(tree())).start();
     wait_for_lines(&running, &READY);
     // Nothing is about to become the init's child.
     procfs::wait_until("the orphan is adopted", || procfs::children(running.pid()).len() == 2);
     running
 }
 
-/// How often each process got SIGTERM and finished.
+/// Expects that each process received SIGTERM once and finished.
 fn expect_all_reached_once(outcome: &Outcome) {
     for name in ["far", "orphan", "near", "main"] {
-        expect_lines(outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
+        expect_lines(outcome, &[(Report::Got(15).by(name), 1), (Report::Finished.by(name), 1)]);
     }
 }
 
 #[test]
-fn one_free_descriptor_is_enough() {
+fn drain_works_with_one_free_descriptor() {
     for descriptors in [4, 5] {
         for options in [&["--drain", "4s"][..], &["--linger", "--drain", "60s"], &["-c", "--drain", "4s"]] {
             in_both_settings(|start| {
-                let running = start_family(start.words(options));
+                let running = start_tree(start.words(options));
                 limit(running.pid(), libc::RLIMIT_NOFILE, descriptors);
                 running.signal(libc::SIGTERM);
                 let outcome = running.outcome();
@@ -55,10 +66,10 @@ fn one_free_descriptor_is_enough() {
 const FAILED: &str = "only the command's group is signalled.\n";
 
 #[test]
-fn without_a_free_descriptor_the_group_is_reached() {
+fn drain_without_a_free_descriptor_signals_the_group() {
     for options in [&["--drain", "1s"][..], &["--linger", "--drain", "1s"], &["-c", "--drain", "1s"]] {
         in_both_settings(|start| {
-            let mut running = start_family(start.words(options));
+            let mut running = start_tree(start.words(options));
             limit(running.pid(), libc::RLIMIT_NOFILE, 3);
             let begin = Instant::now();
             running.signal(libc::SIGTERM);
@@ -68,7 +79,7 @@ fn without_a_free_descriptor_the_group_is_reached() {
             let stderr = running.stderr();
             let reason = "[dumb-init] Unable to look for descendants (errno=24 Too many open files); ";
             assert_eq!(stderr, format!("{reason}{FAILED}"), "{running}");
-            assert_eq!(count(&running.stdout(), "main finished"), 1, "{running}");
+            assert_eq!(count_lines(&running.stdout(), &Report::Finished.by("main")), 1, "{running}");
         });
     }
 }
@@ -108,7 +119,7 @@ impl Drop for Faults {
 }
 
 #[test]
-fn failed_look_signals_nobody_twice_and_forgets_nobody() {
+fn failed_snapshot_neither_repeats_nor_loses_a_signal() {
     if init_beyond().is_none() || !can_inject_faults() {
         return;
     }
@@ -123,7 +134,7 @@ fn failed_look_signals_nobody_twice_and_forgets_nobody() {
         "pidfd_open:error=EMFILE:when=1+",
     ] {
         in_both_settings(|start| {
-            let running = start_family(start.words(["--drain", "4s"]));
+            let running = start_tree(start.words(["--drain", "4s"]));
             let _faults = Faults::inject(running.pid(), fault);
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
@@ -136,72 +147,99 @@ fn failed_look_signals_nobody_twice_and_forgets_nobody() {
 }
 
 #[test]
-fn process_that_is_called_like_an_init_is_signalled() {
+fn process_named_like_an_init_is_signalled() {
     for name in ["dumb-init", "tini"] {
         in_both_settings(|start| {
             let scratch = Scratch::new();
-            // A program of one terabyte, most of which is a hole.
+            // The program has a size of one terabyte, most of it a hole.
             let path = scratch.executable_copy(&probe());
             let file = scratch.path().join(name);
             std::fs::rename(path, &file).expect("another name");
             let status = Command::new("truncate").args(["--size", "1T"]).arg(&file).status();
             assert!(status.is_ok_and(|status| status.success()), "truncate");
             let text = format!(
-                "setsid {} work far 50 & probe work near 50 & exec probe work main 50",
-                file.display()
+                "setsid {} {far} & probe {near} & exec probe {main}",
+                file.display(),
+                far = Order::Work("far", 50),
+                near = Order::Work("near", 50),
+                main = Order::Work("main", 50)
             );
             let begin = Instant::now();
             let running = start.words(["--forward", "tree", "--drain", "60s"]).words(script(&text)).start();
-            wait_for_lines(&running, &["far ready", "near ready", "main ready"]);
+            wait_for_lines(
+                &running,
+                &[Report::Ready.by("far"), Report::Ready.by("near"), Report::Ready.by("main")],
+            );
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
             outcome.expect_code(0).expect_stderr("");
             for name in ["far", "near", "main"] {
-                expect_lines(&outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
+                expect_lines(&outcome, &[(Report::Got(15).by(name), 1), (Report::Finished.by(name), 1)]);
             }
         });
     }
 }
 
-/// A process with this name that is none of ours, and the descendants that it leaves alone.
-fn impostor(name: &str) -> String {
+/// Process with this name that is another program, and the descendants that it does not signal.
+fn impostor(name: &str, milliseconds: u64) -> String {
     let text = format!(
-        "printf %s {name} >/proc/$$/comm; trap : TERM; probe work member 50 & setsid probe work child 50 & \
-         echo impostor ready; wait; wait; wait; wait; echo impostor ended"
+        "printf %s {name} >/proc/$$/comm; trap : TERM; probe {member} & setsid probe {child} & \
+         echo impostor ready; wait; wait; wait; wait; echo impostor ended",
+        member = Order::Work("member", 50),
+        child = Order::Work("child", milliseconds)
     );
-    format!("setsid sh -c '{text}' & probe work other 50 & exec probe work main 50")
+    format!(
+        "setsid sh -c '{text}' & probe {other} & exec probe {main}",
+        other = Order::Work("other", 50),
+        main = Order::Work("main", 50)
+    )
 }
 
 #[test]
-fn false_mark_harms_only_descendants_of_its_process() {
+fn false_init_mark_affects_only_its_descendants() {
     for name in ["dumb-init[init]", "dumb-init", "tini[dumb-init]"] {
         in_both_settings(|start| {
-            let running = start.words(["--drain", "4s"]).words(script(&impostor(name))).start();
+            let running = start.words(["--drain", "4s"]).words(script(impostor(name, 50))).start();
             wait_for_lines(
                 &running,
-                &["impostor ready", "child ready", "member ready", "other ready", "main ready"],
+                &[
+                    Report::Ready.by("impostor"),
+                    Report::Ready.by("child"),
+                    Report::Ready.by("member"),
+                    Report::Ready.by("other"),
+                    Report::Ready.by("main"),
+                ],
             );
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
             outcome.expect_code(0);
             for name in ["other", "main"] {
-                expect_lines(&outcome, &[(&format!("{name} got 15"), 1), (&format!("{name} finished"), 1)]);
+                expect_lines(&outcome, &[(Report::Got(15).by(name), 1), (Report::Finished.by(name), 1)]);
             }
             // Not killed by the deadline unsignalled.
-            expect_lines(&outcome, &[("child got 15", 1), ("child finished", 1)]);
+            expect_lines(
+                &outcome,
+                &[(Report::Got(15).by("child".to_owned()), 1), (Report::Finished.by("child".to_owned()), 1)],
+            );
         });
     }
 }
 
 #[test]
-fn deadline_holds_below_a_false_mark() {
+fn deadline_holds_below_a_false_init_mark() {
     in_both_settings(|start| {
-        let text = impostor("dumb-init[init]").replace("work child 50", "work child 999999");
+        let text = impostor("dumb-init[init]", 999_999);
         let mut running = start.words(["--drain", "1s"]).words(script(&text)).start();
         wait_for_lines(
             &running,
-            &["impostor ready", "child ready", "member ready", "other ready", "main ready"],
+            &[
+                Report::Ready.by("impostor"),
+                Report::Ready.by("child"),
+                Report::Ready.by("member"),
+                Report::Ready.by("other"),
+                Report::Ready.by("main"),
+            ],
         );
         let begin = Instant::now();
         running.signal(libc::SIGTERM);
@@ -220,11 +258,18 @@ fn address_space(pid: Pid) -> u64 {
 #[test]
 fn exhausted_memory_loses_no_signal() {
     in_both_settings(|start| {
-        // Several hundred that nobody but a walk reaches.
-        let text = "i=0; while [ $i -lt 400 ]; do setsid sleep 999 & i=$((i + 1)); done; \
-                    probe work near 50 & probe work main 50 & trap 'exit 5' TERM; echo started; wait; wait; wait";
+        // Several hundred processes that only a search of /proc finds.
+        let text = format!(
+            "i=0; while [ $i -lt 400 ]; do setsid sleep 999 & i=$((i + 1)); done; \
+                    probe {near} & probe {main} & trap 'exit 5' TERM; echo started; wait; wait; wait",
+            near = Order::Work("near", 50),
+            main = Order::Work("main", 50)
+        );
         let running = start.words(["-v", "--drain", "3s"]).words(script(text)).start();
-        wait_for_lines(&running, &["started", "near ready", "main ready"]);
+        wait_for_lines(
+            &running,
+            &["started".to_owned(), Report::Ready.by("near".to_owned()), Report::Ready.by("main".to_owned())],
+        );
         let pid = running.pid();
         procfs::wait_until("all have executed", || {
             let is_sleep = |pid: &Pid| {
@@ -240,6 +285,6 @@ fn exhausted_memory_loses_no_signal() {
         let time = begin.elapsed();
         assert_eq!(status.code(), Some(5), "{running}");
         assert!(time < Duration::from_secs(15), "{time:?} {running}");
-        assert!(count(&running.stdout(), "near got 15") >= 1, "{running}");
+        assert!(count_lines(&running.stdout(), &Report::Got(15).by("near")) >= 1, "{running}");
     });
 }

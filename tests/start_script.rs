@@ -1,80 +1,61 @@
-//! The start script that launches several programs, and what becomes of them when the container is stopped.
+//! A start script that launches several programs, and the end of its container.
 //!
-//! First the original's behaviour, which is also this program's as long as nothing else is asked for: the script dies of
-//! SIGTERM, the init ends with it, and whatever still cleans up is killed with the container. Then what `--drain` makes
-//! of it.
+//! The default is that of the original: the script dies by SIGTERM, the init exits, and programs
+//! that still clean up are killed with the container. With `--drain` all programs finish.
 
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::shutdown::in_both_settings;
-use crate::support::{
-    Running, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, probe, send,
-};
-
-/// Three programs, each of which takes its time to shut down.
-fn script(scratch: &Scratch) -> PathBuf {
-    let text =
-        format!("#!/bin/sh\n{}", docker::START_SCRIPT.replace("probe", &probe().display().to_string()));
-    scratch.file("start.sh", &text, 0o755)
-}
-
-pub(crate) fn wait_for_all(running: &Running) {
-    for name in ["crond", "worker", "service"] {
-        running.wait_for_line(&format!("{name} ready"));
-    }
-}
-
-fn count(text: &str, what: &str) -> usize {
-    ["crond", "worker", "service"].iter().filter(|name| text.contains(&format!("{name} {what}"))).count()
-}
+use crate::support::start_script::{count, expect_all_three, wait_for_all, write};
+use crate::support::{Report, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, send};
 
 #[test]
-fn every_program_of_the_group_gets_the_signal() {
+fn group_mode_signals_every_program_of_the_script() {
     let scratch = Scratch::new();
-    let mut running = init().word(script(&scratch)).start();
+    let mut running = init().word(write(&scratch)).start();
     wait_for_all(&running);
     running.signal(libc::SIGTERM);
     assert_eq!(running.wait().code(), Some(143));
     // Not in a namespace, they outlive the init.
-    running.wait_for_stdout("the end of all three", |text| count(text, "finished") == 3);
-    assert_eq!(count(&running.stdout(), "got 15"), 3);
+    running.wait_for_stdout("the end of all three", |text| count(text, Report::Finished) == 3);
+    assert_eq!(count(&running.stdout(), Report::Got(15)), 3);
 }
 
 #[test]
-fn with_the_variable_of_a_base_image_none_of_them_gets_it() {
+fn setsid_variable_keeps_signal_from_all_programs() {
     let scratch = Scratch::new();
-    let mut running = init().variable("DUMB_INIT_SETSID", "0").word(script(&scratch)).start();
+    let mut running = init().variable("DUMB_INIT_SETSID", "0").word(write(&scratch)).start();
     wait_for_all(&running);
     running.signal(libc::SIGTERM);
-    // The script dies of it, as would the init without one.
+    // The script dies by it, as without an init.
     assert_eq!(running.wait().code(), Some(143));
-    // Each gets one signal now, and tells nothing else.
+    // Each program receives one signal now and reports only that.
     running.descendants().into_iter().for_each(|pid| send(pid, 64));
-    running.wait_for_stdout("the last signal, three times", |text| count(text, "got 64") == 3);
-    assert_eq!(count(&running.stdout(), "got 15"), 0, "{running}");
+    running.wait_for_stdout("the last signal, three times", |text| count(text, Report::Got(64)) == 3);
+    assert_eq!(count(&running.stdout(), Report::Got(15)), 0, "{running}");
 }
 
 #[test]
-fn as_pid_1_it_ends_with_the_script_and_nobody_finishes() {
+fn pid_1_exits_with_the_script_before_programs_finish() {
     if !can_have_pid_namespaces() {
         return;
     }
     for setsid in ["1", "0"] {
         let scratch = Scratch::new();
         let running =
-            init().in_namespace().variable("DUMB_INIT_SETSID", setsid).word(script(&scratch)).start();
+            init().in_namespace().variable("DUMB_INIT_SETSID", setsid).word(write(&scratch)).start();
         wait_for_all(&running);
         running.signal(libc::SIGTERM);
         let outcome = running.outcome();
         outcome.expect_code(143);
-        assert_eq!(count(&outcome.stdout(), "finished"), 0, "{outcome}");
+        assert_eq!(count(&outcome.stdout(), Report::Finished), 0, "{outcome}");
     }
 }
 
 #[test]
-fn as_a_containers_entrypoint_it_ends_with_the_script_and_nobody_finishes() {
+fn container_ends_with_the_script_before_programs_finish() {
     let Some(image) = docker::image() else { return };
     for setsid in ["1", "0"] {
         let container = docker::Container::new();
@@ -85,12 +66,12 @@ fn as_a_containers_entrypoint_it_ends_with_the_script_and_nobody_finishes() {
         container.stop();
         let outcome = running.outcome();
         outcome.expect_code(143);
-        assert_eq!(count(&outcome.stdout(), "finished"), 0, "{outcome}");
+        assert_eq!(count(&outcome.stdout(), Report::Finished), 0, "{outcome}");
     }
 }
 
 #[test]
-fn the_first_line_of_a_script_can_name_it() {
+fn shebang_line_can_name_the_init() {
     let scratch = Scratch::new();
     let text =
         format!("#!{} /bin/sh\necho \"$0\" \"$@\"\nexit 6\n", crate::support::init_under_test().display());
@@ -99,15 +80,7 @@ fn the_first_line_of_a_script_can_name_it() {
     outcome.expect_code(6).expect_stdout(&format!("{} a b -v\n", script.display())).expect_stderr("");
 }
 
-/// All three got the signal, once, and finished.
-pub(crate) fn expect_all_three(text: &str) {
-    for name in ["crond", "worker", "service"] {
-        let lines = |what: &str| text.lines().filter(|line| *line == format!("{name} {what}")).count();
-        assert_eq!((lines("got 15"), lines("finished")), (1, 1), "{name}:\n{text}");
-    }
-}
-
-/// What somebody may have set, and whether the command has a session of its own then.
+/// Settings that let all three programs finish.
 const CURES: [&[(&str, &str)]; 5] = [
     &[("DUMB_INIT_DRAIN", "10s")],
     &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_SETSID", "0")],
@@ -116,7 +89,8 @@ const CURES: [&[(&str, &str)]; 5] = [
     &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_FORWARD", "child")],
 ];
 
-/// Runs the script that `script` makes under the init, with each of the cures, as PID 1 and not, and stops it.
+/// Runs the script that `script` makes under the init, with each of the cures, as PID 1 and not,
+/// and stops it.
 fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
     let with = |start: Start, cure: &[(&str, &str)]| {
         let start = cure.iter().fold(start, |start, (name, value)| start.variable(name, value));
@@ -124,11 +98,11 @@ fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
         let mut running = start.word(script(&scratch)).start();
         wait_for_all(&running);
         running.signal(libc::SIGTERM);
-        running.wait_for_line("service finished");
+        running.wait_for_line(Report::Finished.by("service"));
         let last = Instant::now();
         assert_eq!(running.wait().code(), Some(143));
-        // Neither at the deadline nor at the next tick of a poll; how fast it is in a quiet moment, the test under Docker
-        // measures.
+        // Neither at the deadline nor at the next tick of a poll; how fast it is in a quiet moment,
+        // the test under Docker measures.
         let took = last.elapsed();
         assert!(took < Duration::from_secs(3), "{took:?} after the last\n{running}");
         expect_all_three(&running.outcome().stdout());
@@ -142,25 +116,25 @@ fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
 }
 
 #[test]
-fn with_a_drain_all_three_get_it_once_and_finish() {
-    expect_all_to_be_cured(script);
+fn drain_signals_each_program_once_and_all_finish() {
+    expect_all_to_be_cured(write);
 }
 
 /// The start script with the init in its first line as well.
 fn script_with_an_init(scratch: &Scratch) -> PathBuf {
-    let path = script(scratch);
+    let path = write(scratch);
     let text = std::fs::read_to_string(&path).expect("the script");
     let first_line = format!("#!{} /bin/sh", crate::support::init_under_test().display());
     scratch.file("nested.sh", &text.replacen("#!/bin/sh", &first_line, 1), 0o755)
 }
 
 #[test]
-fn with_a_drain_nobody_gets_it_twice_from_two_inits_either() {
+fn drain_with_nested_inits_signals_each_program_once() {
     expect_all_to_be_cured(script_with_an_init);
 }
 
 #[test]
-fn in_a_container_all_three_get_it_once_and_finish_and_it_ends_with_the_last() {
+fn container_drain_ends_at_last_program_exit() {
     if init_beyond().is_none() {
         return;
     }

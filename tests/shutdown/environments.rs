@@ -9,11 +9,12 @@ use nix::unistd::Pid;
 use super::{expect_lines, wait_for_lines};
 use crate::services::installed;
 use crate::support::{
-    Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test, probe, procfs, send, skip,
+    Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test, probe,
+    procfs, send, skip,
 };
 
 #[test]
-fn executable_on_hung_file_system_delays_nobody_else() {
+fn executable_on_hung_file_system_delays_no_other_process() {
     let (Some(start), Some(busybox)) =
         (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox())
     else {
@@ -22,17 +23,21 @@ fn executable_on_hung_file_system_delays_nobody_else() {
     let scratch = Scratch::new();
     let Some(mount) = Mount::of(&busybox, &scratch) else { return };
     let text = format!(
-        "setsid {} work other 50 & setsid {} sh -c 'echo hung ready; /bin/sleep 999 & wait' &
+        "setsid {} {other} & setsid {} sh -c 'echo hung ready; /bin/sleep 999 & wait' &
         trap 'exit 5' TERM; echo ready; while :; do sleep 0.05; done",
         probe().display(),
-        mount.path.join("busybox").display()
+        mount.path.join("busybox").display(),
+        other = Order::Work("other", 50)
     );
     let mut running = start.in_namespace().words(["--drain", "2s", "sh", "-c", &text]).start();
-    wait_for_lines(&running, &["ready", "other ready", "hung ready"]);
+    wait_for_lines(
+        &running,
+        &[Report::Ready.to_string(), Report::Ready.by("other"), Report::Ready.by("hung")],
+    );
     let init = running.pid();
     let _pause = Pause::of(mount.server.pid());
     send(init, libc::SIGTERM);
-    running.wait_for_line("other finished");
+    running.wait_for_line(Report::Finished.by("other"));
     assert_eq!(running.wait().code(), Some(5), "{running}");
 }
 
@@ -53,7 +58,7 @@ impl Drop for Pause {
     }
 }
 
-/// A FUSE file system with one program, whose server can be stopped.
+/// FUSE file system with one program. Its server can be stopped.
 struct Mount {
     server: Running,
     path: PathBuf,
@@ -112,12 +117,12 @@ fn drain_under_emulation_signals_all_descendants() {
     let main = write("main.sh", &main);
     let start = Start::program(&qemu).in_namespace().word(init_under_test()).words(["--drain", "10s"]);
     let running = start.word(&qemu).word(&busybox).word("sh").word(main).start();
-    wait_for_lines(&running, &["ready", "child ready"]);
+    wait_for_lines(&running, &[Report::Ready.to_string(), Report::Ready.by("child")]);
     running.signal(libc::SIGTERM);
     let outcome = running.outcome();
     outcome.expect_code(5);
     assert!(!outcome.stderr().contains("Killing"), "{outcome}");
-    expect_lines(&outcome, &[("worker got 15", 1), ("child got 15", 1)]);
+    expect_lines(&outcome, &[(Report::Got(15).by("worker"), 1), (Report::Got(15).by("child"), 1)]);
 }
 
 /// Returns the path of Debian's busybox-static, or skips the test.
