@@ -7,7 +7,7 @@ use std::thread;
 
 use crate::support::{Scratch, Start, can_have_pid_namespaces, docker, init_under_test, probe, skip};
 
-const README: &str = include_str!("../README.md");
+const README: &str = concat!(include_str!("../README.md"), include_str!("../docs/shutdown.md"));
 const PROGRAMS: [&str; 3] = ["crond", "worker", "service"];
 const ROUNDS: usize = 3;
 
