@@ -10,7 +10,7 @@ use crate::support::{
     Order, Report, Scratch, Start, can_have_pid_namespaces, count_lines, docker, init_under_test, probe, skip,
 };
 
-const README: &str = include_str!("../README.md");
+const README: &str = concat!(include_str!("../README.md"), include_str!("../docs/shutdown.md"));
 const ROUNDS: usize = 3;
 
 /// Numbers of the three programs.

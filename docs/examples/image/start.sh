@@ -1,9 +1,9 @@
 #!/bin/sh
-# Three programs, launched the way start scripts launch them: in the background, and nobody passes a signal on to them. After
-# SIGTERM each of them takes a while to sign off.
+# A multi-process start script: three programs in the background, and no process forwards signals to them. Each needs a while
+# after SIGTERM to finish.
 # Run by the tests of `clusters`.
 
-# A cluster throws a container's log away with the container. What is said is kept where a volume is mounted at /told.
+# A cluster deletes a container's log with the container. A volume at /told keeps the output.
 container=$(hostname)
 say() {
     echo "$*"

@@ -1,4 +1,4 @@
-# Not run: Nomad was not at hand. It was read by an HCL parser, no more.
+# Not run: Nomad was not available. Only an HCL parser has read it.
 job "app" {
   group "app" {
     count = 3
@@ -11,14 +11,15 @@ job "app" {
       }
 
       env {
-        # The load balancer has so long to take the instance out.
+        # Time for the load balancer to remove the instance.
         DUMB_INIT_DELAY = "TERM:5s"
-        # The start script's programs have so long to sign off.
+        # Time for the start script's programs to exit.
         DUMB_INIT_DRAIN = "10s"
       }
 
       kill_signal = "SIGTERM"
-      # After so long Nomad kills: more than both together, and what the command itself takes to end. The client's max_kill_timeout, 30s unless it says otherwise, is the most.
+      # Then Nomad kills: longer than both together and the command's own time to exit. The maximum is the client's
+      # max_kill_timeout, by default 30s.
       kill_timeout = "20s"
     }
   }
