@@ -19,9 +19,8 @@ use crate::sys::arguments::Arg;
 use duration::{Delay, Limit};
 use getopt::{Dialect, End, Given, Order, Reading};
 use meaning::{BadValue, is_set, question, read};
-pub(crate) use peers::{DASH_G, TINI_GROUP, Variables};
+pub(crate) use peers::{TINI_GROUP, Variables};
 use personality::Personality;
-pub(crate) use table::{DASH_C, is_setting_beyond};
 use table::{HELP, all_options, help, options_of_the_original, specs, version};
 use value::refusal;
 

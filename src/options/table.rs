@@ -106,16 +106,6 @@ pub(super) fn is_explain(word: &[u8]) -> bool {
     name == Some(EXPLAIN.as_bytes())
 }
 
-/// Is this word an option that the original doesn't have, and that has to do with how the command is run?
-pub(crate) fn is_setting_beyond(word: &[u8]) -> bool {
-    let name = word.split(|&byte| byte == b'=').next().unwrap_or_default();
-    let name = name.strip_prefix(b"--").and_then(|name| str::from_utf8(name).ok());
-    let is_no_setting = |long: &str| ORIGINAL.contains(&long) || [SPLIT_STRING, EXPLAIN, PID].contains(&long);
-    name.is_some_and(|name| {
-        !is_no_setting(name) && all_options().get_arguments().any(|arg| arg.get_long() == Some(name))
-    })
-}
-
 pub(super) fn specs(table: &Command) -> Vec<Spec<'_>> {
     table
         .get_arguments()

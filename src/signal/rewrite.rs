@@ -95,11 +95,6 @@ impl RewriteTable {
         self.0.place(rewrite.from).map(|place| place.replace(rewrite.to));
     }
 
-    /// Removes the rule for a signal.
-    pub(crate) fn forget(&mut self, from: Signum) {
-        self.0.place(from).map(Option::take);
-    }
-
     /// Adds a rule for a signal that has none yet.
     pub(crate) fn set_default(&mut self, from: Signum, to: Outcome) {
         self.0.place(from).map(|place| place.get_or_insert(to));

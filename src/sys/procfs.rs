@@ -88,21 +88,6 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
     Ok(filled)
 }
 
-/// Reads all of a file, which may be long. `None` also if there is no memory for it.
-pub(crate) fn read_whole(path: &CStr) -> Option<Vec<u8>> {
-    let mut file = open(path, 0).ok()?;
-    let mut whole = Vec::new();
-    let mut buffer = [0; 4096];
-    loop {
-        let count = fill(&mut file, &mut buffer).ok()?;
-        whole.try_reserve(count).ok()?;
-        whole.extend_from_slice(buffer.get(..count)?);
-        if count < buffer.len() {
-            return Some(whole);
-        }
-    }
-}
-
 /// The PIDs of our children, zombies included, from the list that the kernel keeps of them
 /// (proc_tid_children(5)). Some may be missing if children exit meanwhile.
 ///

@@ -68,7 +68,7 @@ fn try_setup(setup: &Setup<'_>) {
     for part in setup.parts {
         told.expect_part(part);
     }
-    let is_never = |name: &str| told.with(&format!("work {name}")).fate == "never gets it";
+    let is_never = |name: &str| told.with(&format!("work {name}")).fate == "not signalled";
     assert_eq!(PROGRAMS.iter().filter(|name| is_never(name)).count(), setup.never, "{}\n{told}", setup.name);
 
     // The end of PID 1 would be that of all, who could not tell any more what they have got.
@@ -137,7 +137,7 @@ fn what_is_said_of_our_set_ups_comes_true() {
             never: 0,
             parts: &[
                 "forwards to the process group of its child\n",
-                "Every process gets the signal.",
+                "Every process receives the signal.",
                 "Try: DUMB_INIT_DRAIN=10s\n",
             ],
         },
@@ -151,8 +151,8 @@ fn what_is_said_of_our_set_ups_comes_true() {
             parts: &[
                 "dumb-init (PID 1) forwards to its direct child alone: DUMB_INIT_SETSID=0 in its environment\n",
                 "SIGTERM is forwarded as SIGTERM\n",
-                "3 of 4 processes never get it. They are killed when ",
-                " has ended, since --drain is off.\n",
+                "Not signalled: 3 of 4 processes. Remaining processes are killed when ",
+                " exits, since --drain is off.\n",
                 "Try: DUMB_INIT_FORWARD=group DUMB_INIT_DRAIN=10s\n",
             ],
         },
@@ -163,7 +163,7 @@ fn what_is_said_of_our_set_ups_comes_true() {
             nested: None,
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal."],
+            parts: &["Every process receives the signal."],
         },
         Setup {
             name: "both variables",
@@ -172,7 +172,7 @@ fn what_is_said_of_our_set_ups_comes_true() {
             nested: None,
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal, 3 of 4 when "],
+            parts: &["Every process receives the signal, 3 of 4 later. "],
         },
         Setup {
             name: "what is advised",
@@ -181,7 +181,7 @@ fn what_is_said_of_our_set_ups_comes_true() {
             nested: None,
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal. "],
+            parts: &["Every process receives the signal. "],
         },
         Setup {
             name: "both variables, nested",
@@ -190,7 +190,7 @@ fn what_is_said_of_our_set_ups_comes_true() {
             nested: Some(&ours),
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal"],
+            parts: &["Every process receives the signal"],
         },
     ];
     thread::scope(|scope| setups.iter().for_each(|setup| drop(scope.spawn(|| try_setup(setup)))));
@@ -239,7 +239,7 @@ fn what_is_said_of_other_inits_comes_true() {
             &[SETSID],
             None,
             3,
-            &["DUMB_INIT_SETSID=0 in its environment\n", "3 of 4"],
+            &["DUMB_INIT_SETSID=0 in its environment\n", "Not signalled: 3 of 4 "],
         ),
         // It knows no such variable.
         setup("the original, with a drain", words(&[original, "--"]), &[DRAIN], None, 0, &[LATER]),
@@ -258,7 +258,7 @@ fn what_is_said_of_other_inits_comes_true() {
             &[],
             None,
             0,
-            &["tini (PID 1) forwards to the process group of its child\n"],
+            &["tini (PID 1) forwards to the process group of its child: -g on its command line\n"],
         ),
         setup(
             "tini with a variable",
@@ -282,7 +282,7 @@ fn what_is_said_of_other_inits_comes_true() {
             &[],
             None,
             0,
-            &["catatonit (PID 1) forwards to the process group of its child\n"],
+            &["catatonit (PID 1) forwards to the process group of its child: -g on its command line\n"],
         ),
     ];
     thread::scope(|scope| setups.iter().for_each(|setup| drop(scope.spawn(|| try_setup(setup)))));

@@ -23,7 +23,7 @@ fn whatever_a_process_is_called_its_line_is_one_line() {
     running.wait_for_line("ready");
     let told = explain(&running, "--explain");
     let name = r"a) R 1\t(\n\u{1b}[31m\xff\u{202e}\u{2028}\u{200b}\u{9b} hang";
-    told.expect_code(0).expect(name, "dies (default)");
+    told.expect_code(0).expect(name, "terminates");
     assert_eq!(told.rows.len(), 2, "{told}");
 }
 
@@ -37,16 +37,16 @@ fn a_zombie_does_not_count_and_who_is_stopped_is_told_of() {
         procfs::children(command).iter().any(|&pid| procfs::state(pid) == Some('Z'))
     });
     let told = explain(&running, "--explain");
-    told.expect_code(0).expect("hang", "dies (default)");
-    assert_eq!(told.rows.iter().filter(|row| row.fate == "has ended").count(), 1, "{told}");
+    told.expect_code(0).expect("hang", "terminates");
+    assert_eq!(told.rows.iter().filter(|row| row.fate == "zombie").count(), 1, "{told}");
 
     send(command, libc::SIGSTOP);
     procfs::wait_for_state(command, 'T');
     // A SIGTERM lets it go on, anything else does not.
-    explain(&running, "--explain").expect("hang", "dies (default)");
+    explain(&running, "--explain").expect("hang", "terminates");
     let told = explain(&running, "--explain=USR1");
-    told.expect("hang", "dies (default), is stopped");
-    told.expect_line(&format!("Stopped, to act on it when continued: PID {command}."));
+    told.expect("hang", "is stopped");
+    told.expect_line(&format!("Stopped, so that it has no effect before SIGCONT: PID {command}."));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn whether_an_init_finds_who_is_stopped_and_left_behind_is_not_known() {
     expect_fate("catches it");
     send(stopped, libc::SIGSTOP);
     procfs::wait_for_state(stopped, 'T');
-    expect_fate("not known");
+    expect_fate("unknown");
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn each_manner_is_told_from_the_others() {
         ("Reads", "reads it"),
         ("Ignores", "ignores it"),
         ("Blocks", "blocks it"),
-        ("Dies", "dies (default)"),
+        ("Dies", "terminates"),
     ] {
         let running = init().words(role(["manner", manner, "it"])).start();
         running.wait_for_stdout("it is ready", |text| text.contains(" ready "));
@@ -90,9 +90,9 @@ fn each_manner_is_told_from_the_others() {
         let told = explain(&running, "--explain");
         told.expect_code(0).expect("manner", fate);
         let line = match manner {
-            "Ignores" => "Ignored by PID ",
-            "Blocks" => "Blocked, so that it stays pending, by PID ",
-            _ => "Every process gets the signal.",
+            "Ignores" => "Ignored by: PID ",
+            "Blocks" => "Blocked, so that it stays pending, by: PID ",
+            _ => "Every process receives the signal.",
         };
         told.expect_part(line);
     }
@@ -108,7 +108,7 @@ fn the_first_process_of_a_namespace_below_drops_what_it_has_no_handler_for() {
         words.extend([probe().display().to_string(), "manner".into(), manner, "it".into()]);
         words
     };
-    for (manner, fate) in [("Dies", "drops it (PID 1)"), ("Catches", "catches it")] {
+    for (manner, fate) in [("Dies", "discarded"), ("Catches", "catches it")] {
         let Some(start) = init_beyond() else { return };
         let running =
             start.words(["--forward", "tree", "--drain", "10s"]).words(words(manner.to_owned())).start();
@@ -135,8 +135,8 @@ fn from_outside_a_namespace_the_same_is_said() {
         (fates(&inside), inside.outcome.code()),
         "{outside}\n{inside}"
     );
-    inside.expect_part("They are killed when ");
-    outside.expect_part("They are killed when ");
+    inside.expect_part("Remaining processes are killed when ");
+    outside.expect_part("Remaining processes are killed when ");
     let own: Vec<i32> =
         outside.rows.iter().filter_map(|row| own_pid(nix::unistd::Pid::from_raw(row.pid))).collect();
     assert_eq!(own, inside.rows.iter().map(|row| row.pid).collect::<Vec<_>>());
@@ -155,8 +155,8 @@ fn whom_the_init_may_not_signal_is_told() {
     let running = init().condition("without-cap-kill").words(role(["record-as", "1000", "64"])).start();
     running.wait_for_line("ready");
     let told = explain(&running, "--explain");
-    told.expect_code(1).expect("record-as", "never gets it");
-    told.expect_part("Not to be signalled by the init, as another user's (it lacks CAP_KILL): PID ");
+    told.expect_code(1).expect("record-as", "not signalled");
+    told.expect_part("Not permitted, since the init lacks CAP_KILL: PID ");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn where_others_processes_are_hidden_it_is_said() {
     let running = Start::program("sh").in_namespace().words(["-c", &text]).start();
     running.wait_for_line("ready");
     let told = Told::of(explainer_as(&running, "1000"));
-    told.expect_code(1).expect("hang", "dies (default)");
+    told.expect_code(1).expect("hang", "terminates");
     told.expect_line("There may be more: /proc hides other users' processes (hidepid).");
     // Another user sees nothing at all.
     explainer_as(&running, "1001").expect_code(2).expect_stdout("");
@@ -199,8 +199,8 @@ fn processes_that_end_while_they_are_read_do_no_harm() {
         let shell = told.rows.iter().find(|row| row.pid == running.command_pid().as_raw());
         // A shell blocks signals for as long as it forks.
         let fate = shell.map(|row| &*row.fate);
-        assert!(matches!(fate, Some("dies (default)" | "blocks it")), "{told}");
-        told.expect_part("Every process gets the signal.");
+        assert!(matches!(fate, Some("terminates" | "blocks it")), "{told}");
+        told.expect_part("Every process receives the signal.");
     }
 }
 
@@ -215,7 +215,7 @@ fn the_stop_of_a_job_does_nothing_in_an_orphaned_group() {
     let running = start.in_namespace().words(["-c"]).words(role(["hang"])).start();
     running.wait_for_line("ready");
     for signal in ["TSTP", "TTIN", "TTOU"] {
-        explain(&running, &format!("--explain={signal}")).expect("hang", "nothing (default)");
+        explain(&running, &format!("--explain={signal}")).expect("hang", "no effect");
     }
     running.signal(libc::SIGTSTP);
     // It goes on, so that it dies of this one.
@@ -225,8 +225,10 @@ fn the_stop_of_a_job_does_nothing_in_an_orphaned_group() {
     let running = init().in_namespace().words(role(["hang"])).start();
     running.wait_for_line("ready");
     let told = explain(&running, "--explain=TSTP");
-    told.expect("hang", "stops (default)");
-    told.expect_line("SIGTSTP is forwarded as SIGSTOP: in a session of its own, only that stops its child");
+    told.expect("hang", "stops");
+    told.expect_line(
+        "SIGTSTP is forwarded as SIGSTOP: in a session of its own, only SIGSTOP stops its child",
+    );
 }
 
 #[test]
@@ -237,11 +239,9 @@ fn a_kill_from_outside_is_another_than_one_from_inside() {
     let running = init().in_namespace().words(role(["hang"])).start();
     running.wait_for_line("ready");
     let inside = explain(&running, "--explain=KILL");
-    assert_eq!(inside.row(1).map(|row| &*row.fate), Some("drops it (PID 1)"), "{inside}");
-    inside.expect_line(
-        "SIGKILL can't be forwarded: from outside of the container it ends everything, from inside it does nothing",
-    );
+    assert_eq!(inside.row(1).map(|row| &*row.fate), Some("discarded"), "{inside}");
+    inside.expect_line("SIGKILL is not forwarded: no program can catch it");
     let outside = Told::of(explainer_from_outside(&running).word("--explain=KILL").run());
     let row = outside.row(running.pid().as_raw());
-    assert_eq!(row.map(|row| &*row.fate), Some("dies (default)"), "{outside}");
+    assert_eq!(row.map(|row| &*row.fate), Some("terminates"), "{outside}");
 }
