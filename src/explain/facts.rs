@@ -1,189 +1,300 @@
-//! What is to be known of a process?
+//! Everything that is read from /proc: the init, its descendants, and the processes that share their groups.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::time::Instant;
 
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getegid, getgroups, getpid};
 
-use super::handling::{Credentials, Handling, Reaction};
-use super::inits::{Known, Ours, Rules, Variables, command_line, name};
-use super::relations::Groups;
-use crate::options::config::Source;
-use crate::options::forward::Forward;
-use crate::options::personality::{Isolation, Personality, last_part};
+use super::handling::{Effect, Handling};
+use super::inits::{Init, Role, command_line, stat_field};
+use crate::log::escape::Escaped;
+use crate::options::personality::{Isolation, last_part};
 use crate::process::descendants::Tree;
+use crate::process::pipeline::Pipeline;
 use crate::process::{self, Process, State};
 use crate::signal::Signum;
 use crate::sys::arguments::Arg;
-use crate::sys::procfs;
+use crate::sys::capabilities;
 
-/// A process, and what is known of it.
-pub(crate) struct Facts {
-    pub(crate) process: Process,
-    handling: Option<Handling>,
-    /// If it has children, so that there is somebody to forward a signal to.
-    pub(crate) rules: Option<Rules>,
-    /// Do other inits leave to it what descends from it?
-    counts_as_ours: bool,
-    /// May it have reaped a child, if it may be an init?
-    pub(super) may_have_reaped: bool,
-    /// Is nobody's parent in another group of the session, so that TSTP, TTIN and TTOU stop nobody in this one (setpgid(2))?
-    in_orphaned_group: bool,
-    /// Its command line; its name, where it has none.
-    pub(crate) command: Vec<Arg>,
+/// A process and everything that was read about it.
+pub(super) struct Facts {
+    pub(super) process: Process,
+    pub(super) handling: Handling,
+    pub(super) role: Role,
+    /// Whether inits above leave its descendants to it.
+    pub(super) is_nested_init: bool,
+    /// Whether it has reaped a child with page faults (the field `cminflt` in /proc/PID/stat).
+    may_have_reaped: bool,
+    /// Whether SIGTSTP, SIGTTIN and SIGTTOU stop no process in its group (setpgid(2)).
+    is_group_orphaned: bool,
+    arguments: Vec<Arg>,
     executable: Option<PathBuf>,
 }
 
-/// Fields of /proc/PID/stat by their numbers in proc_pid_stat(5): `tty_nr` and `cminflt`.
-const TERMINAL: usize = 7;
-const FAULTS_OF_CHILDREN: usize = 11;
-
 impl Facts {
-    /// `None` where it has ended.
-    pub(super) fn read(process: Process, tree: &Tree, groups: &Groups, init: Pid) -> Option<Self> {
+    /// `None` if the process has exited meanwhile.
+    fn read(process: Process, is_group_orphaned: bool, may_be_init: bool) -> Option<Self> {
         let pid = process.pid;
-        let may_be_an_init = pid == init || !tree.children(pid).is_empty();
-        let mut rules = may_be_an_init.then(|| Rules::of(&process));
-        if let Some(Rules::Ours(ours)) = &mut rules {
-            let settings = &mut ours.config.settings;
-            // Otherwise it would have given its terminal up.
-            let leads_with_terminal = process.session == pid && field_of_stat(pid, TERMINAL) != Some(0);
-            settings.keeps_terminal = settings.may_outlive_command() && leads_with_terminal;
-        }
         let facts = Self {
             process,
             handling: Handling::read(pid),
-            rules,
-            counts_as_ours: may_be_an_init && process::is_nested_init(&process),
-            // The children that it has reaped leave their page faults behind. A program that ran in the process before may have
-            // reaped some.
-            may_have_reaped: may_be_an_init && field_of_stat(pid, FAULTS_OF_CHILDREN) != Some(0),
+            role: if may_be_init { Role::read(&process) } else { Role::Program },
+            is_nested_init: may_be_init && process::is_nested_init(&process),
+            may_have_reaped: may_be_init && stat_field(pid, 11) != Some(0),
+            is_group_orphaned,
+            arguments: command_line(pid),
             executable: fs::read_link(format!("/proc/{pid}/exe")).ok(),
-            in_orphaned_group: groups.is_orphaned(process.group),
-            command: command_line(pid).unwrap_or_else(|| name(pid)),
         };
-        // What was read is of this process only if it is still there.
         (process.is_still_there() == Ok(true)).then_some(facts)
     }
 
-    /// What it does with a signal.
-    pub(crate) fn reaction(&self, signum: Signum) -> Reaction {
-        // They act on the first process of a namespace if they come from outside of it; of ours, as we do, nobody does.
-        if matches!(signum, Signum::KILL | Signum::STOP) && self.process.pid == Pid::from_raw(1) {
-            return Reaction::Drops;
-        }
-        match self.handling.map_or(Reaction::Unknown, |handling| handling.reaction(signum)) {
-            Reaction::Stops if self.in_orphaned_group && signum.suspends_a_job() => Reaction::DoesNothing,
+    /// The effect of a signal on the process itself.
+    pub(super) fn reaction(&self, signum: Signum) -> Effect {
+        let is_our_pid_1 = self.process.pid == Pid::from_raw(1);
+        match self.handling.reaction(signum) {
+            // Only a process outside of the namespace can kill or stop its PID 1.
+            _ if matches!(signum, Signum::KILL | Signum::STOP) && is_our_pid_1 => Effect::Discarded,
+            Effect::Stops if self.is_group_orphaned && signum.suspends_a_job() => Effect::Nothing,
             reaction => reaction,
         }
     }
 
-    /// Would it act on the signal, also as PID 1?
-    pub(crate) fn handles(&self, signum: Signum) -> bool {
-        matches!(self.reaction(signum), Reaction::Catches | Reaction::Awaits | Reaction::Reads)
+    pub(super) fn init(&self) -> Option<&Init> {
+        if let Role::Init(init) = &self.role { Some(init) } else { None }
     }
 
-    /// Has it the same executable or title as `other`, as a worker and its master?
-    pub(crate) fn resembles(&self, other: &Self) -> bool {
+    pub(super) fn is_shell(&self) -> bool {
+        matches!(self.role, Role::Shell)
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.process.state == State::Stopped
+    }
+
+    pub(super) fn hides_variables(&self) -> bool {
+        self.init().is_some_and(|init| init.hides_variables)
+    }
+
+    pub(super) fn may_signal(&self, other: &Self, signum: Signum) -> bool {
+        let is_same_session = self.process.session == other.process.session;
+        signum == Signum::CONT && is_same_session || self.handling.may_signal(&other.handling)
+    }
+
+    /// Whether both have the same executable or title, as a master and its worker.
+    pub(super) fn resembles(&self, other: &Self) -> bool {
         self.executable.is_some() && self.executable == other.executable || self.title() == other.title()
     }
 
     /// `nginx` of `/usr/sbin/nginx` and of `nginx: worker process`.
     fn title(&self) -> &[u8] {
-        let first = self.command.first().map(|word| word.to_bytes()).unwrap_or_default();
-        let first = first.split(|&byte| byte == b' ' || byte == b':').next().unwrap_or_default();
-        last_part(first)
+        let first = self.arguments.first().map(|word| word.to_bytes()).unwrap_or_default();
+        last_part(first.split(|&byte| byte == b' ' || byte == b':').next().unwrap_or_default())
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.process.state == State::Stopped
+    /// The command line, or the name of a process without one.
+    pub(super) fn line(&self) -> String {
+        if self.arguments.is_empty() { self.process.name.to_string() } else { line_of(&self.arguments) }
     }
 
-    fn credentials(&self) -> Option<Credentials> {
-        self.handling.and_then(|handling| handling.credentials)
+    /// The name of the program.
+    pub(super) fn program(&self) -> String {
+        let title = self.title();
+        let name = if title.is_empty() { self.line() } else { Escaped(title).to_string() };
+        cut(name.trim_start_matches('-'), LONGEST_NAME)
     }
 
-    /// The numbers of the user and the group that it runs as.
-    pub(crate) fn user_and_group(&self) -> Option<(u32, u32)> {
-        self.credentials().map(|credentials| credentials.user_and_group())
-    }
-
-    /// May this process send that one a signal? If in doubt it may.
-    pub(crate) fn may_signal(&self, other: &Self, signum: Signum) -> bool {
-        let in_session = signum == Signum::CONT && self.process.session == other.process.session;
-        match (self.credentials(), other.credentials()) {
-            (Some(ours), Some(theirs)) => in_session || ours.may_signal(&theirs),
-            (None, _) | (_, None) => true,
-        }
-    }
-
-    pub(crate) fn is_pid_1(&self) -> bool {
-        self.handling.is_some_and(|handling| handling.is_pid_1)
-    }
-
-    pub(crate) fn ours(&self) -> Option<&Ours> {
-        match &self.rules {
-            Some(Rules::Ours(ours)) => Some(ours),
-            Some(Rules::Unreadable(_) | Rules::Known(_) | Rules::Pausing | Rules::Shell | Rules::Unknown)
-            | None => None,
-        }
-    }
-
-    pub(crate) fn counts_as_ours(&self) -> bool {
-        self.counts_as_ours
-    }
-
-    /// Are there variables of it that we may not see and that could change what it does?
-    pub(crate) fn hides_variables(&self) -> bool {
-        match &self.rules {
-            Some(Rules::Ours(ours)) => ours.variables == Variables::Hidden,
-            Some(Rules::Known(known)) => known.variables == Variables::Hidden,
-            Some(Rules::Unreadable(_) | Rules::Pausing | Rules::Shell | Rules::Unknown) | None => false,
-        }
-    }
-
-    /// Where its variables are hidden, its children tell whether one leads a session, as the command does in all modes but one.
-    pub(super) fn infer_mode(&mut self, tree: &Tree) {
-        let process = self.process;
-        let share_its_session =
-            tree.children(process.pid).iter().all(|child| child.session == process.session);
-        if self.hides_variables()
-            && share_its_session
-            && let Some(Rules::Ours(ours)) = &mut self.rules
-            && ours.config.forward_source == Source::Default
-            && ours.config.settings.personality == Personality::DumbInit
-        {
-            ours.config.settings.forward = Forward::Child;
-        }
-    }
-
-    pub(super) fn may_outlive_command(&self) -> bool {
-        self.ours().is_some_and(|ours| ours.config.settings.may_outlive_command())
-    }
-
-    /// Does it put its command where this child is: at the head of a session, or of a group?
-    pub(super) fn starts_as(&self, child: &Process) -> bool {
-        match (self.ours().map(|ours| ours.config.settings.isolation()), self.known()) {
-            (Some(Isolation::Session), _) => child.session == child.pid,
-            (Some(Isolation::Group), _) | (None, Some(_)) => child.group == child.pid,
-            (Some(Isolation::None), _) | (None, None) => true,
-        }
-    }
-
-    pub(super) fn known(&self) -> Option<&Known> {
-        match &self.rules {
-            Some(Rules::Known(known)) => Some(known),
-            Some(Rules::Unreadable(_) | Rules::Ours(_) | Rules::Pausing | Rules::Shell | Rules::Unknown)
-            | None => None,
+    /// Whether a child can be the command by its session and group.
+    fn can_have_command(&self, child: &Process) -> bool {
+        match self.init().map(|init| init.config.settings.isolation()) {
+            Some(Isolation::Session) => child.session == child.pid,
+            Some(Isolation::Group) => child.group == child.pid,
+            Some(Isolation::None) | None => true,
         }
     }
 }
 
-/// A number of /proc/PID/stat, by its place behind the name, the second field.
-fn field_of_stat(pid: Pid, number: usize) -> Option<u64> {
-    let mut buffer = [0; 1024];
-    let text = procfs::read_of(pid, "stat", &mut buffer).ok()?;
-    let end = text.iter().rposition(|&byte| byte == b')')?;
-    let mut fields = str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace();
-    fields.nth(number.checked_sub(2)?)?.parse().ok()
+/// Longer names are cut in a sentence.
+pub(super) const LONGEST_NAME: usize = 40;
+
+/// Arguments as one line of harmless text.
+pub(super) fn line_of(arguments: &[Arg]) -> String {
+    let words = arguments.iter().map(|argument| Escaped(argument.to_bytes()).to_string());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The line, or its beginning and `...` if it is too long.
+pub(super) fn cut(line: &str, longest: usize) -> String {
+    if line.chars().count() <= longest {
+        return line.to_owned();
+    }
+    let beginning: String = line.chars().take(longest.saturating_sub(3)).collect();
+    format!("{beginning}...")
+}
+
+/// The processes of one moment.
+pub(super) struct Snapshot {
+    pub(super) time: Instant,
+    /// The init that is explained.
+    pub(super) init: Pid,
+    /// The command of that init.
+    pub(super) command: Option<Pid>,
+    /// False if the command may have exited, so that `command` is an orphan.
+    pub(super) is_command_certain: bool,
+    /// The living processes.
+    pub(super) tree: Tree,
+    /// The init and its descendants, and all processes that could receive a signal with them.
+    pub(super) facts: BTreeMap<Pid, Facts>,
+    /// Pairs of an init and a pipe reader below it, which it signals after the writers.
+    pub(super) pipe_readers: BTreeSet<(Pid, Pid)>,
+    /// Whether /proc may hide processes.
+    pub(super) hides_processes: bool,
+}
+
+impl Snapshot {
+    /// Looks again if something has changed during the look. `None` if /proc does not show the init.
+    pub(super) fn read(init: Pid) -> Option<Self> {
+        for _ in 1..10 {
+            let before = look(init)?;
+            let snapshot = Self::new(init, &before)?;
+            if look(init)? == before {
+                return Some(snapshot);
+            }
+        }
+        Self::new(init, &look(init)?)
+    }
+
+    fn new(init: Pid, look: &[(Process, bool)]) -> Option<Self> {
+        let parents: BTreeSet<Pid> = look.iter().map(|(process, _)| process.parent).collect();
+        let read = |&(process, is_group_orphaned): &(Process, bool)| {
+            let may_be_init = process.pid == init || parents.contains(&process.pid);
+            Some((process.pid, Facts::read(process, is_group_orphaned, may_be_init)?))
+        };
+        let facts: BTreeMap<Pid, Facts> = look.iter().filter_map(read).collect();
+        facts.get(&init)?;
+        let living =
+            facts.values().map(|facts| facts.process).filter(|process| process.state != State::Zombie);
+        let mut snapshot = Self {
+            time: Instant::now(),
+            init,
+            command: None,
+            is_command_certain: true,
+            tree: Tree::new(living.collect()),
+            facts,
+            pipe_readers: BTreeSet::new(),
+            hides_processes: hides_processes(),
+        };
+        if let Some((command, is_certain)) = snapshot.find_command(init) {
+            (snapshot.command, snapshot.is_command_certain) = (Some(command), is_certain);
+        }
+        for facts in snapshot.facts.values().filter(|facts| facts.init().is_some()) {
+            let init = facts.process.pid;
+            let readers = snapshot.readers_below(init).unwrap_or_default();
+            snapshot.pipe_readers.extend(readers.into_iter().map(|reader| (init, reader)));
+        }
+        Some(snapshot)
+    }
+
+    pub(super) fn get(&self, pid: Pid) -> Option<&Facts> {
+        self.facts.get(&pid)
+    }
+
+    pub(super) fn parent_of(&self, pid: Pid) -> Option<Pid> {
+        self.get(pid).map(|facts| facts.process.parent)
+    }
+
+    /// All processes but the init.
+    pub(super) fn others(&self) -> impl Iterator<Item = &Facts> {
+        self.facts.values().filter(|facts| facts.process.pid != self.init)
+    }
+
+    /// Whether something that could change the result is hidden, or the init does nothing now.
+    pub(super) fn is_uncertain(&self) -> bool {
+        let is_stopped = self.get(self.init).is_some_and(Facts::is_stopped);
+        self.hides_processes || is_stopped || self.facts.values().any(Facts::hides_variables)
+    }
+
+    /// Whether a process adopts the orphans below it.
+    pub(super) fn adopts(&self, pid: Pid) -> bool {
+        let adopts =
+            |facts: &Facts| facts.handling.is_pid_1 || facts.init().is_some_and(|init| init.config.subreaper);
+        pid == self.init || self.get(pid).is_some_and(adopts)
+    }
+
+    /// The process that runs the command of an init. `None` if the command has exited.
+    pub(super) fn command_of(&self, init: Pid) -> Option<Pid> {
+        self.find_command(init).map(|(command, _)| command)
+    }
+
+    /// The same, and false if the init may have reaped its command, so that the process may be an orphan.
+    fn find_command(&self, init: Pid) -> Option<(Pid, bool)> {
+        let facts = self.get(init)?;
+        let candidates = || self.tree.children(init).iter().filter(|child| facts.can_have_command(child));
+        // The init may have older children from before its exec, and the command may have executed a file.
+        let runs_it = |child: &&Process| {
+            let both = self.get(child.pid).zip(facts.init());
+            both.is_some_and(|(child, init)| child.arguments.ends_with(&init.command))
+        };
+        if let Some(command) = Process::oldest(candidates().filter(runs_it)) {
+            return Some((command.pid, true));
+        }
+        let command = Process::oldest(candidates())?;
+        let may_outlive = facts.init().is_some_and(|init| init.config.settings.may_outlive_command());
+        Some((command.pid, !may_outlive || !facts.may_have_reaped))
+    }
+
+    /// The pipe readers below an init, as the init itself finds them.
+    fn readers_below(&self, init: Pid) -> Option<Vec<Pid>> {
+        let pipeline = Pipeline::read(&self.tree, init).ok()?;
+        let is_reader = |process: &&Process| pipeline.input(process.pid, process.has_not_executed).is_some();
+        let family = self.tree.descendants(init, |_| false, |_| false);
+        Some(family.iter().filter(is_reader).map(|process| process.pid).collect())
+    }
+}
+
+/// The init and its descendants, the members of their groups (except the init's own), and so on.
+/// Each comes with whether its group is orphaned: no member has its parent in another group of the session.
+fn look(init: Pid) -> Option<Vec<(Process, bool)>> {
+    let mut processes = process::snapshot().ok()?;
+    processes.retain(|process| process.pid != getpid());
+    let by_pid: BTreeMap<Pid, Process> = processes.iter().map(|process| (process.pid, *process)).collect();
+    let own_group = by_pid.get(&init)?.group;
+    let (mut pids, mut groups) = (BTreeSet::from([init]), BTreeSet::new());
+    let mut count = 0;
+    while count < pids.len() {
+        count = pids.len();
+        for process in &processes {
+            if pids.contains(&process.parent) || groups.contains(&process.group) {
+                pids.insert(process.pid);
+                groups.extend(Some(process.group).filter(|&group| group != own_group));
+            }
+        }
+    }
+    let has_parent_in_other_group = |child: &&Process| {
+        let parent = by_pid.get(&child.parent);
+        child.state != State::Zombie
+            && parent.is_some_and(|parent| parent.session == child.session && parent.group != child.group)
+    };
+    let not_orphaned: BTreeSet<Pid> =
+        processes.iter().filter(has_parent_in_other_group).map(|child| child.group).collect();
+    processes.retain(|process| pids.contains(&process.pid));
+    Some(processes.iter().map(|process| (*process, !not_orphaned.contains(&process.group))).collect())
+}
+
+/// Whether /proc hides other users' processes from us (proc(5), hidepid). Members of one group see all.
+fn hides_processes() -> bool {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let groups = getgroups().unwrap_or_default();
+    let is_member = |group: u32| groups.iter().chain(&[getegid()]).any(|member| member.as_raw() == group);
+    let hides = |line: &str| {
+        let mut fields = line.split(' ').skip(1);
+        let (place, mut options) = (fields.next(), fields.nth(1).unwrap_or_default().split(','));
+        let hidepid = options.clone().find_map(|option| option.strip_prefix("hidepid="));
+        let group = options.find_map(|option| option.strip_prefix("gid=")?.parse().ok()).unwrap_or(0);
+        place == Some("/proc")
+            && hidepid.is_some_and(|mode| !["0", "off"].contains(&mode))
+            && !is_member(group)
+    };
+    !capabilities::may_trace_everybody() && mounts.lines().any(hides)
 }

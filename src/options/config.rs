@@ -7,9 +7,6 @@ pub(crate) use super::value::Source;
 use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
 
-/// The variable of `-c`.
-pub(crate) const SETSID: &str = "DUMB_INIT_SETSID";
-
 /// How to run the command.
 pub(crate) struct Config {
     pub(crate) verbosity: Verbosity,

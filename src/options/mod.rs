@@ -13,10 +13,8 @@ use crate::sys::arguments::Arg;
 use config::Config;
 use environment::Environment;
 use getopt::Reader;
-pub(crate) use other_inits::{DASH_G, TINI_GROUP};
 use personality::Personality;
 use settings::Options;
-pub(crate) use table::DASH_C;
 use table::{DIAGNOSIS, Effect, Row};
 use value::{Given, Source};
 

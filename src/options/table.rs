@@ -59,11 +59,6 @@ impl Row {
     pub(crate) fn is_spelled(&self, word: &[u8]) -> bool {
         word.split(|&byte| byte == b'=').next() == self.long.map(str::as_bytes)
     }
-
-    /// Whether this is a setting for running the command that the original does not have.
-    pub(crate) fn is_own_setting(&self) -> bool {
-        self.variable.is_some() && !self.can_be_abbreviated
-    }
 }
 
 /// The short name of `--single-child`, for messages.

@@ -183,12 +183,7 @@ impl Process {
         Ok(Self::read(self.pid)?.is_some_and(|now| now.started == self.started))
     }
 
-    /// Whether it started before `other`. If both started in one tick, the lower PID is older.
-    pub(crate) fn is_older_than(&self, other: &Self) -> bool {
-        (self.started, self.pid) < (other.started, other.pid)
-    }
-
-    /// The oldest process of a list.
+    /// The oldest process of a list. Of two that started in one tick, it has the lower PID.
     pub(crate) fn oldest<'a>(list: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
         list.min_by_key(|process| (process.started, process.pid))
     }

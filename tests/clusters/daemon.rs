@@ -20,8 +20,8 @@ fn docker_run_init_starts_the_binary_at_init_path() {
     let told = engine.docker(&["exec", "app", "/sbin/docker-init", "--explain"]);
     assert!(told.contains("\t/sbin/docker-init -- /usr/bin/start.sh\n"), "{told}");
     assert!(told.contains("docker-init (PID 1) forwards to its direct child alone\n"), "{told}");
-    let everybody = "Every process gets the signal, 3 of 7 when /usr/bin/start.sh has ended, 3 of 7 when its parent exits. ";
-    assert!(told.contains(&format!("{everybody}dumb-init stays until the last one has ended")), "{told}");
+    let everybody = "Every process receives the signal, 6 of 7 later. ";
+    assert!(told.contains(&format!("{everybody}dumb-init waits for the last process")), "{told}");
     engine.docker(&["stop", "--time", "20", "app"]);
     expect_all_three(&engine.docker(&["logs", "app"]));
 }

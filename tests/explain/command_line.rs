@@ -43,7 +43,7 @@ fn explain_refuses_a_zombie_or_kernel_thread() {
     // A child that has ended, as long as nobody waits for it.
     let mut child = std::process::Command::new("true").spawn().expect("a child");
     procfs::wait_for_state(nix::unistd::Pid::from_raw(child.id().cast_signed()), 'Z');
-    let complaint = format!("dumb-init: PID {} has ended, and waits to be reaped\n", child.id());
+    let complaint = format!("dumb-init: PID {} is a zombie: it has exited\n", child.id());
     typed(&["--explain", "--pid", &child.id().to_string()]).expect_code(2).expect_stderr(&complaint);
     child.wait().expect("its end");
 }
@@ -57,8 +57,8 @@ fn explain_ignores_settings_of_another_init() {
     let told = start.variable("DUMB_INIT_DRAIN", "no").variable("DUMB_INIT_DEBUG", "2").run();
     Told::of(told)
         .expect_code(0)
-        .expect("hang", "dies (default)")
-        .expect_line("Every process gets the signal.");
+        .expect("hang", "terminates")
+        .expect_line("Every process receives the signal.");
 }
 
 #[test]
@@ -79,13 +79,13 @@ fn explain_accepts_any_signal() {
         assert!(told.outcome.stdout().starts_with(&header), "{told}");
     }
     for (option, line) in [
-        ("--explain=KILL", "SIGKILL can't be forwarded: no program ever sees it"),
-        ("--explain=STOP", "SIGSTOP can't be forwarded: no program ever sees it"),
-        ("--explain=CHLD", "SIGCHLD is not forwarded: it tells of the init's own children"),
+        ("--explain=KILL", "SIGKILL is not forwarded: no program can catch it"),
+        ("--explain=STOP", "SIGSTOP is not forwarded: no program can catch it"),
+        ("--explain=CHLD", "SIGCHLD is not forwarded: it reports that a child of the init has exited"),
     ] {
         explain(&running, option)
             .expect_code(1)
-            .expect("dispose", "never gets it")
+            .expect("dispose", "not signalled")
             .expect_line(line)
             .expect_no_advice();
     }
@@ -97,7 +97,7 @@ fn explain_as_pid_1_is_refused() {
         return;
     }
     let outcome = Start::program(built_init()).in_namespace().word("--explain").run();
-    let complaint = "dumb-init: nothing runs here that could be explained: run --explain beside the init, by docker exec\n";
+    let complaint = "dumb-init: no init to explain: run --explain beside the init, by docker exec\n";
     outcome.expect_code(2).expect_stdout("").expect_stderr(complaint);
 }
 

@@ -15,43 +15,37 @@ fn explain_reports_the_deadline_of_the_drain() {
             &["--drain", "5s"][..],
             0,
             format!(
-                "dumb-init stays until the last one has ended, and kills what is left 5s after {main} has ended."
+                "dumb-init waits for the last process, and kills the remaining ones 5s after {main} exits."
             ),
         ),
-        (&["--drain", "forever"], 0, "dumb-init stays until the last one has ended.".into()),
-        (&["--linger"], 0, "dumb-init stays until the last one has ended.".into()),
+        (&["--drain", "forever"], 0, "dumb-init waits for the last process.".into()),
+        (&["--linger"], 0, "dumb-init waits for the last process.".into()),
         (
             &["--linger", "--drain", "5s"],
             0,
-            "dumb-init stays until the last one has ended, and kills what is left 5s after the signal."
-                .into(),
+            "dumb-init waits for the last process, and kills the remaining ones 5s after the signal.".into(),
         ),
         (
             &["--drain", "5s", "--kill-after", "1s"],
             0,
-            "dumb-init stays until the last one has ended, and kills what is left 1s after the signal."
-                .into(),
+            "dumb-init waits for the last process, and kills the remaining ones 1s after the signal.".into(),
         ),
-        (
-            &["--kill-after", "1s"],
-            1,
-            "Everything is killed 1s after the signal, if it has not ended by then.".into(),
-        ),
+        (&["--kill-after", "1s"], 1, "Remaining processes are killed 1s after the signal.".into()),
     ] {
         let Some(start) = init_beyond() else { return };
         let running = start.words(words).words(TWO).start();
         wait_for_two(&running);
         explain(&running, "--explain")
             .expect_code(code)
-            .expect_part(&format!("Every process gets the signal. {sentence}"));
+            .expect_part(&format!("Every process receives the signal. {sentence}"));
     }
     // As PID 1 it has an engine that may be faster.
     if can_have_pid_namespaces() {
         for (words, time) in [
-            (&["--drain", "5s"][..], format!("5s, and what {main} takes to end")),
-            (&["--drain", "5s", "--delay", "TERM:1500ms"], format!("6.5s, and what {main} takes to end")),
-            (&["--linger", "--delay", "TERM:2s"], "2s, and what the last process takes to end".into()),
-            (&["--delay", "TERM:2s"], format!("2s, and what {main} takes to end")),
+            (&["--drain", "5s"][..], format!("5s after {main} has exited")),
+            (&["--drain", "5s", "--delay", "TERM:1500ms"], format!("6.5s after {main} has exited")),
+            (&["--linger", "--delay", "TERM:2s"], "2s until the last process has exited".into()),
+            (&["--delay", "TERM:2s"], format!("2s until {main} has exited")),
             (&["--drain", "5s", "-r", "TERM:0"], String::new()),
             (&["--drain", "5s", "--kill-after", "1s"], "1s".into()),
             (&["--drain", "forever"], String::new()),
@@ -60,20 +54,23 @@ fn explain_reports_the_deadline_of_the_drain() {
             let running = start.in_namespace().words(words).words(TWO).start();
             wait_for_two(&running);
             let told = explain(&running, "--explain");
-            let sentence = format!("It may take {time}: docker stop kills everything after 10s, ");
-            let is_said =
-                told.outcome.stderr().contains(if time.is_empty() { "It may take" } else { &sentence });
+            let sentence = format!("The shutdown may take {time}: docker stop kills everything after 10s ");
+            let is_said = told.outcome.stderr().contains(if time.is_empty() {
+                "The shutdown may take"
+            } else {
+                &sentence
+            });
             assert_eq!(is_said, !time.is_empty(), "{told}");
             // That needs not end anything.
             let told = explain(&running, "--explain=HUP");
-            assert!(!told.outcome.stderr().contains("It may take"), "{told}");
+            assert!(!told.outcome.stderr().contains("The shutdown may take"), "{told}");
         }
     }
     // No drain begins with a SIGHUP, and nobody is killed.
     let Some(start) = init_beyond() else { return };
     let running = start.words(["--linger", "--drain", "5s"]).words(TWO).start();
     wait_for_two(&running);
-    explain(&running, "--explain=HUP").expect_part("dumb-init stays until the last one has ended.\n");
+    explain(&running, "--explain=HUP").expect_part("dumb-init waits for the last process.\n");
 }
 
 #[test]
@@ -97,7 +94,7 @@ fn signal_reaches_all_after_command_exit() {
                 procfs::children(running.pid()).len() == 2
             });
             let told = explain(&running, "--explain=USR1");
-            assert!(told.rows.iter().all(|row| row.fate != "never gets it"), "{told}");
+            assert!(told.rows.iter().all(|row| row.fate != "not signalled"), "{told}");
             running.signal(libc::SIGUSR1);
             for name in ["one", "two"] {
                 running.wait_for_line(Report::Got(10).by(name));
@@ -118,7 +115,7 @@ fn drain_signal_follows_another_signal() {
         let running = start.words(["--drain", "60s", "sh", "-c", &script]).start();
         running.wait_for_stdout("both are ready", |text| text.matches(" ready-as ").count() == 2);
         let told = explain(&running, "--explain=INT");
-        told.expect_code(0).expect("dispose Dies main", "dies (default)");
+        told.expect_code(0).expect("dispose Dies main", "terminates");
         let inner = told.rows.iter().find(|row| {
             row.command == format!("{probe} {inner}", inner = Order::Dispose(Disposition::Catches, "inner"))
         });
@@ -145,7 +142,7 @@ fn nested_draining_init_waits_for_all() {
         wait_for_two(&running);
         explain(&running, "--explain")
             .expect_code(0)
-            .expect_part("Every process gets the signal.")
+            .expect_part("Every process receives the signal.")
             .expect_no_advice();
     }
 }
@@ -157,5 +154,5 @@ fn stopped_init_is_reported() {
     send(running.pid(), libc::SIGSTOP);
     procfs::wait_for_state(running.pid(), 'T');
     let told = explain(&running, "--explain");
-    told.expect_code(1).expect_line("It is stopped, and does nothing of this until it is continued.");
+    told.expect_code(1).expect_line("It is stopped: nothing of this happens before it is continued.");
 }

@@ -69,6 +69,6 @@ fn table_and_tsv_give_the_same_answer() {
     assert_eq!(squeezed(&person.stdout()), expected);
     assert_eq!(person.code(), program.code());
     assert!(program.stderr().contains(
-        "SIGTERM is forwarded as SIGTERM\n2 of 3 processes never get it. They stay behind when sh -c sleep 600 & sleep 600; : has ended"
+        "SIGTERM is forwarded as SIGTERM\nNot signalled: 2 of 3 processes. Remaining processes are left behind when sh -c sleep 600 & sleep 600; : exits"
     ), "{program}");
 }

@@ -23,7 +23,7 @@ fn process_name_never_breaks_its_line() {
     running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
     let name = r"a) R 1\t(\n\u{1b}[31m\xff\u{202e}\u{2028}\u{200b}\u{9b} hang";
-    told.expect_code(0).expect(name, "dies (default)");
+    told.expect_code(0).expect(name, "terminates");
     assert_eq!(told.rows.len(), 2, "{told}");
 }
 
@@ -38,16 +38,16 @@ fn zombie_is_left_out_and_stopped_process_is_reported() {
         procfs::children(command).iter().any(|&pid| procfs::state(pid) == Some('Z'))
     });
     let told = explain(&running, "--explain");
-    told.expect_code(0).expect("hang", "dies (default)");
-    assert_eq!(told.rows.iter().filter(|row| row.fate == "has ended").count(), 1, "{told}");
+    told.expect_code(0).expect("hang", "terminates");
+    assert_eq!(told.rows.iter().filter(|row| row.fate == "zombie").count(), 1, "{told}");
 
     send(command, libc::SIGSTOP);
     procfs::wait_for_state(command, 'T');
     // A SIGTERM lets it go on, anything else does not.
-    explain(&running, "--explain").expect("hang", "dies (default)");
+    explain(&running, "--explain").expect("hang", "terminates");
     let told = explain(&running, "--explain=USR1");
-    told.expect("hang", "dies (default), is stopped");
-    told.expect_line(&format!("Stopped, to act on it when continued: PID {command}."));
+    told.expect("hang", "is stopped");
+    told.expect_line(&format!("Stopped, so that it has no effect before SIGCONT: PID {command}."));
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn stopped_orphan_below_another_init_is_reported_as_unknown() {
     expect_fate("catches it");
     send(stopped, libc::SIGSTOP);
     procfs::wait_for_state(stopped, 'T');
-    expect_fate("not known");
+    expect_fate("unknown");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn dispositions_are_distinguished() {
         (Disposition::Reads, "reads it"),
         (Disposition::Ignores, "ignores it"),
         (Disposition::Blocks, "blocks it"),
-        (Disposition::Dies, "dies (default)"),
+        (Disposition::Dies, "terminates"),
     ] {
         let running = init().probe(Order::Dispose(disposition, "it")).start();
         running.wait_for_stdout("it is ready", |text| text.contains(" ready-as "));
@@ -94,9 +94,9 @@ fn dispositions_are_distinguished() {
         let told = explain(&running, "--explain");
         told.expect_code(0).expect(&Order::Dispose(disposition, "it").to_string(), fate);
         let line = match disposition {
-            Disposition::Ignores => "Ignored by PID ",
-            Disposition::Blocks => "Blocked, so that it stays pending, by PID ",
-            _ => "Every process gets the signal.",
+            Disposition::Ignores => "Ignored by: PID ",
+            Disposition::Blocks => "Blocked, so that it stays pending, by: PID ",
+            _ => "Every process receives the signal.",
         };
         told.expect_part(line);
     }
@@ -111,8 +111,7 @@ fn nested_pid_1_drops_signals_without_handler() {
         let namespace = crate::support::namespace().into_iter().map(std::ffi::OsString::from);
         namespace.chain(probe_as(Order::Dispose(disposition, "it"))).collect::<Vec<_>>()
     };
-    for (disposition, fate) in [(Disposition::Dies, "drops it (PID 1)"), (Disposition::Catches, "catches it")]
-    {
+    for (disposition, fate) in [(Disposition::Dies, "discarded"), (Disposition::Catches, "catches it")] {
         let Some(start) = init_beyond() else { return };
         let running = start.words(["--forward", "tree", "--drain", "10s"]).words(words(disposition)).start();
         running.wait_for_stdout("it is ready", |text| text.contains(" ready-as 1 "));
@@ -138,8 +137,8 @@ fn explain_gives_same_answer_from_outside_a_namespace() {
         (fates(&inside), inside.outcome.code()),
         "{outside}\n{inside}"
     );
-    inside.expect_part("They are killed when ");
-    outside.expect_part("They are killed when ");
+    inside.expect_part("Remaining processes are killed when ");
+    outside.expect_part("Remaining processes are killed when ");
     let own: Vec<i32> =
         outside.rows.iter().filter_map(|row| own_pid(nix::unistd::Pid::from_raw(row.pid))).collect();
     assert_eq!(own, inside.rows.iter().map(|row| row.pid).collect::<Vec<_>>());
@@ -157,8 +156,8 @@ fn processes_the_init_may_not_signal_are_reported() {
     let running = init().condition(Condition::WithoutCapKill).probe(Order::RecordAs(1000, 64)).start();
     running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain");
-    told.expect_code(1).expect("record-as", "never gets it");
-    told.expect_part("Not to be signalled by the init, as another user's (it lacks CAP_KILL): PID ");
+    told.expect_code(1).expect("record-as", "not signalled");
+    told.expect_part("Not permitted, since the init lacks CAP_KILL: PID ");
 }
 
 #[test]
@@ -175,7 +174,7 @@ fn hidden_processes_are_mentioned() {
     let running = Start::program("sh").in_namespace().words(["-c", &text]).start();
     running.wait_for_line(Report::Ready);
     let told = Told::of(explainer_as(&running, "1000"));
-    told.expect_code(1).expect("hang", "dies (default)");
+    told.expect_code(1).expect("hang", "terminates");
     told.expect_line("There may be more: /proc hides other users' processes (hidepid).");
     // Another user sees nothing at all.
     explainer_as(&running, "1001").expect_code(2).expect_stdout("");
@@ -201,8 +200,8 @@ fn processes_exiting_during_the_scan_are_tolerated() {
         let shell = told.rows.iter().find(|row| row.pid == running.command_pid().as_raw());
         // A shell blocks signals for as long as it forks.
         let fate = shell.map(|row| &*row.fate);
-        assert!(matches!(fate, Some("dies (default)" | "blocks it")), "{told}");
-        told.expect_part("Every process gets the signal.");
+        assert!(matches!(fate, Some("terminates" | "blocks it")), "{told}");
+        told.expect_part("Every process receives the signal.");
     }
 }
 
@@ -217,7 +216,7 @@ fn job_stop_has_no_effect_in_an_orphaned_group() {
     let running = start.in_namespace().words(["-c"]).probe(Order::Hang).start();
     running.wait_for_line(Report::Ready);
     for signal in ["TSTP", "TTIN", "TTOU"] {
-        explain(&running, &format!("--explain={signal}")).expect("hang", "nothing (default)");
+        explain(&running, &format!("--explain={signal}")).expect("hang", "no effect");
     }
     running.signal(libc::SIGTSTP);
     // It goes on, so that it dies of this one.
@@ -227,8 +226,10 @@ fn job_stop_has_no_effect_in_an_orphaned_group() {
     let running = init().in_namespace().probe(Order::Hang).start();
     running.wait_for_line(Report::Ready);
     let told = explain(&running, "--explain=TSTP");
-    told.expect("hang", "stops (default)");
-    told.expect_line("SIGTSTP is forwarded as SIGSTOP: in a session of its own, only that stops its child");
+    told.expect("hang", "stops");
+    told.expect_line(
+        "SIGTSTP is forwarded as SIGSTOP: in a session of its own, only SIGSTOP stops its child",
+    );
 }
 
 #[test]
@@ -239,11 +240,9 @@ fn sigkill_from_outside_differs_from_sigkill_from_inside() {
     let running = init().in_namespace().probe(Order::Hang).start();
     running.wait_for_line(Report::Ready);
     let inside = explain(&running, "--explain=KILL");
-    assert_eq!(inside.row(1).map(|row| &*row.fate), Some("drops it (PID 1)"), "{inside}");
-    inside.expect_line(
-        "SIGKILL can't be forwarded: from outside of the container it ends everything, from inside it does nothing",
-    );
+    assert_eq!(inside.row(1).map(|row| &*row.fate), Some("discarded"), "{inside}");
+    inside.expect_line("SIGKILL is not forwarded: no program can catch it");
     let outside = Told::of(explainer_from_outside(&running).word("--explain=KILL").run());
     let row = outside.row(running.pid().as_raw());
-    assert_eq!(row.map(|row| &*row.fate), Some("dies (default)"), "{outside}");
+    assert_eq!(row.map(|row| &*row.fate), Some("terminates"), "{outside}");
 }

@@ -61,7 +61,7 @@ fn try_setup(setup: &Setup<'_>) {
     for part in setup.parts {
         told.expect_part(part);
     }
-    let is_never = |name: &str| told.with(&format!("work {name}")).fate == "never gets it";
+    let is_never = |name: &str| told.with(&format!("work {name}")).fate == "not signalled";
     assert_eq!(PROGRAMS.iter().filter(|name| is_never(name)).count(), setup.never, "{}\n{told}", setup.name);
 
     // The end of PID 1 would be that of all, who could not tell any more what they have got.
@@ -130,7 +130,7 @@ fn prediction_holds_for_start_script_under_this_init() {
             never: 0,
             parts: &[
                 "forwards to the process group of its child\n",
-                "Every process gets the signal.",
+                "Every process receives the signal.",
                 "Try: DUMB_INIT_DRAIN=10s\n",
             ],
         },
@@ -144,8 +144,8 @@ fn prediction_holds_for_start_script_under_this_init() {
             parts: &[
                 "dumb-init (PID 1) forwards to its direct child alone: DUMB_INIT_SETSID=0 in its environment\n",
                 "SIGTERM is forwarded as SIGTERM\n",
-                "3 of 4 processes never get it. They are killed when ",
-                " has ended, since --drain is off.\n",
+                "Not signalled: 3 of 4 processes. Remaining processes are killed when ",
+                " exits, since --drain is off.\n",
                 "Try: DUMB_INIT_FORWARD=group DUMB_INIT_DRAIN=10s\n",
             ],
         },
@@ -156,7 +156,7 @@ fn prediction_holds_for_start_script_under_this_init() {
             nested: None,
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal."],
+            parts: &["Every process receives the signal."],
         },
         Setup {
             name: "both variables",
@@ -165,7 +165,7 @@ fn prediction_holds_for_start_script_under_this_init() {
             nested: None,
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal, 3 of 4 when "],
+            parts: &["Every process receives the signal, 3 of 4 later. "],
         },
         Setup {
             name: "what is advised",
@@ -174,7 +174,7 @@ fn prediction_holds_for_start_script_under_this_init() {
             nested: None,
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal. "],
+            parts: &["Every process receives the signal. "],
         },
         Setup {
             name: "both variables, nested",
@@ -183,7 +183,7 @@ fn prediction_holds_for_start_script_under_this_init() {
             nested: Some(&ours),
             code: 0,
             never: 0,
-            parts: &["Every process gets the signal"],
+            parts: &["Every process receives the signal"],
         },
     ];
     thread::scope(|scope| setups.iter().for_each(|setup| drop(scope.spawn(|| try_setup(setup)))));
@@ -232,7 +232,7 @@ fn prediction_holds_for_start_script_under_other_inits() {
             &[SETSID],
             None,
             3,
-            &["DUMB_INIT_SETSID=0 in its environment\n", "3 of 4"],
+            &["DUMB_INIT_SETSID=0 in its environment\n", "Not signalled: 3 of 4 "],
         ),
         // It knows no such variable.
         setup("the original, with a drain", words(&[original, "--"]), &[DRAIN], None, 0, &[LATER]),
@@ -251,7 +251,7 @@ fn prediction_holds_for_start_script_under_other_inits() {
             &[],
             None,
             0,
-            &["tini (PID 1) forwards to the process group of its child\n"],
+            &["tini (PID 1) forwards to the process group of its child: -g on its command line\n"],
         ),
         setup(
             "tini with a variable",
@@ -275,7 +275,7 @@ fn prediction_holds_for_start_script_under_other_inits() {
             &[],
             None,
             0,
-            &["catatonit (PID 1) forwards to the process group of its child\n"],
+            &["catatonit (PID 1) forwards to the process group of its child: -g on its command line\n"],
         ),
     ];
     thread::scope(|scope| setups.iter().for_each(|setup| drop(scope.spawn(|| try_setup(setup)))));

@@ -156,7 +156,7 @@ fn try_tree(start: Start, seed: u64) -> (usize, usize) {
             if may_end { "" } else { "member-0" },
         );
         crew.settle();
-        let is_never = |row: &Row| row.fate == "never gets it";
+        let is_never = |row: &Row| row.fate == "not signalled";
         for member in &crew.members {
             if let Some(row) = told.row(member.pid).filter(|row| is_never(row)) {
                 member.look(&running, Some(row), &mut wrong);
@@ -170,7 +170,7 @@ fn try_tree(start: Start, seed: u64) -> (usize, usize) {
     if all_is_seen && stopped.is_none() && [libc::SIGTERM, libc::SIGINT].contains(&case.signal) {
         try_advice(&case, &told);
     }
-    let unknown = told.rows.iter().filter(|row| row.fate == "not known").count();
+    let unknown = told.rows.iter().filter(|row| row.fate == "unknown").count();
     (told.rows.len(), unknown)
 }
 
@@ -268,7 +268,7 @@ impl Crew {
                 && (asks_to_end || member.got(running).contains(&libc::SIGTERM))
         };
         let is_patient_row = |row: &Row| row.fate.contains(BY_WRITERS);
-        let is_to_come = |row: &&Row| row.is_late() && !row.fate.ends_with(", is stopped");
+        let is_to_come = |row: &&Row| row.is_late() && !row.fate.starts_with("is stopped");
         // Patient ancestors that are ended without a look at what they get.
         let ended = RefCell::new(BTreeSet::new());
         let missing = || {
@@ -350,10 +350,10 @@ impl Member {
 
     /// Asks it what it has got, and compares.
     fn compare(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
-        let fate = row.map_or("never gets it".to_owned(), Row::fate_at_once);
+        let fate = row.map_or("not signalled".to_owned(), Row::fate_at_once);
         if self.is_stopped() {
             // It tells nothing.
-        } else if fate == "dies (default)" {
+        } else if fate == "terminates" {
             procfs::wait_until(&format!("the end of {}, who {fate}\n{running}", self.name), || {
                 self.is_gone()
             });
@@ -372,20 +372,20 @@ impl Member {
 
     /// Compares with what it has told.
     fn look(&self, running: &Running, row: Option<&Row>, wrong: &mut String) {
-        let fate = row.map_or("never gets it".to_owned(), Row::fate_at_once);
+        let fate = row.map_or("not signalled".to_owned(), Row::fate_at_once);
         let got = self.got(running);
         let has_got = self.has_got(running);
         let (is_gone, is_pending) = (self.is_gone(), self.pending() != 0);
         let is_true = match (&*fate, &*self.manner) {
-            _ if fate.ends_with(", is stopped") => self.is_stopped() && is_pending,
-            ("not known", _) => true,
+            ("is stopped", _) => self.is_stopped() && is_pending,
+            ("unknown", _) => true,
             ("catches it", "Catches" | "CatchesInAThread")
             | ("waits for it", "Waits")
             | ("reads it", "Reads") => has_got,
-            ("ignores it", "Ignores") | ("nothing (default)", "Dies") => !has_got && !is_gone,
+            ("ignores it", "Ignores") | ("no effect", "Dies") => !has_got && !is_gone,
             ("blocks it", "Blocks") => is_pending,
-            ("dies (default)", "Dies") => is_gone,
-            ("never gets it", _) => !has_got && !is_gone && !is_pending,
+            ("terminates", "Dies") => is_gone,
+            ("not signalled", _) => !has_got && !is_gone && !is_pending,
             _ => false,
         };
         if !is_true {
