@@ -1,7 +1,8 @@
 //! The allocator: a small arena, then the C library's heap.
 //!
-//! A plain start stays within the arena. So it touches none of the pages that musl's heap needs: 8 KiB of memory
-//! for each container, and a twentieth of the start-up. A failed allocation calls a function instead of abort(3).
+//! A plain start stays within the arena. So it touches none of the pages that musl's heap needs: 8 KiB of
+//! memory for each container, and a twentieth of the start-up. A failed allocation calls a function instead
+//! of abort(3).
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::UnsafeCell;
@@ -47,7 +48,8 @@ impl Arena {
     }
 }
 
-// SAFETY: a block of the arena is aligned, as its start is, and belongs to one caller. The heap has all others.
+// SAFETY: a block of the arena is aligned, as its start is, and belongs to one caller. The heap has all
+// others.
 unsafe impl GlobalAlloc for Arena {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if let Some(offset) = self.take(layout) {
