@@ -17,9 +17,13 @@ use crate::sys::arguments::Arg;
 use crate::sys::signals::SignalMask;
 use crate::{explain, sys};
 
-/// Runs the program, and returns the status to exit with. `blocked` is the signal mask before all signals
-/// were blocked.
-pub(crate) fn run(blocked: nix::Result<SignalMask>, words: &[Arg], environment: Vec<Arg>) -> ExitStatus {
+/// Runs the program, and returns the status to exit with. `inherited_mask` is the signal mask
+/// before all signals were blocked.
+pub(crate) fn run(
+    inherited_mask: nix::Result<SignalMask>,
+    words: &[Arg],
+    environment: Vec<Arg>,
+) -> ExitStatus {
     // The parent may exit meanwhile.
     let parent = nix::unistd::getppid();
 
@@ -29,7 +33,7 @@ pub(crate) fn run(blocked: nix::Result<SignalMask>, words: &[Arg], environment: 
         Err(status) => return status,
     };
     log::init(config.verbosity);
-    let mask = match blocked {
+    let mask = match inherited_mask {
         Ok(mask) => mask,
         Err(errno) => return refuse(Message::NotBlocked(errno)),
     };
@@ -54,22 +58,23 @@ pub(crate) fn run(blocked: nix::Result<SignalMask>, words: &[Arg], environment: 
         last_resort::prepare(None);
         return supervisor::pause();
     };
-    let init = config.settings.personality;
-    if let Some(right_line) = shebang::right_line(init, words, &argv, parent) {
+    let personality = config.settings.personality;
+    if let Some(right_line) = shebang::right_line(personality, words, &argv, parent) {
         log::write_no_program(argv.first().copied().unwrap_or_default(), &right_line);
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
-    if needs_descendants || init != Personality::DumbInit {
-        sys::parent::take_name(init.process_name());
+    if needs_descendants || personality != Personality::DumbInit {
+        sys::parent::take_name(personality.process_name());
     }
     let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };
     if config.settings.may_outlive_command() && config.settings.isolation() == Isolation::Session {
         config.settings.keeps_terminal = terminal::keep();
     }
     let isolation = config.settings.isolation();
-    let (hand_off, earlier) = terminal::hand_off(init, isolation);
-    let setting = Setting { init, isolation, mask, hand_off: &hand_off };
+    // From here to the spawn, a key on the terminal is lost. So no message may be written in between.
+    let (hand_off, earlier) = terminal::hand_off(personality, isolation);
+    let setting = Setting { init: personality, isolation, mask, hand_off: &hand_off };
     let Ok(command) = spawn::spawn(&argv, &environment, &setting) else {
         return refuse(Message::NoFork);
     };

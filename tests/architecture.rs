@@ -74,6 +74,19 @@ fn files_of_src_import_each_other_in_no_cycle() {
     assert!(edges.is_empty(), "{edges:#?}");
 }
 
+#[test]
+fn architecture_page_names_existing_files() {
+    let page = include_str!("../docs/architecture.md");
+    let paths = page
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|text| text.starts_with("src/") || text.starts_with("tests/"));
+    let missing: Vec<&str> =
+        paths.clone().filter(|path| !Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists()).collect();
+    assert!(paths.count() > 20 && missing.is_empty(), "{missing:?}");
+}
+
 fn layer_of(path: &str) -> usize {
     let folder = path.split("::").next().unwrap_or_default();
     LAYERS.iter().position(|&layer| layer == folder).unwrap_or_else(|| panic!("{path} is in no layer"))
