@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
-use crate::options::config::Config;
 use crate::options::environment::Environment;
 use crate::options::personality::{Personality, last_part};
+use crate::options::settings::Config;
 use crate::options::{self, Invocation};
 use crate::process::{self, Process};
 use crate::sys::arguments::Arg;

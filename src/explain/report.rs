@@ -8,8 +8,7 @@ use super::facts::{Facts, LONGEST_NAME, cut, line_of};
 use super::handling::Effect;
 use super::inits::{Edition, Init, Role};
 use super::predict::{Deadline, Fate, Prediction, When};
-use crate::options::config::Source;
-use crate::options::forward::Forward;
+use crate::options::settings::{Forward, Source};
 use crate::process::Process;
 use crate::signal::{Name, Signum};
 

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use super::environment::Environment;
-use super::forward::Forward;
 use super::getopt::Reader;
 use super::personality::Personality;
 use super::table::{self, Effect};
-use super::value::Value;
+use super::value::{Forward, Value};
 use super::{Invocation, UsageError};
 use crate::log::Verbosity;
 use crate::signal::Signum;

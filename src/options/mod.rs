@@ -10,18 +10,14 @@ use nix::unistd::Pid;
 
 use crate::signal::Signum;
 use crate::sys::arguments::Arg;
-use config::Config;
 use environment::Environment;
 use getopt::Reader;
 use personality::Personality;
-use settings::Options;
+use settings::{Config, Options};
 use table::{DIAGNOSIS, Effect, Row};
 use value::{Given, Source};
 
-pub(crate) mod config;
-pub(crate) mod duration;
 pub(crate) mod environment;
-pub(crate) mod forward;
 pub mod fuzzing;
 mod getopt;
 mod help;

@@ -2,10 +2,9 @@
 //!
 //! docs/coming-from.md explains them to users.
 
-use super::forward::Forward;
 use super::settings::Setting;
 use super::table::{Effect, ROW, Row, Text};
-use super::value::{Source, Value};
+use super::value::{Forward, Source, Value};
 use crate::log::Verbosity;
 use crate::signal::exit_status::ExitRule;
 use crate::signal::{Name, Signum};

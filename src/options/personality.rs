@@ -7,7 +7,7 @@ use std::ffi::CStr;
 
 use nix::errno::Errno;
 
-use crate::options::forward::Forward;
+use crate::options::value::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 
