@@ -51,7 +51,10 @@ impl Role {
         let (personality, edition) = if process::is_nested_init(process) || program == b"dumb-init" {
             let name = words.first().copied().unwrap_or_default();
             let is_original = is_original(process.pid);
-            (Personality::from_arg0(name), if is_original { Edition::Original } else { Edition::Ours })
+            (
+                Personality::by_name(name.to_bytes()),
+                if is_original { Edition::Original } else { Edition::Ours },
+            )
         } else {
             (Personality::by_name(&program), Edition::Peer)
         };

@@ -96,11 +96,6 @@ pub fn parse_rewrite(text: &[u8]) -> Option<(i32, i32)> {
 }
 
 fn numbers(table: &RewriteTable) -> BTreeMap<i32, i32> {
-    let rules = Signum::all().filter_map(|from| Some((from.raw(), table.get(from)?)));
-    rules
-        .map(|(from, outcome)| match outcome {
-            Outcome::Dropped => (from, 0),
-            Outcome::Becomes(to) => (from, to.raw()),
-        })
-        .collect()
+    let number = |outcome| if let Outcome::Becomes(to) = outcome { to.raw() } else { 0 };
+    Signum::all().filter_map(|from| Some((from.raw(), number(table.get(from)?)))).collect()
 }

@@ -91,7 +91,7 @@ impl<'w> Reader<'w> {
     }
 
     fn find(&self, name: &[u8], option: &[u8]) -> Result<&'static Row, Vec<u8>> {
-        if let Some(row) = self.rows.iter().find(|row| row.is_spelled(name)) {
+        if let Some(row) = self.rows.iter().find(|row| row.long.map(str::as_bytes) == Some(name)) {
             return Ok(row);
         }
         let begins = |row: &&Row| {

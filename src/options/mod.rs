@@ -14,7 +14,7 @@ use environment::Environment;
 use getopt::Reader;
 use personality::Personality;
 use settings::{Config, Options};
-use table::{DIAGNOSIS, Effect, Row};
+use table::{DIAGNOSIS, Effect, Row, SPLIT_STRING};
 use value::{Given, Source};
 
 pub(crate) mod environment;
@@ -82,7 +82,7 @@ impl UsageError {
 
 /// Reads a command line, which begins with the name of the program, and the environment.
 pub(crate) fn parse(words: &[Arg], environment: &Environment) -> Result<Invocation, UsageError> {
-    let init = Personality::from_arg0(words.first().copied().unwrap_or_default());
+    let init = Personality::by_name(words.first().copied().unwrap_or_default().to_bytes());
     parse_as(init, words, environment)
 }
 
@@ -130,7 +130,8 @@ pub(crate) fn parse_as(
     if let Some(question) = question(program, &options, has_other_options, &command)? {
         return Ok(Invocation::Explain(question));
     }
-    if command.is_empty() && !options.pauses {
+    let pauses = options.pauses.value.is_some();
+    if command.is_empty() && !pauses {
         return Err(match init {
             Personality::DumbInit => UsageError::no_command(program),
             Personality::Tini | Personality::Catatonit => {
@@ -139,7 +140,6 @@ pub(crate) fn parse_as(
         });
     }
     read_variables(program, &mut options, environment)?;
-    let pauses = options.pauses;
     let config = Config::new(options);
     Ok(if pauses { Invocation::Pause(config) } else { Invocation::Run(config, command) })
 }
@@ -163,9 +163,11 @@ fn read_variables(
     let other = if is_other { rows(options.personality) } else { &[] };
     for row in other.iter().chain(&table::DUMB_INIT) {
         let (Some(name), Effect::Set(set)) = (row.variable_name(), &row.effect) else { continue };
-        // An empty variable of ours counts as unset. tini and catatonit only check whether theirs exist.
-        let is_ours = name.starts_with("DUMB_INIT_");
-        if let Some(text) = environment.get(name).filter(|text| !(is_ours && text.is_empty())) {
+        let Some(text) = environment.get(name) else { continue };
+        // tini and catatonit only check whether these exist. An empty variable of ours counts as unset.
+        let has_no_value = row.variable == Some(name);
+        let text = row.implied_value.filter(|_| has_no_value).map_or(text, str::as_bytes);
+        if !(text.is_empty() && name.starts_with("DUMB_INIT_")) {
             set(options, &Given { program, source: Source::Variable(name), text })?;
         }
     }
@@ -198,23 +200,17 @@ fn split_first_word<'w>(
     words: &'w [Arg],
     environment: &Environment,
 ) -> Result<Cow<'w, [Arg]>, UsageError> {
-    let Some((first, mut rest)) = words.split_first() else { return Ok(words.into()) };
-    let (attached, first) = (first.to_bytes().strip_prefix(b"-S"), first.to_bytes());
-    let attached = attached.filter(|text| !text.is_empty()).or(first.strip_prefix(b"--split-string="));
-    let text = match (attached, rest) {
-        (Some(text), _) => text,
-        (None, [next, others @ ..]) if matches!(first, b"-S" | b"--split-string") => {
-            rest = others;
-            next.to_bytes()
-        }
-        (None, _) => return Ok(words.into()),
+    let mut reader = Reader::new(&table::DUMB_INIT, words, false);
+    let text = match reader.next_option() {
+        Ok(Some((row, text))) if row.name() == SPLIT_STRING => text,
+        _ => return Ok(words.into()),
     };
     let variable = |name| str::from_utf8(name).ok().and_then(|name| environment.get(name));
     let split = split_string::split(text, variable)
         .map_err(|error| Given { program, source: Source::Option("--split-string"), text }.refusal(error))?;
     // Words live as long as the program. None of these contains a zero byte.
     let leak = |word| CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()));
-    Ok(split.into_iter().filter_map(leak).chain(rest.iter().copied()).collect())
+    Ok(split.into_iter().filter_map(leak).chain(reader.into_command()).collect())
 }
 
 #[cfg(test)]

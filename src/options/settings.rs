@@ -39,7 +39,7 @@ pub(crate) struct Settings {
 /// The settings of dumb-init without options.
 impl Default for Settings {
     fn default() -> Self {
-        Options::default().settings()
+        Config::new(Options::default()).settings
     }
 }
 
@@ -85,9 +85,23 @@ pub(crate) struct Config {
 
 impl Config {
     pub(super) fn new(options: Options) -> Self {
-        let settings = options.settings();
+        let personality = options.personality;
+        let mut rewrites = RewriteTable::default();
+        options.rewrites.value.into_iter().flatten().for_each(|rewrite| rewrites.set(rewrite));
+        let settings = Settings {
+            personality,
+            names_orphans: options.names_orphans.value.unwrap_or(false),
+            forward: options.forward.value.unwrap_or(personality.default_forward()),
+            rewrites,
+            drain: options.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO)),
+            linger: options.linger.value.unwrap_or(false),
+            kill_after: options.kill_after.value.unwrap_or(Limit::Never),
+            delays: options.delays.value.unwrap_or_default(),
+            exit_map: ExitMap::new(options.exit_rules.value.unwrap_or_default()),
+            keeps_terminal: false,
+        };
         // catatonit always adopts orphans.
-        let subreaper = options.subreaper.value.unwrap_or(settings.personality == Personality::Catatonit);
+        let subreaper = options.subreaper.value.unwrap_or(personality == Personality::Catatonit);
         let mut notes = options.notes;
         notes.retain(|note| *note != Message::NotSetsidMode || settings.forward == Forward::Child);
         Self {
@@ -119,32 +133,14 @@ pub(crate) struct Options {
     pub(super) subreaper: Setting<bool>,
     pub(super) explain: Setting<Signum>,
     pub(super) pid: Setting<Pid>,
-    /// Whether to log each orphan that is reaped.
-    pub(super) names_orphans: bool,
-    /// Whether to run no command.
-    pub(super) pauses: bool,
+    pub(super) names_orphans: Setting<bool>,
+    /// `-P` of catatonit: whether to run no command.
+    pub(super) pauses: Setting<bool>,
     pub(super) rewrites_with_trailing_text: Vec<Vec<u8>>,
     pub(super) notes: Vec<Message>,
 }
 
 impl Options {
-    pub(super) fn settings(&self) -> Settings {
-        let mut rewrites = RewriteTable::default();
-        self.rewrites.value.iter().flatten().for_each(|&rewrite| rewrites.set(rewrite));
-        Settings {
-            personality: self.personality,
-            names_orphans: self.names_orphans,
-            forward: self.forward.value.unwrap_or(self.personality.default_forward()),
-            rewrites,
-            drain: self.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO)),
-            linger: self.linger.value.unwrap_or(false),
-            kill_after: self.kill_after.value.unwrap_or(Limit::Never),
-            delays: self.delays.value.clone().unwrap_or_default(),
-            exit_map: ExitMap::new(self.exit_rules.value.clone().unwrap_or_default()),
-            keeps_terminal: false,
-        }
-    }
-
     /// Sets `-c`. Its variable has no effect under another name: these inits start no session.
     pub(super) fn set_single_child(&mut self, given: &Given<'_>) {
         if given.text == b"0" && self.personality == Personality::DumbInit {

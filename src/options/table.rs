@@ -54,15 +54,10 @@ impl Row {
     pub fn variable_name(&self) -> Option<&'static str> {
         self.variable.and_then(|variable| variable.split('=').next())
     }
-
-    /// Whether this word is the option's long name in full, with or without a value.
-    pub(crate) fn is_spelled(&self, word: &[u8]) -> bool {
-        word.split(|&byte| byte == b'=').next() == self.long.map(str::as_bytes)
-    }
 }
 
-/// The short name of `--single-child`, for messages.
-pub(crate) const DASH_C: &str = "-c";
+/// The short name of `--split-string`.
+pub(super) const SPLIT_STRING: &str = "-S";
 
 const ORIGINAL: &str = "Options of the original";
 const SHUTDOWN: &str = "Shutdown";
@@ -96,7 +91,7 @@ pub static DUMB_INIT: [Row; 16] = [
         ..ROW_OF_THE_ORIGINAL
     },
     Row {
-        short: Some(DASH_C),
+        short: Some("-c"),
         long: Some("--single-child"),
         implied_value: Some("0"),
         variable: Some("DUMB_INIT_SETSID=0"),
@@ -212,7 +207,7 @@ pub static DUMB_INIT: [Row; 16] = [
         ..ROW
     },
     Row {
-        short: Some("-S"),
+        short: Some(SPLIT_STRING),
         long: Some("--split-string"),
         value_name: Some("WORDS"),
         heading: START,

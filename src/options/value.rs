@@ -143,12 +143,7 @@ impl Value for Forward {
     const IS: &'static str = "child, group or tree";
 
     fn parse(text: &[u8]) -> Option<Self> {
-        match text {
-            b"child" => Some(Self::Child),
-            b"group" => Some(Self::Group),
-            b"tree" => Some(Self::Tree),
-            _ => None,
-        }
+        [Self::Child, Self::Group, Self::Tree].into_iter().find(|forward| forward.name().as_bytes() == text)
     }
 }
 
