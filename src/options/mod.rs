@@ -57,14 +57,6 @@ impl UsageError {
         Self([program.to_bytes(), b": ", text, b"\n"].concat())
     }
 
-    fn no_command(program: &CStr) -> Self {
-        let program = program.to_bytes();
-        Self(
-            [b"Usage: ", program, b" [option] program [args]\nTry ", program, b" --help for full usage.\n"]
-                .concat(),
-        )
-    }
-
     fn bad_rewrite() -> Self {
         let lines = "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
                      This option can be specified multiple times.\n\
@@ -72,11 +64,16 @@ impl UsageError {
         Self(lines.into())
     }
 
-    /// Adds the usage of tini and catatonit.
-    fn with_usage(Self(text): Self, program: &CStr) -> Self {
+    fn no_command(init: Personality, program: &CStr) -> Self {
         let program = program.to_bytes();
-        let usage = b" [OPTION]... [--] PROGRAM [ARGUMENT]...\nTry ";
-        Self([&text, b"Usage: ".as_slice(), program, usage, program, b" -h for more.\n"].concat())
+        let (words, help) = match init {
+            Personality::DumbInit => ("[option] program [args]", "--help for full usage."),
+            Personality::Tini | Personality::Catatonit => {
+                ("[OPTION]... [--] PROGRAM [ARGUMENT]...", "-h for more.")
+            }
+        };
+        let (words, help) = (format!(" {words}\nTry "), format!(" {help}\n"));
+        Self([b"Usage: ", program, words.as_bytes(), program, help.as_bytes()].concat())
     }
 }
 
@@ -114,8 +111,11 @@ pub(crate) fn parse_as(
     let mut options = Options { personality: init, ..Options::default() };
     let mut has_other_options = false;
     while let Some((row, text)) = reader.next_option().map_err(|text| {
-        let error = UsageError::new(program, &text);
-        if init == Personality::DumbInit { error } else { UsageError::with_usage(error, program) }
+        let UsageError(mut lines) = UsageError::new(program, &text);
+        if init != Personality::DumbInit {
+            lines.append(&mut UsageError::no_command(init, program).0);
+        }
+        UsageError(lines)
     })? {
         match row.effect {
             Effect::Set(set) => {
@@ -123,7 +123,7 @@ pub(crate) fn parse_as(
             }
             Effect::Print(text) => return Ok(help::print(text, init, rows, program)),
         }
-        has_other_options |= row.heading != DIAGNOSIS;
+        has_other_options |= row.heading != DIAGNOSIS.heading;
     }
     let command = reader.into_command();
 
@@ -132,12 +132,7 @@ pub(crate) fn parse_as(
     }
     let pauses = options.pauses.value.is_some();
     if command.is_empty() && !pauses {
-        return Err(match init {
-            Personality::DumbInit => UsageError::no_command(program),
-            Personality::Tini | Personality::Catatonit => {
-                UsageError::with_usage(UsageError(Vec::new()), program)
-            }
-        });
+        return Err(UsageError::no_command(init, program));
     }
     read_variables(program, &mut options, environment)?;
     let config = Config::new(options);
