@@ -98,7 +98,6 @@ impl Facts {
         if self.arguments.is_empty() { self.process.name.to_string() } else { line_of(&self.arguments) }
     }
 
-    /// The name of the program.
     pub(super) fn program(&self) -> String {
         let title = self.title();
         let name = if title.is_empty() { self.line() } else { Escaped(title).to_string() };
@@ -138,7 +137,6 @@ pub(super) struct Snapshot {
     pub(super) time: Instant,
     /// The init that is explained.
     pub(super) init: Pid,
-    /// The command of that init.
     pub(super) command: Option<Pid>,
     /// False if the command may have exited, so that `command` is an orphan.
     pub(super) is_command_certain: bool,
@@ -190,8 +188,12 @@ impl Snapshot {
         }
         for facts in snapshot.facts.values().filter(|facts| facts.init().is_some()) {
             let init = facts.process.pid;
-            let readers = snapshot.readers_below(init).unwrap_or_default();
-            snapshot.pipe_readers.extend(readers.into_iter().map(|reader| (init, reader)));
+            let Ok(pipeline) = Pipeline::read(&snapshot.tree, init) else { continue };
+            let family = snapshot.tree.descendants(init, |_| false, |_| false);
+            let is_reader =
+                |process: &&Process| pipeline.input(process.pid, process.has_not_executed).is_some();
+            let readers = family.iter().filter(is_reader).map(|process| (init, process.pid));
+            snapshot.pipe_readers.extend(readers);
         }
         Some(snapshot)
     }
@@ -242,14 +244,6 @@ impl Snapshot {
         let command = Process::oldest(candidates())?;
         let may_outlive = facts.init().is_some_and(|init| init.config.settings.may_outlive_command());
         Some((command.pid, !may_outlive || !facts.may_have_reaped))
-    }
-
-    /// The pipe readers below an init, as the init itself finds them.
-    fn readers_below(&self, init: Pid) -> Option<Vec<Pid>> {
-        let pipeline = Pipeline::read(&self.tree, init).ok()?;
-        let is_reader = |process: &&Process| pipeline.input(process.pid, process.has_not_executed).is_some();
-        let family = self.tree.descendants(init, |_| false, |_| false);
-        Some(family.iter().filter(is_reader).map(|process| process.pid).collect())
     }
 }
 

@@ -29,10 +29,7 @@ impl<'w> Reader<'w> {
         Self { rows, permutes, rest: words, cluster: &[], command: Vec::new() }
     }
 
-    /// Returns the next option, or `None` at the end.
-    ///
-    /// # Errors
-    /// The message of getopt_long(3), without the name of the program.
+    /// Returns the next option, or `None` at the end. An error is getopt's message without its first word.
     pub(crate) fn next_option(&mut self) -> Result<Option<Found>, Vec<u8>> {
         let has_long_names = self.rows.iter().any(|row| row.long.is_some());
         while self.cluster.is_empty() {

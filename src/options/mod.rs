@@ -169,7 +169,6 @@ fn read_variables(
     Ok(())
 }
 
-/// Returns the question of `--explain`, if it is given.
 fn question(
     program: &CStr,
     options: &Options,

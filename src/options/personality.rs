@@ -59,7 +59,6 @@ impl Personality {
         }
     }
 
-    /// Whether this is the name of one of our instances.
     pub(crate) fn is_init_name(name: &[u8]) -> bool {
         let mut inits = [Self::DumbInit, Self::Tini, Self::Catatonit].into_iter();
         inits.any(|init| init.process_name().as_bytes() == name)

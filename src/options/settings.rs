@@ -14,7 +14,6 @@ use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
-/// The settings.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) personality: Personality,
@@ -57,7 +56,6 @@ impl Settings {
         self.delays.iter().rev().find(|delay| delay.signum == signum).map(|delay| delay.duration)
     }
 
-    /// Whether the init may outlive the command.
     pub(crate) fn may_outlive_command(&self) -> bool {
         self.drain.is_some() || self.linger
     }

@@ -51,7 +51,6 @@ impl Given<'_> {
         matches!(self.source, Source::Variable(_))
     }
 
-    /// Parses the value.
     pub(crate) fn parse<V: Value>(&self) -> Result<V, UsageError> {
         V::parse(self.text).ok_or_else(|| self.refusal(V::IS))
     }
@@ -147,7 +146,6 @@ impl Value for Forward {
     }
 }
 
-/// A time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     After(Duration),
