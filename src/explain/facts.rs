@@ -119,8 +119,8 @@ pub(super) const LONGEST_NAME: usize = 40;
 
 /// Arguments as one line of harmless text.
 pub(super) fn line_of(arguments: &[Arg]) -> String {
-    let words = arguments.iter().map(|argument| Escaped(argument.to_bytes()).to_string());
-    words.collect::<Vec<_>>().join(" ")
+    let words: Vec<String> = arguments.iter().map(|word| Escaped(word.to_bytes()).to_string()).collect();
+    words.join(" ")
 }
 
 /// The line, or its beginning and `...` if it is too long.
@@ -282,13 +282,11 @@ fn hides_processes() -> bool {
     let groups = getgroups().unwrap_or_default();
     let is_member = |group: u32| groups.iter().chain(&[getegid()]).any(|member| member.as_raw() == group);
     let hides = |line: &str| {
-        let mut fields = line.split(' ').skip(1);
-        let (place, mut options) = (fields.next(), fields.nth(1).unwrap_or_default().split(','));
-        let hidepid = options.clone().find_map(|option| option.strip_prefix("hidepid="));
-        let group = options.find_map(|option| option.strip_prefix("gid=")?.parse().ok()).unwrap_or(0);
-        place == Some("/proc")
-            && hidepid.is_some_and(|mode| !["0", "off"].contains(&mode))
-            && !is_member(group)
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [_, "/proc", _, options, ..] = fields.as_slice() else { return false };
+        let value = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name));
+        let group = value("gid=").and_then(|group| group.parse().ok()).unwrap_or(0);
+        value("hidepid=").is_some_and(|mode| !["0", "off"].contains(&mode)) && !is_member(group)
     };
     !capabilities::may_trace_everybody() && mounts.lines().any(hides)
 }

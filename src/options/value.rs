@@ -235,13 +235,4 @@ mod tests {
             assert_eq!(Limit::parse(text.as_bytes()), None, "{text:?}");
         }
     }
-
-    #[test]
-    fn delay_requires_a_signal_that_can_be_held() {
-        let delay = Delay { signum: Signum::TERM, duration: Duration::from_millis(1500) };
-        assert_eq!(Delay::parse(b"SIGTERM:1.5s"), Some(delay));
-        for text in "TERM|TERM:|:5s|TERM:forever|TERM:5s:1|KILL:5s|STOP:5s|CHLD:5s|0:5s|NO:1".split('|') {
-            assert_eq!(Delay::parse(text.as_bytes()), None, "{text:?}");
-        }
-    }
 }
