@@ -4,9 +4,9 @@
 use std::io;
 
 use crate::log::{self, Message};
-use crate::options::config::Config;
 use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
+use crate::options::settings::Config;
 use crate::options::{self, Invocation, UsageError};
 use crate::policy::Policy;
 use crate::signal::exit_status::ExitStatus;

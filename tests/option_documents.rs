@@ -26,7 +26,7 @@ fn usages(row: &Row) -> impl Iterator<Item = String> {
 
 fn markdown_table() -> String {
     let mut text = "| option | variable | meaning |\n|---|---|---|\n".to_owned();
-    for row in &DUMB_INIT {
+    for row in DUMB_INIT {
         let options: Vec<String> = usages(row).map(|usage| format!("`{usage}`")).collect();
         let variable = row.variable.map(|variable| format!("`{variable}`")).unwrap_or_default();
         let cells = [options.join(", "), variable, row.help.replace('\n', " ")];
@@ -39,7 +39,7 @@ fn markdown_table() -> String {
 fn man_options() -> String {
     let mut text = String::new();
     let mut heading = "";
-    for row in &DUMB_INIT {
+    for row in DUMB_INIT {
         if row.heading != heading {
             let end = if heading.is_empty() { "" } else { ".El\n" };
             heading = row.heading;
@@ -63,7 +63,7 @@ fn man_usage(row: &Row, name: &str) -> String {
 
 fn man_environment() -> String {
     let mut text = ".Bl -tag -width Ds\n".to_owned();
-    for row in &DUMB_INIT {
+    for row in DUMB_INIT {
         if let (Some(name), Some(variable)) = (row.variable_name(), row.variable) {
             let value = variable.trim_start_matches(name);
             let option = row.name().replacen('-', "", 1);
@@ -127,7 +127,7 @@ fn options_page_has_a_section_for_each_new_option() {
 
 #[test]
 fn page_for_newcomers_has_the_options_of_other_inits() {
-    for (heading, rows) in [("## From tini", &TINI[..]), ("## From catatonit", &CATATONIT)] {
+    for (heading, rows) in [("## From tini", TINI), ("## From catatonit", CATATONIT)] {
         let part = COMING_FROM.split_once(heading).expect(heading).1;
         let part = part.split("\n## ").next().unwrap_or_default();
         let names = part.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use dumb_init::options::table::DUMB_INIT;
 use nix::unistd::getpid;
 
 use crate::shutdown::find;
@@ -71,18 +72,10 @@ fn invalid_value_is_refused_on_one_line_with_its_source() {
 
 #[test]
 fn long_options_beyond_the_original_have_no_abbreviation() {
-    for word in [
-        "--forwar",
-        "--drai",
-        "--linge",
-        "--kill",
-        "--d",
-        "--exit",
-        "--parent-death",
-        "--sub",
-        "--split",
-        "--l",
-    ] {
+    let own = DUMB_INIT.iter().filter(|row| !row.can_be_abbreviated).filter_map(|row| row.long);
+    let shortened = own.clone().map(|name| &name[..name.len() - 1]).chain(["--d", "--l", "--kill"]);
+    assert!(own.count() > 10);
+    for word in shortened {
         let Some(outcome) = run(&[], &[word, "1"], &["exit", "0"]) else { return };
         let text = format!("dumb-init: unrecognized option '{word}'\n");
         outcome.expect_code(1).expect_stderr(&text);

@@ -6,8 +6,7 @@ use super::facts::{Facts, Snapshot};
 use super::handling::{Effect, Handling};
 use super::inits::{Edition, Init, Role};
 use super::predict::{Change, Prediction};
-use crate::options::config::Source;
-use crate::options::settings::{Forward, Limit};
+use crate::options::settings::{Forward, Limit, Source};
 use crate::signal::Signum;
 
 /// As long as `docker stop` waits.

@@ -98,7 +98,6 @@ impl Facts {
         if self.arguments.is_empty() { self.process.name.to_string() } else { line_of(&self.arguments) }
     }
 
-    /// The name of the program.
     pub(super) fn program(&self) -> String {
         let title = self.title();
         let name = if title.is_empty() { self.line() } else { Escaped(title).to_string() };
@@ -120,8 +119,8 @@ pub(super) const LONGEST_NAME: usize = 40;
 
 /// Arguments as one line of harmless text.
 pub(super) fn line_of(arguments: &[Arg]) -> String {
-    let words = arguments.iter().map(|argument| Escaped(argument.to_bytes()).to_string());
-    words.collect::<Vec<_>>().join(" ")
+    let words: Vec<String> = arguments.iter().map(|word| Escaped(word.to_bytes()).to_string()).collect();
+    words.join(" ")
 }
 
 /// The line, or its beginning and `...` if it is too long.
@@ -138,7 +137,6 @@ pub(super) struct Snapshot {
     pub(super) time: Instant,
     /// The init that is explained.
     pub(super) init: Pid,
-    /// The command of that init.
     pub(super) command: Option<Pid>,
     /// False if the command may have exited, so that `command` is an orphan.
     pub(super) is_command_certain: bool,
@@ -190,8 +188,12 @@ impl Snapshot {
         }
         for facts in snapshot.facts.values().filter(|facts| facts.init().is_some()) {
             let init = facts.process.pid;
-            let readers = snapshot.readers_below(init).unwrap_or_default();
-            snapshot.pipe_readers.extend(readers.into_iter().map(|reader| (init, reader)));
+            let Ok(pipeline) = Pipeline::read(&snapshot.tree, init) else { continue };
+            let family = snapshot.tree.descendants(init, |_| false, |_| false);
+            let is_reader =
+                |process: &&Process| pipeline.input(process.pid, process.has_not_executed).is_some();
+            let readers = family.iter().filter(is_reader).map(|process| (init, process.pid));
+            snapshot.pipe_readers.extend(readers);
         }
         Some(snapshot)
     }
@@ -243,14 +245,6 @@ impl Snapshot {
         let may_outlive = facts.init().is_some_and(|init| init.config.settings.may_outlive_command());
         Some((command.pid, !may_outlive || !facts.may_have_reaped))
     }
-
-    /// The pipe readers below an init, as the init itself finds them.
-    fn readers_below(&self, init: Pid) -> Option<Vec<Pid>> {
-        let pipeline = Pipeline::read(&self.tree, init).ok()?;
-        let is_reader = |process: &&Process| pipeline.input(process.pid, process.has_not_executed).is_some();
-        let family = self.tree.descendants(init, |_| false, |_| false);
-        Some(family.iter().filter(is_reader).map(|process| process.pid).collect())
-    }
 }
 
 /// The init and its descendants, the members of their groups (except the init's own), and so on.
@@ -288,13 +282,11 @@ fn hides_processes() -> bool {
     let groups = getgroups().unwrap_or_default();
     let is_member = |group: u32| groups.iter().chain(&[getegid()]).any(|member| member.as_raw() == group);
     let hides = |line: &str| {
-        let mut fields = line.split(' ').skip(1);
-        let (place, mut options) = (fields.next(), fields.nth(1).unwrap_or_default().split(','));
-        let hidepid = options.clone().find_map(|option| option.strip_prefix("hidepid="));
-        let group = options.find_map(|option| option.strip_prefix("gid=")?.parse().ok()).unwrap_or(0);
-        place == Some("/proc")
-            && hidepid.is_some_and(|mode| !["0", "off"].contains(&mode))
-            && !is_member(group)
+        let fields: Vec<&str> = line.split(' ').collect();
+        let [_, "/proc", _, options, ..] = fields.as_slice() else { return false };
+        let value = |name: &str| options.split(',').find_map(|option| option.strip_prefix(name));
+        let group = value("gid=").and_then(|group| group.parse().ok()).unwrap_or(0);
+        value("hidepid=").is_some_and(|mode| !["0", "off"].contains(&mode)) && !is_member(group)
     };
     !capabilities::may_trace_everybody() && mounts.lines().any(hides)
 }

@@ -6,9 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 
 use nix::unistd::Pid;
 
-use crate::options::config::Config;
 use crate::options::environment::Environment;
 use crate::options::personality::{Personality, last_part};
+use crate::options::settings::Config;
 use crate::options::{self, Invocation};
 use crate::process::{self, Process};
 use crate::sys::arguments::Arg;
@@ -48,17 +48,17 @@ impl Role {
     pub(super) fn read(process: &Process) -> Self {
         let words = command_line(process.pid);
         let program = program(process.pid, &words);
-        let (personality, edition) = if process::is_nested_init(process) || program == b"dumb-init" {
-            let name = words.first().copied().unwrap_or_default();
-            let is_original = is_original(process.pid);
-            (Personality::from_arg0(name), if is_original { Edition::Original } else { Edition::Ours })
-        } else {
-            (Personality::by_name(&program), Edition::Peer)
+        let init = match Personality::by_name(&program) {
+            _ if process::is_nested_init(process) || program == b"dumb-init" => {
+                let name = words.first().copied().unwrap_or_default();
+                let edition = if is_original(process.pid) { Edition::Original } else { Edition::Ours };
+                Self::read_init(process, &words, Personality::by_name(name.to_bytes()), edition)
+            }
+            Personality::DumbInit if SHELLS.contains(&&*program) => Some(Self::Shell),
+            Personality::DumbInit => None,
+            peer => Self::read_init(process, &words, peer, Edition::Peer),
         };
-        if edition == Edition::Peer && personality == Personality::DumbInit {
-            return if SHELLS.contains(&&*program) { Self::Shell } else { Self::Program };
-        }
-        Self::read_init(process, &words, personality, edition).unwrap_or(Self::Program)
+        init.unwrap_or(Self::Program)
     }
 
     /// Reads the settings with the code that reads our own at the start. `None` if that fails.

@@ -12,8 +12,7 @@ use super::facts::{Facts, Snapshot};
 use super::handling::Effect;
 use super::inits::{Edition, Init, Role};
 use crate::log::Message;
-use crate::options::config::Source;
-use crate::options::settings::{Forward, Isolation, Limit, Settings};
+use crate::options::settings::{Forward, Isolation, Limit, Settings, Source};
 use crate::policy::{Action, Care, Event, Policy, Recipient, SignalSource};
 use crate::process::descendants::Tree;
 use crate::process::{Process, State};
@@ -42,7 +41,6 @@ struct Arrival {
     is_stopped: bool,
 }
 
-/// The effect of the signal on one process.
 #[derive(Clone, Copy)]
 pub(super) struct Fate {
     pub(super) pid: Pid,
@@ -129,7 +127,6 @@ pub(super) struct Prediction<'a> {
     tree: Tree,
     /// The signal that the explained init forwards.
     pub(super) forwarded: Option<Signum>,
-    /// For how long the explained init holds the signal.
     pub(super) held: Option<Duration>,
     pub(super) deadline: Option<Deadline>,
     /// Whether the explained init waits for the remaining processes when its command has exited.
@@ -309,8 +306,8 @@ impl<'a> Prediction<'a> {
         // A group with a pipe reader is signalled one by one, too.
         let is_walk = is_tree || all.iter().any(is_spared);
         let mut recipients = if is_walk { self.family(sender.pid, &self.tree) } else { all.to_vec() };
-        recipients.retain(|process| sender.when == When::AtOnce || !self.gone.contains(&process.pid));
-        recipients.retain(is_member);
+        let can_receive = |pid| sender.when == When::AtOnce || !self.gone.contains(&pid);
+        recipients.retain(|process| is_member(process) && can_receive(process.pid));
         recipients
     }
 
@@ -400,7 +397,6 @@ impl<'a> Prediction<'a> {
         Fate { pid, effect, when: first.map_or(When::AtOnce, |arrival| arrival.when) }
     }
 
-    /// The processes with such a fate.
     pub(super) fn with(&self, is_it: impl Fn(&Fate) -> bool) -> Vec<Pid> {
         self.fates.iter().filter(|fate| is_it(fate)).map(|fate| fate.pid).collect()
     }

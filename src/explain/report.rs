@@ -8,8 +8,7 @@ use super::facts::{Facts, LONGEST_NAME, cut, line_of};
 use super::handling::Effect;
 use super::inits::{Edition, Init, Role};
 use super::predict::{Deadline, Fate, Prediction, When};
-use crate::options::config::Source;
-use crate::options::forward::Forward;
+use crate::options::settings::{Forward, Source};
 use crate::process::Process;
 use crate::signal::{Name, Signum};
 
@@ -17,7 +16,6 @@ const GREEN: &str = "\x1b[32m";
 const YELLOW: &str = "\x1b[33m";
 const RED: &str = "\x1b[31m";
 
-/// The report on one prediction.
 pub(super) struct Report<'a> {
     pub(super) init: &'a Facts,
     pub(super) prediction: &'a Prediction<'a>,
@@ -161,11 +159,9 @@ impl Report<'_> {
         sentences.join(" ")
     }
 
-    /// The command of the init.
     fn command(&self) -> String {
-        let process =
-            self.prediction.snapshot.command.and_then(|command| self.prediction.snapshot.get(command));
-        match (self.init.init(), process) {
+        let snapshot = self.prediction.snapshot;
+        match (self.init.init(), snapshot.command.and_then(|command| snapshot.get(command))) {
             (Some(init), _) => cut(&line_of(&init.command), LONGEST_NAME),
             (None, Some(process)) => process.program(),
             (None, None) => "the command".into(),
@@ -174,11 +170,11 @@ impl Report<'_> {
 
     /// Processes that need a remark, and everything that could make the prediction wrong.
     fn notes(&self) -> Vec<String> {
-        let prediction = self.prediction;
+        let (prediction, snapshot) = (self.prediction, self.prediction.snapshot);
         let with = |effect| prediction.with(|fate| fate.effect == effect);
         let is_refused =
             |fate: &Fate| fate.effect == Effect::NotSignalled && prediction.refused.contains(&fate.pid);
-        let hidden = self.prediction.snapshot.others().filter(|facts| facts.hides_variables());
+        let hidden = snapshot.others().filter(|facts| facts.hides_variables());
         let lists = [
             ("Ignored by", with(Effect::Ignores)),
             ("Blocked, so that it stays pending, by", with(Effect::Blocks)),
@@ -193,13 +189,11 @@ impl Report<'_> {
             (!pids.is_empty()).then(|| format!("{label}: PID {}.", pids.join(", ")))
         };
         let mut lines: Vec<String> = lists.into_iter().filter_map(list).collect();
-        if let Some(pid) =
-            self.prediction.snapshot.command.filter(|_| !self.prediction.snapshot.is_command_certain)
-        {
+        if let Some(pid) = snapshot.command.filter(|_| !snapshot.is_command_certain) {
             lines.push(format!("PID {pid} seems to be the command, which may have exited before."));
         }
         lines.extend(self.time());
-        if self.prediction.snapshot.hides_processes {
+        if snapshot.hides_processes {
             lines.push("There may be more: /proc hides other users' processes (hidepid).".into());
         }
         lines

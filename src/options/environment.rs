@@ -58,7 +58,6 @@ const LISTEN_PIDFDID: &str = "LISTEN_PIDFDID";
 /// sd_watchdog_enabled(3): the process that sends keep-alives.
 const WATCHDOG_PID: &str = "WATCHDOG_PID";
 
-/// The environment of the command.
 pub(crate) struct CommandEnvironment {
     /// `None` if it is the same as ours.
     strings: Option<Strings>,

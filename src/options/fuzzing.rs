@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 use super::environment::Environment;
-use super::forward::Forward;
 use super::getopt::Reader;
 use super::personality::Personality;
 use super::table::{self, Effect};
-use super::value::Value;
+use super::value::{Forward, Value};
 use super::{Invocation, UsageError};
 use crate::log::Verbosity;
 use crate::signal::Signum;
@@ -38,7 +37,7 @@ pub enum End {
 #[must_use]
 pub fn read_options(words: &[&'static CStr], permutes: bool) -> Reading {
     let (program, words) = words.split_first().map_or((c"", words), |(program, words)| (*program, words));
-    let mut reader = Reader::new(&table::DUMB_INIT, words, permutes);
+    let mut reader = Reader::new(table::DUMB_INIT, words, permutes);
     let mut options = Vec::new();
     loop {
         match reader.next_option() {
@@ -97,11 +96,6 @@ pub fn parse_rewrite(text: &[u8]) -> Option<(i32, i32)> {
 }
 
 fn numbers(table: &RewriteTable) -> BTreeMap<i32, i32> {
-    let rules = Signum::all().filter_map(|from| Some((from.raw(), table.get(from)?)));
-    rules
-        .map(|(from, outcome)| match outcome {
-            Outcome::Dropped => (from, 0),
-            Outcome::Becomes(to) => (from, to.raw()),
-        })
-        .collect()
+    let number = |outcome| if let Outcome::Becomes(to) = outcome { to.raw() } else { 0 };
+    Signum::all().filter_map(|from| Some((from.raw(), number(table.get(from)?)))).collect()
 }

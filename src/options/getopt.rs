@@ -29,10 +29,7 @@ impl<'w> Reader<'w> {
         Self { rows, permutes, rest: words, cluster: &[], command: Vec::new() }
     }
 
-    /// Returns the next option, or `None` at the end.
-    ///
-    /// # Errors
-    /// The message of getopt_long(3), without the name of the program.
+    /// Returns the next option, or `None` at the end. An error is getopt's message without its first word.
     pub(crate) fn next_option(&mut self) -> Result<Option<Found>, Vec<u8>> {
         let has_long_names = self.rows.iter().any(|row| row.long.is_some());
         while self.cluster.is_empty() {
@@ -91,7 +88,7 @@ impl<'w> Reader<'w> {
     }
 
     fn find(&self, name: &[u8], option: &[u8]) -> Result<&'static Row, Vec<u8>> {
-        if let Some(row) = self.rows.iter().find(|row| row.is_spelled(name)) {
+        if let Some(row) = self.rows.iter().find(|row| row.long.map(str::as_bytes) == Some(name)) {
             return Ok(row);
         }
         let begins = |row: &&Row| {

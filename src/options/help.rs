@@ -10,23 +10,20 @@ use super::table::{Row, Text};
 
 /// Returns the text as the original of each name prints it, on the same stream.
 pub(super) fn print(text: Text, init: Personality, rows: &[Row], program: &CStr) -> Invocation {
-    match text {
-        Text::Help => {
-            Invocation::Print { text: help(init, rows, program), to_stdout: init == Personality::Tini }
-        }
-        Text::Version => Invocation::Print { text: version(init), to_stdout: init != Personality::DumbInit },
-        Text::License => {
-            Invocation::Print { text: include_str!("../../LICENSE").to_owned(), to_stdout: true }
-        }
-    }
+    let (text, to_stdout) = match text {
+        Text::Help => (help(init, rows, program), init == Personality::Tini),
+        Text::Version => (version(init).to_owned(), init != Personality::DumbInit),
+        Text::License => (include_str!("../../LICENSE").to_owned(), true),
+    };
+    Invocation::Print { text, to_stdout }
 }
 
 /// The line that scripts and daemons parse: `docker info` shows it.
-pub(super) fn version(init: Personality) -> String {
+fn version(init: Personality) -> &'static str {
     match init {
-        Personality::DumbInit => concat!("dumb-init v", env!("CARGO_PKG_VERSION"), "\n").to_owned(),
-        Personality::Tini => "tini version 0.19.0\n".to_owned(),
-        Personality::Catatonit => "tini version 0.1.7_catatonit\n".to_owned(),
+        Personality::DumbInit => concat!("dumb-init v", env!("CARGO_PKG_VERSION"), "\n"),
+        Personality::Tini => "tini version 0.19.0\n",
+        Personality::Catatonit => "tini version 0.1.7_catatonit\n",
     }
 }
 
@@ -65,19 +62,16 @@ lists them.
 
 fn help(init: Personality, rows: &[Row], program: &CStr) -> String {
     let name = String::from_utf8_lossy(last_part(program.to_bytes())).into_owned();
+    let others = |command: Command| command.display_name(name).help_template(TEMPLATE_OF_OTHERS);
     let command = Command::new("dumb-init").version(env!("CARGO_PKG_VERSION"));
+    let command = command.disable_help_flag(true).disable_version_flag(true).next_line_help(true);
     let command = match init {
         Personality::DumbInit => command.help_template(TEMPLATE),
-        Personality::Tini => {
-            command.display_name(name).help_template(TEMPLATE_OF_OTHERS).about("tini 0.19.0")
-        }
+        Personality::Tini => others(command).about("tini 0.19.0"),
         Personality::Catatonit => {
-            let command =
-                command.display_name(name).help_template(TEMPLATE_OF_OTHERS).about("catatonit 0.1.7");
-            command.after_help("CATATONIT_DEBUG: log actions")
+            others(command).about("catatonit 0.1.7").after_help("CATATONIT_DEBUG: log actions")
         }
     };
-    let command = command.disable_help_flag(true).disable_version_flag(true).next_line_help(true);
     command.args(rows.iter().filter(|row| !row.name().is_empty()).map(arg)).render_help().to_string()
 }
 

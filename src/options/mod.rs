@@ -10,18 +10,14 @@ use nix::unistd::Pid;
 
 use crate::signal::Signum;
 use crate::sys::arguments::Arg;
-use config::Config;
 use environment::Environment;
 use getopt::Reader;
 use personality::Personality;
-use settings::Options;
-use table::{DIAGNOSIS, Effect, Row};
+use settings::{Config, Options};
+use table::{DIAGNOSIS, Effect, Row, SPLIT_STRING};
 use value::{Given, Source};
 
-pub(crate) mod config;
-pub(crate) mod duration;
 pub(crate) mod environment;
-pub(crate) mod forward;
 pub mod fuzzing;
 mod getopt;
 mod help;
@@ -61,14 +57,6 @@ impl UsageError {
         Self([program.to_bytes(), b": ", text, b"\n"].concat())
     }
 
-    fn no_command(program: &CStr) -> Self {
-        let program = program.to_bytes();
-        Self(
-            [b"Usage: ", program, b" [option] program [args]\nTry ", program, b" --help for full usage.\n"]
-                .concat(),
-        )
-    }
-
     fn bad_rewrite() -> Self {
         let lines = "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
                      This option can be specified multiple times.\n\
@@ -76,17 +64,22 @@ impl UsageError {
         Self(lines.into())
     }
 
-    /// Adds the usage of tini and catatonit.
-    fn with_usage(Self(text): Self, program: &CStr) -> Self {
+    fn no_command(init: Personality, program: &CStr) -> Self {
         let program = program.to_bytes();
-        let usage = b" [OPTION]... [--] PROGRAM [ARGUMENT]...\nTry ";
-        Self([&text, b"Usage: ".as_slice(), program, usage, program, b" -h for more.\n"].concat())
+        let (words, help) = match init {
+            Personality::DumbInit => ("[option] program [args]", "--help for full usage."),
+            Personality::Tini | Personality::Catatonit => {
+                ("[OPTION]... [--] PROGRAM [ARGUMENT]...", "-h for more.")
+            }
+        };
+        let (words, help) = (format!(" {words}\nTry "), format!(" {help}\n"));
+        Self([b"Usage: ", program, words.as_bytes(), program, help.as_bytes()].concat())
     }
 }
 
 /// Reads a command line, which begins with the name of the program, and the environment.
 pub(crate) fn parse(words: &[Arg], environment: &Environment) -> Result<Invocation, UsageError> {
-    let init = Personality::from_arg0(words.first().copied().unwrap_or_default());
+    let init = Personality::by_name(words.first().copied().unwrap_or_default().to_bytes());
     parse_as(init, words, environment)
 }
 
@@ -118,8 +111,11 @@ pub(crate) fn parse_as(
     let mut options = Options { personality: init, ..Options::default() };
     let mut has_other_options = false;
     while let Some((row, text)) = reader.next_option().map_err(|text| {
-        let error = UsageError::new(program, &text);
-        if init == Personality::DumbInit { error } else { UsageError::with_usage(error, program) }
+        let UsageError(mut lines) = UsageError::new(program, &text);
+        if init != Personality::DumbInit {
+            lines.append(&mut UsageError::no_command(init, program).0);
+        }
+        UsageError(lines)
     })? {
         match row.effect {
             Effect::Set(set) => {
@@ -127,32 +123,27 @@ pub(crate) fn parse_as(
             }
             Effect::Print(text) => return Ok(help::print(text, init, rows, program)),
         }
-        has_other_options |= row.heading != DIAGNOSIS;
+        has_other_options |= row.heading != DIAGNOSIS.heading;
     }
     let command = reader.into_command();
 
     if let Some(question) = question(program, &options, has_other_options, &command)? {
         return Ok(Invocation::Explain(question));
     }
-    if command.is_empty() && !options.pauses {
-        return Err(match init {
-            Personality::DumbInit => UsageError::no_command(program),
-            Personality::Tini | Personality::Catatonit => {
-                UsageError::with_usage(UsageError(Vec::new()), program)
-            }
-        });
+    let pauses = options.pauses.value.is_some();
+    if command.is_empty() && !pauses {
+        return Err(UsageError::no_command(init, program));
     }
     read_variables(program, &mut options, environment)?;
-    let pauses = options.pauses;
     let config = Config::new(options);
     Ok(if pauses { Invocation::Pause(config) } else { Invocation::Run(config, command) })
 }
 
 fn rows(init: Personality) -> &'static [Row] {
     match init {
-        Personality::DumbInit => &table::DUMB_INIT,
-        Personality::Tini => &other_inits::TINI,
-        Personality::Catatonit => &other_inits::CATATONIT,
+        Personality::DumbInit => table::DUMB_INIT,
+        Personality::Tini => other_inits::TINI,
+        Personality::Catatonit => other_inits::CATATONIT,
     }
 }
 
@@ -165,18 +156,19 @@ fn read_variables(
 ) -> Result<(), UsageError> {
     let is_other = options.personality != Personality::DumbInit;
     let other = if is_other { rows(options.personality) } else { &[] };
-    for row in other.iter().chain(&table::DUMB_INIT) {
+    for row in other.iter().chain(table::DUMB_INIT) {
         let (Some(name), Effect::Set(set)) = (row.variable_name(), &row.effect) else { continue };
-        // An empty variable of ours counts as unset. tini and catatonit only check whether theirs exist.
-        let is_ours = name.starts_with("DUMB_INIT_");
-        if let Some(text) = environment.get(name).filter(|text| !(is_ours && text.is_empty())) {
+        let Some(text) = environment.get(name) else { continue };
+        // tini and catatonit only check whether these exist. An empty variable of ours counts as unset.
+        let has_no_value = row.variable == Some(name);
+        let text = row.implied_value.filter(|_| has_no_value).map_or(text, str::as_bytes);
+        if !(text.is_empty() && name.starts_with("DUMB_INIT_")) {
             set(options, &Given { program, source: Source::Variable(name), text })?;
         }
     }
     Ok(())
 }
 
-/// Returns the question of `--explain`, if it is given.
 fn question(
     program: &CStr,
     options: &Options,
@@ -202,23 +194,17 @@ fn split_first_word<'w>(
     words: &'w [Arg],
     environment: &Environment,
 ) -> Result<Cow<'w, [Arg]>, UsageError> {
-    let Some((first, mut rest)) = words.split_first() else { return Ok(words.into()) };
-    let (attached, first) = (first.to_bytes().strip_prefix(b"-S"), first.to_bytes());
-    let attached = attached.filter(|text| !text.is_empty()).or(first.strip_prefix(b"--split-string="));
-    let text = match (attached, rest) {
-        (Some(text), _) => text,
-        (None, [next, others @ ..]) if matches!(first, b"-S" | b"--split-string") => {
-            rest = others;
-            next.to_bytes()
-        }
-        (None, _) => return Ok(words.into()),
+    let mut reader = Reader::new(table::DUMB_INIT, words, false);
+    let text = match reader.next_option() {
+        Ok(Some((row, text))) if row.name() == SPLIT_STRING => text,
+        _ => return Ok(words.into()),
     };
     let variable = |name| str::from_utf8(name).ok().and_then(|name| environment.get(name));
     let split = split_string::split(text, variable)
         .map_err(|error| Given { program, source: Source::Option("--split-string"), text }.refusal(error))?;
     // Words live as long as the program. None of these contains a zero byte.
     let leak = |word| CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()));
-    Ok(split.into_iter().filter_map(leak).chain(rest.iter().copied()).collect())
+    Ok(split.into_iter().filter_map(leak).chain(reader.into_command()).collect())
 }
 
 #[cfg(test)]

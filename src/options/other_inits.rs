@@ -2,18 +2,12 @@
 //!
 //! docs/coming-from.md explains them to users.
 
-use super::forward::Forward;
 use super::settings::Setting;
 use super::table::{Effect, ROW, Row, Text};
-use super::value::{Source, Value};
+use super::value::Source;
 use crate::log::Verbosity;
 use crate::signal::exit_status::ExitRule;
 use crate::signal::{Name, Signum};
-
-/// The option for group mode, for messages.
-pub(crate) const DASH_G: &str = "-g";
-/// The variable of tini's `-g`.
-pub(crate) const TINI_GROUP: &str = "TINI_KILL_PROCESS_GROUP";
 
 const HELP: Row = Row {
     short: Some("-h"),
@@ -24,13 +18,10 @@ const HELP: Row = Row {
 };
 
 const GROUP: Row = Row {
-    short: Some(DASH_G),
-    implied_value: Some("1"),
+    short: Some("-g"),
+    implied_value: Some("group"),
     help: "Forward signals to the process group of PROGRAM",
-    effect: Effect::Set(|options, given| {
-        options.forward.replace(Forward::Group, given.source);
-        Ok(())
-    }),
+    effect: Effect::Set(|options, given| options.forward.set(given)),
     ..ROW
 };
 
@@ -42,16 +33,13 @@ const LICENSE: Row = Row {
 };
 
 /// The options of tini 0.19.0, except `--version`, which counts only as the only word.
-pub static TINI: [Row; 8] = [
+pub static TINI: &[Row] = &[
     Row {
         short: Some("-s"),
         implied_value: Some("1"),
         variable: Some("TINI_SUBREAPER"),
         help: "Adopt orphans without being PID 1",
-        effect: Effect::Set(|options, given| {
-            options.subreaper.replace(true, given.source);
-            Ok(())
-        }),
+        effect: Effect::Set(|options, given| options.subreaper.set(given)),
         ..ROW
     },
     Row {
@@ -59,7 +47,8 @@ pub static TINI: [Row; 8] = [
         value_name: Some("SIGNAL"),
         help: "Receive SIGNAL when the parent exits",
         effect: Effect::Set(|options, given| {
-            let NamedSignal(signum) = given.parse()?;
+            let signum =
+                named_signal(given.text).ok_or_else(|| given.refusal("a signal's name (SIGTERM)"))?;
             options.parent_death_signal.replace(signum, given.source);
             Ok(())
         }),
@@ -85,19 +74,17 @@ pub static TINI: [Row; 8] = [
         short: Some("-w"),
         implied_value: Some("1"),
         help: "Log each orphan that is reaped",
-        effect: Effect::Set(|options, _| {
-            options.names_orphans = true;
-            Ok(())
-        }),
+        effect: Effect::Set(|options, given| options.names_orphans.set(given)),
         ..ROW
     },
-    Row { variable: Some(TINI_GROUP), ..GROUP },
+    Row { variable: Some("TINI_KILL_PROCESS_GROUP"), ..GROUP },
     Row {
         short: Some("-e"),
         value_name: Some("CODE"),
         help: "Exit with 0 if PROGRAM exits with CODE",
         effect: Effect::Set(|options, given| {
-            let ExpectedCode(rule) = given.parse()?;
+            let rule =
+                expected_code(given.text).ok_or_else(|| given.refusal("an exit status from 0 to 255"))?;
             options.exit_rules.value.get_or_insert_default().push(rule);
             options.exit_rules.source = given.source;
             Ok(())
@@ -109,7 +96,7 @@ pub static TINI: [Row; 8] = [
 ];
 
 /// The options of catatonit 0.1.7.
-pub static CATATONIT: [Row; 6] = [
+pub static CATATONIT: &[Row] = &[
     GROUP,
     HELP,
     Row { short: Some("-L"), ..LICENSE },
@@ -117,10 +104,7 @@ pub static CATATONIT: [Row; 6] = [
         short: Some("-P"),
         implied_value: Some("1"),
         help: "Run nothing; reap orphans until SIGTERM or SIGINT",
-        effect: Effect::Set(|options, _| {
-            options.pauses = true;
-            Ok(())
-        }),
+        effect: Effect::Set(|options, given| options.pauses.set(given)),
         ..ROW
     },
     Row {
@@ -143,32 +127,18 @@ pub static CATATONIT: [Row; 6] = [
     },
 ];
 
-/// A signal by the only name that tini knows; it lacks a few signals.
-struct NamedSignal(Signum);
-
-impl Value for NamedSignal {
-    const IS: &'static str = "a signal's name (SIGTERM)";
-
-    fn parse(text: &[u8]) -> Option<Self> {
-        let is_unknown =
-            |signum: &Signum| matches!(signum.raw(), libc::SIGSTKFLT | libc::SIGIO | libc::SIGPWR);
-        let mut known = Signum::standard().filter(|signum| !is_unknown(signum));
-        known.find(|&signum| Name(signum).to_string().as_bytes() == text).map(Self)
-    }
+/// Returns the signal with this name, the only one that tini knows; it lacks a few signals.
+fn named_signal(name: &[u8]) -> Option<Signum> {
+    let is_unknown = |signum: &Signum| matches!(signum.raw(), libc::SIGSTKFLT | libc::SIGIO | libc::SIGPWR);
+    let mut known = Signum::standard().filter(|signum| !is_unknown(signum));
+    known.find(|&signum| Name(signum).to_string().as_bytes() == name)
 }
 
-/// An exit status that stands for 0. An empty text is 0, as for strtol(3).
-struct ExpectedCode(ExitRule);
-
-impl Value for ExpectedCode {
-    const IS: &'static str = "an exit status from 0 to 255";
-
-    fn parse(text: &[u8]) -> Option<Self> {
-        let text = if text.is_empty() { b"0" } else { text.trim_ascii_start() };
-        let number: i64 = str::from_utf8(text).ok()?.parse().ok()?;
-        let code = u8::try_from(number).ok()?;
-        ExitRule::parse(code.to_string().as_bytes()).map(Self)
-    }
+/// Reads an exit status that stands for 0. An empty text is 0, as for strtol(3).
+fn expected_code(text: &[u8]) -> Option<ExitRule> {
+    let text = if text.is_empty() { b"0" } else { text.trim_ascii_start() };
+    let number: i64 = str::from_utf8(text).ok()?.parse().ok()?;
+    ExitRule::parse(u8::try_from(number).ok()?.to_string().as_bytes())
 }
 
 /// Reads `TINI_VERBOSITY` as atoi(3) does. tini counts fatal errors as 0, warnings as 1, and takes a negative
@@ -194,14 +164,11 @@ mod tests {
 
     #[test]
     fn exit_status_of_tini_is_read_as_strtol_does() {
-        let parse = |text: &str| ExpectedCode::parse(text.as_bytes()).map(|ExpectedCode(rule)| rule);
-        for (text, code) in [("4", "4"), ("04", "4"), (" +4", "4"), ("", "0"), ("-0", "0"), ("255", "255")] {
-            assert_eq!(parse(text), ExitRule::parse(code.as_bytes()), "{text:?}");
+        for (text, code) in [("04", "4"), (" +4", "4"), ("", "0"), ("-0", "0"), ("255", "255")] {
+            assert_eq!(expected_code(text.as_bytes()), ExitRule::parse(code.as_bytes()), "{text:?}");
         }
-        for text in
-            ["256", "-1", "x", "4x", "4 ", "0x4", "4:5", "4294967300", "99999999999999999999", "+-4", "- 0"]
-        {
-            assert_eq!(parse(text), None, "{text:?}");
+        for text in ["256", "-1", "x", "4x", "4 ", "0x4", "4:5", "99999999999999999999", "+-4", "- 0"] {
+            assert_eq!(expected_code(text.as_bytes()), None, "{text:?}");
         }
     }
 
@@ -210,20 +177,11 @@ mod tests {
         for (texts, expected) in [
             (&["0", "1", "", "x", "-0"][..], Verbosity::Quiet),
             (&["2", " +2", "2x"], Verbosity::Debug),
-            (&["3", "4", "-1", "99999999999", "99999999999999999999"], Verbosity::Trace),
+            (&["3", "-1", "99999999999999999999"], Verbosity::Trace),
         ] {
             for text in texts {
                 assert_eq!(verbosity(text.as_bytes()), expected, "{text:?}");
             }
-        }
-    }
-
-    #[test]
-    fn signal_of_tini_has_one_name() {
-        let parse = |text: &str| NamedSignal::parse(text.as_bytes()).map(|NamedSignal(signum)| signum);
-        assert_eq!(parse("SIGTERM"), Some(Signum::TERM));
-        for text in ["TERM", "15", "sigterm", "SIGCLD", "SIGRTMIN", "SIGPWR", ""] {
-            assert_eq!(parse(text), None, "{text:?}");
         }
     }
 }

@@ -3,11 +3,9 @@
 //! The name in `argv[0]` decides, as with busybox. So a link switches an image or a daemon that names another
 //! init.
 
-use std::ffi::CStr;
-
 use nix::errno::Errno;
 
-use crate::options::forward::Forward;
+use crate::options::value::Forward;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 
@@ -47,15 +45,8 @@ impl Personality {
     /// Returns the init with this name or path.
     pub(crate) fn by_name(path: &[u8]) -> Self {
         let name = last_part(path);
-        Self::NAMES
-            .iter()
-            .find(|(known, _)| known.as_bytes() == name)
-            .map_or(Self::DumbInit, |(_, init)| *init)
-    }
-
-    /// As [`Self::by_name`], for the first word of a command line.
-    pub(crate) fn from_arg0(program: &CStr) -> Self {
-        Self::by_name(program.to_bytes())
+        let known = Self::NAMES.iter().find(|(known, _)| known.as_bytes() == name);
+        known.map_or(Self::DumbInit, |(_, init)| *init)
     }
 
     /// The name (`comm`, at most 15 bytes) that we give ourselves, so that other instances recognise us. They
@@ -68,11 +59,9 @@ impl Personality {
         }
     }
 
-    /// Whether this is the name of one of our instances.
     pub(crate) fn is_init_name(name: &[u8]) -> bool {
-        [Self::DumbInit, Self::Tini, Self::Catatonit]
-            .iter()
-            .any(|init| init.process_name().as_bytes() == name)
+        let mut inits = [Self::DumbInit, Self::Tini, Self::Catatonit].into_iter();
+        inits.any(|init| init.process_name().as_bytes() == name)
     }
 
     /// The recipients of signals without an option.
@@ -145,12 +134,8 @@ mod tests {
     fn last_part_of_the_path_decides() {
         for (name, init) in [
             ("docker-init", Personality::Tini),
-            ("/sbin/docker-init", Personality::Tini),
-            ("./tini", Personality::Tini),
             ("/usr/bin/tini-static", Personality::Tini),
             ("/usr/libexec/podman/catatonit", Personality::Catatonit),
-            ("/run/podman-init", Personality::Catatonit),
-            ("dumb-init", Personality::DumbInit),
             ("/tini/dumb-init", Personality::DumbInit),
             ("tini/", Personality::DumbInit),
             ("Tini", Personality::DumbInit),

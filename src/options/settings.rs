@@ -1,22 +1,19 @@
-//! The options that are given, and the settings that the policy makes its decisions by.
+//! The options that are given, the settings that the policy decides by, and the rest of the configuration.
 
 use std::time::Duration;
 
 use nix::unistd::Pid;
 
 use super::UsageError;
-use super::duration::Delay;
-pub(crate) use super::duration::Limit;
-pub(crate) use super::forward::Forward;
 pub(crate) use super::personality::Isolation;
 use super::personality::Personality;
-use super::value::{Given, Source, Value};
+pub(crate) use super::value::{Delay, Forward, Limit, Source};
+use super::value::{Given, Value};
 use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 
-/// The settings.
 #[derive(Clone)]
 pub(crate) struct Settings {
     pub(crate) personality: Personality,
@@ -30,7 +27,8 @@ pub(crate) struct Settings {
     pub(crate) linger: bool,
     /// `--kill-after`: the time for all processes to exit after the first signal that shuts down.
     pub(crate) kill_after: Limit,
-    pub(crate) delays: Delays,
+    /// `--delay`: the times that signals are held. The last one of a signal counts.
+    pub(crate) delays: Vec<Delay>,
     pub(crate) exit_map: ExitMap,
     /// Whether we stay the leader of our terminal's session. If the command led it, the kernel would send
     /// SIGHUP to the processes that a drain waits for as soon as the command exits (setsid(2), NOTES).
@@ -40,7 +38,7 @@ pub(crate) struct Settings {
 /// The settings of dumb-init without options.
 impl Default for Settings {
     fn default() -> Self {
-        Options::default().settings()
+        Config::new(Options::default()).settings
     }
 }
 
@@ -53,7 +51,11 @@ impl Settings {
         }
     }
 
-    /// Whether the init may outlive the command.
+    /// For how long a signal is held.
+    pub(crate) fn delay(&self, signum: Signum) -> Option<Duration> {
+        self.delays.iter().rev().find(|delay| delay.signum == signum).map(|delay| delay.duration)
+    }
+
     pub(crate) fn may_outlive_command(&self) -> bool {
         self.drain.is_some() || self.linger
     }
@@ -64,18 +66,52 @@ impl Settings {
     }
 }
 
-/// `--delay`: the time that each signal is held.
-#[derive(Clone, Debug)]
-pub(crate) struct Delays(Vec<Delay>);
+/// How to run the command.
+pub(crate) struct Config {
+    pub(crate) verbosity: Verbosity,
+    pub(crate) settings: Settings,
+    pub(crate) forward_source: Source,
+    pub(crate) rewrites_source: Source,
+    pub(crate) parent_death_signal: Option<Signum>,
+    /// Whether to adopt orphans although we are not PID 1.
+    pub(crate) subreaper: bool,
+    /// Effects of variables, which may come unseen from a base image.
+    pub(crate) notes: Vec<Message>,
+    /// Rewrites with text after the rule.
+    pub(crate) rewrites_with_trailing_text: Vec<Vec<u8>>,
+}
 
-impl Delays {
-    /// The last delay of a signal counts.
-    pub(crate) fn new(delays: &[Delay]) -> Self {
-        Self(delays.to_vec())
-    }
-
-    pub(crate) fn get(&self, signum: Signum) -> Option<Duration> {
-        self.0.iter().rev().find(|delay| delay.signum == signum).map(|delay| delay.duration)
+impl Config {
+    pub(super) fn new(options: Options) -> Self {
+        let personality = options.personality;
+        let mut rewrites = RewriteTable::default();
+        options.rewrites.value.into_iter().flatten().for_each(|rewrite| rewrites.set(rewrite));
+        let settings = Settings {
+            personality,
+            names_orphans: options.names_orphans.value.unwrap_or(false),
+            forward: options.forward.value.unwrap_or(personality.default_forward()),
+            rewrites,
+            drain: options.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO)),
+            linger: options.linger.value.unwrap_or(false),
+            kill_after: options.kill_after.value.unwrap_or(Limit::Never),
+            delays: options.delays.value.unwrap_or_default(),
+            exit_map: ExitMap::new(options.exit_rules.value.unwrap_or_default()),
+            keeps_terminal: false,
+        };
+        // catatonit always adopts orphans.
+        let subreaper = options.subreaper.value.unwrap_or(personality == Personality::Catatonit);
+        let mut notes = options.notes;
+        notes.retain(|note| *note != Message::NotSetsidMode || settings.forward == Forward::Child);
+        Self {
+            verbosity: options.verbosity.value.unwrap_or(Verbosity::Quiet),
+            forward_source: options.forward.source,
+            rewrites_source: options.rewrites.source,
+            parent_death_signal: options.parent_death_signal.value,
+            subreaper: subreaper || settings.may_outlive_command() || settings.forward == Forward::Tree,
+            notes,
+            rewrites_with_trailing_text: options.rewrites_with_trailing_text,
+            settings,
+        }
     }
 }
 
@@ -95,32 +131,14 @@ pub(crate) struct Options {
     pub(super) subreaper: Setting<bool>,
     pub(super) explain: Setting<Signum>,
     pub(super) pid: Setting<Pid>,
-    /// Whether to log each orphan that is reaped.
-    pub(super) names_orphans: bool,
-    /// Whether to run no command.
-    pub(super) pauses: bool,
+    pub(super) names_orphans: Setting<bool>,
+    /// `-P` of catatonit: whether to run no command.
+    pub(super) pauses: Setting<bool>,
     pub(super) rewrites_with_trailing_text: Vec<Vec<u8>>,
     pub(super) notes: Vec<Message>,
 }
 
 impl Options {
-    pub(super) fn settings(&self) -> Settings {
-        let mut rewrites = RewriteTable::default();
-        self.rewrites.value.iter().flatten().for_each(|&rewrite| rewrites.set(rewrite));
-        Settings {
-            personality: self.personality,
-            names_orphans: self.names_orphans,
-            forward: self.forward.value.unwrap_or(self.personality.default_forward()),
-            rewrites,
-            drain: self.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO)),
-            linger: self.linger.value.unwrap_or(false),
-            kill_after: self.kill_after.value.unwrap_or(Limit::Never),
-            delays: Delays::new(self.delays.value.as_deref().unwrap_or_default()),
-            exit_map: ExitMap::new(self.exit_rules.value.clone().unwrap_or_default()),
-            keeps_terminal: false,
-        }
-    }
-
     /// Sets `-c`. Its variable has no effect under another name: these inits start no session.
     pub(super) fn set_single_child(&mut self, given: &Given<'_>) {
         if given.text == b"0" && self.personality == Personality::DumbInit {

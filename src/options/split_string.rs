@@ -11,11 +11,7 @@ const UNKNOWN_ESCAPE: &str = r#"words in which a backslash is followed by one of
 const END_IN_QUOTES: &str = r"words with no \c in double quotes";
 const NO_VARIABLE: &str = "words in which every $ is the beginning of ${NAME}";
 
-/// Splits `text`. `variable` returns the value of a variable; one that is not set does not even become an
-/// empty word.
-///
-/// # Errors
-/// A description of valid words.
+/// Splits `text`, or returns a description of valid words. A variable that is not set is no empty word.
 pub(crate) fn split<'a>(
     text: &'a [u8],
     variable: impl Fn(&'a [u8]) -> Option<&'a [u8]>,
@@ -117,7 +113,6 @@ mod tests {
             (r"a\_b c\tc", &["a", "b", "c\tc"]),
             (r#""a\_b""#, &["a b"]),
             ("a#b #c d", &["a#b"]),
-            (r"\#a", &["#a"]),
             (r"a b\c d", &["a", "b"]),
             ("x${TWO}y ${EMPTY} ${NONE} \"${NONE}\" '${TWO}'", &["xa  by", "", "", "${TWO}"]),
         ] {
@@ -129,7 +124,6 @@ mod tests {
     fn text_that_env_refuses_is_refused() {
         for (text, error) in [
             ("'a", UNCLOSED_QUOTE),
-            ("a\"b", UNCLOSED_QUOTE),
             ("a\\", BACKSLASH_AT_END),
             (r"a\x", UNKNOWN_ESCAPE),
             (r#""\c""#, END_IN_QUOTES),

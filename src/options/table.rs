@@ -54,21 +54,10 @@ impl Row {
     pub fn variable_name(&self) -> Option<&'static str> {
         self.variable.and_then(|variable| variable.split('=').next())
     }
-
-    /// Whether this word is the option's long name in full, with or without a value.
-    pub(crate) fn is_spelled(&self, word: &[u8]) -> bool {
-        word.split(|&byte| byte == b'=').next() == self.long.map(str::as_bytes)
-    }
 }
 
-/// The short name of `--single-child`, for messages.
-pub(crate) const DASH_C: &str = "-c";
-
-const ORIGINAL: &str = "Options of the original";
-const SHUTDOWN: &str = "Shutdown";
-const START: &str = "Start";
-/// The heading of the options that run no command.
-pub(super) const DIAGNOSIS: &str = "Diagnosis";
+/// The short name of `--split-string`.
+pub(super) const SPLIT_STRING: &str = "-S";
 
 /// The values of a row that most rows share.
 pub(super) const ROW: Row = Row {
@@ -83,20 +72,24 @@ pub(super) const ROW: Row = Row {
     effect: Effect::Set(|_, _| Ok(())),
 };
 
-const ROW_OF_THE_ORIGINAL: Row = Row { heading: ORIGINAL, can_be_abbreviated: true, ..ROW };
+const ORIGINAL: Row = Row { heading: "Options of the original", can_be_abbreviated: true, ..ROW };
+const SHUTDOWN: Row = Row { heading: "Shutdown", ..ROW };
+const START: Row = Row { heading: "Start", ..ROW };
+/// The options that run no command.
+pub(super) const DIAGNOSIS: Row = Row { heading: "Diagnosis", ..ROW };
 
 /// The options of dumb-init. An ambiguous abbreviation lists them in this order.
-pub static DUMB_INIT: [Row; 16] = [
+pub static DUMB_INIT: &[Row] = &[
     Row {
         short: Some("-h"),
         long: Some("--help"),
         implied_value: Some(""),
         help: "Print this text and exit",
         effect: Effect::Print(Text::Help),
-        ..ROW_OF_THE_ORIGINAL
+        ..ORIGINAL
     },
     Row {
-        short: Some(DASH_C),
+        short: Some("-c"),
         long: Some("--single-child"),
         implied_value: Some("0"),
         variable: Some("DUMB_INIT_SETSID=0"),
@@ -105,7 +98,7 @@ pub static DUMB_INIT: [Row; 16] = [
             options.set_single_child(given);
             Ok(())
         }),
-        ..ROW_OF_THE_ORIGINAL
+        ..ORIGINAL
     },
     Row {
         short: Some("-r"),
@@ -114,7 +107,7 @@ pub static DUMB_INIT: [Row; 16] = [
         variable: Some("DUMB_INIT_REWRITE=TERM:QUIT,HUP:0"),
         help: "Forward signal s as signal r; drop it if r is 0 (repeatable)",
         effect: Effect::Set(Options::add_rewrites),
-        ..ROW_OF_THE_ORIGINAL
+        ..ORIGINAL
     },
     Row {
         short: Some("-v"),
@@ -126,7 +119,7 @@ pub static DUMB_INIT: [Row; 16] = [
             options.set_verbosity(given);
             Ok(())
         }),
-        ..ROW_OF_THE_ORIGINAL
+        ..ORIGINAL
     },
     Row {
         short: Some("-V"),
@@ -134,110 +127,99 @@ pub static DUMB_INIT: [Row; 16] = [
         implied_value: Some(""),
         help: "Print the version and exit",
         effect: Effect::Print(Text::Version),
-        ..ROW_OF_THE_ORIGINAL
+        ..ORIGINAL
     },
     Row {
         long: Some("--forward"),
         value_name: Some("child|group|tree"),
         variable: Some("DUMB_INIT_FORWARD=tree"),
-        heading: SHUTDOWN,
         help: "Forward signals to COMMAND's process, to its process group\n\
                (default), or to all descendants; overrides DUMB_INIT_SETSID",
         effect: Effect::Set(|options, given| options.forward.set(given)),
-        ..ROW
+        ..SHUTDOWN
     },
     Row {
         long: Some("--drain"),
         value_name: Some("DURATION"),
         variable: Some("DUMB_INIT_DRAIN=10s"),
-        heading: SHUTDOWN,
         help: "When COMMAND exits, send SIGTERM to the remaining processes\n\
                and wait for them; kill them after DURATION",
         effect: Effect::Set(|options, given| options.drain.set(given)),
-        ..ROW
+        ..SHUTDOWN
     },
     Row {
         long: Some("--linger"),
         implied_value: Some("1"),
         variable: Some("DUMB_INIT_LINGER=1"),
-        heading: SHUTDOWN,
         help: "When COMMAND exits, wait until no descendant is left",
         effect: Effect::Set(|options, given| options.linger.set(given)),
-        ..ROW
+        ..SHUTDOWN
     },
     Row {
         long: Some("--kill-after"),
         value_name: Some("DURATION"),
         variable: Some("DUMB_INIT_KILL_AFTER=30s"),
-        heading: SHUTDOWN,
         help: "Kill all descendants DURATION after the first SIGTERM, SIGINT\n\
                or SIGQUIT",
         effect: Effect::Set(|options, given| options.kill_after.set(given)),
-        ..ROW
+        ..SHUTDOWN
     },
     Row {
         long: Some("--delay"),
         value_name: Some("SIGNAL:DURATION"),
         variable: Some("DUMB_INIT_DELAY=TERM:5s,INT:1s"),
-        heading: SHUTDOWN,
         help: "Hold SIGNAL for DURATION before it is forwarded (repeatable)",
         effect: Effect::Set(|options, given| options.delays.add(given)),
-        ..ROW
+        ..SHUTDOWN
     },
     Row {
         long: Some("--exit-map"),
         value_name: Some("CODE[:NEW]"),
         variable: Some("DUMB_INIT_EXIT_MAP=143,130:0"),
-        heading: SHUTDOWN,
         help: "Exit with NEW (default 0) if COMMAND exits with CODE (repeatable)",
         effect: Effect::Set(|options, given| options.exit_rules.add(given)),
-        ..ROW
+        ..SHUTDOWN
     },
     Row {
         long: Some("--parent-death-signal"),
         value_name: Some("SIGNAL"),
         variable: Some("DUMB_INIT_PARENT_DEATH_SIGNAL=TERM"),
-        heading: START,
         help: "Receive SIGNAL when the parent of dumb-init exits",
         effect: Effect::Set(|options, given| options.parent_death_signal.set(given)),
-        ..ROW
+        ..START
     },
     Row {
         long: Some("--subreaper"),
         implied_value: Some("1"),
         variable: Some("DUMB_INIT_SUBREAPER=1"),
-        heading: START,
         help: "Adopt orphans without being PID 1",
         effect: Effect::Set(|options, given| options.subreaper.set(given)),
-        ..ROW
+        ..START
     },
     Row {
-        short: Some("-S"),
+        short: Some(SPLIT_STRING),
         long: Some("--split-string"),
         value_name: Some("WORDS"),
-        heading: START,
         help: "Split one word into several, as in a #! line; must be first",
         effect: Effect::Set(|_, given| {
             Err(UsageError::new(given.program, b"option '--split-string' must be the first one"))
         }),
-        ..ROW
+        ..START
     },
     Row {
         long: Some("--explain"),
         value_name: Some("SIGNAL"),
         implied_value: Some("TERM"),
-        heading: DIAGNOSIS,
         help: "Run nothing; report which processes SIGNAL (default SIGTERM)\n\
                would reach, and its effect on each",
         effect: Effect::Set(|options, given| options.explain.set(given)),
-        ..ROW
+        ..DIAGNOSIS
     },
     Row {
         long: Some("--pid"),
         value_name: Some("PID"),
-        heading: DIAGNOSIS,
         help: "Explain the init with this PID (default 1)",
         effect: Effect::Set(|options, given| options.pid.set(given)),
-        ..ROW
+        ..DIAGNOSIS
     },
 ];

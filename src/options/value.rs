@@ -1,7 +1,8 @@
-//! Parses values of options and variables, and words the message about an invalid one.
+//! The types of values that options and variables take, and the message about an invalid one.
 
 use std::ffi::CStr;
 use std::fmt;
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
@@ -50,7 +51,6 @@ impl Given<'_> {
         matches!(self.source, Source::Variable(_))
     }
 
-    /// Parses the value.
     pub(crate) fn parse<V: Value>(&self) -> Result<V, UsageError> {
         V::parse(self.text).ok_or_else(|| self.refusal(V::IS))
     }
@@ -113,5 +113,126 @@ impl Value for ExitRule {
 
     fn parse(text: &[u8]) -> Option<Self> {
         Self::parse(text)
+    }
+}
+
+/// Recipients of a forwarded signal. The isolation of the command depends on it, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Forward {
+    /// Only the command's process.
+    Child,
+    /// The process group of the command.
+    Group,
+    /// Every descendant.
+    Tree,
+}
+
+impl Forward {
+    /// The value of the option.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Child => "child",
+            Self::Group => "group",
+            Self::Tree => "tree",
+        }
+    }
+}
+
+impl Value for Forward {
+    const IS: &'static str = "child, group or tree";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        [Self::Child, Self::Group, Self::Tree].into_iter().find(|forward| forward.name().as_bytes() == text)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    After(Duration),
+    Never,
+}
+
+impl Value for Limit {
+    const IS: &'static str = "a duration (10s, 500ms, 2m, 1h, forever)";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        if text == b"forever" { Some(Self::Never) } else { parse_duration(text).map(Self::After) }
+    }
+}
+
+/// The time that a signal is held before it is forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Delay {
+    pub(crate) signum: Signum,
+    pub(crate) duration: Duration,
+}
+
+impl Value for Delay {
+    const IS: &'static str = "SIGNAL:DURATION (TERM:5s) for a signal that can be held";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let (signal, duration) = text.split_at(text.iter().position(|&byte| byte == b':')?);
+        let delay =
+            Self { signum: Signum::parse(signal)?, duration: parse_duration(duration.strip_prefix(b":")?)? };
+        delay.signum.can_be_forwarded().then_some(delay)
+    }
+}
+
+/// Parses a duration with integers, since std's parser of floats adds 15 kB.
+fn parse_duration(text: &[u8]) -> Option<Duration> {
+    let text = str::from_utf8(text).ok()?;
+    let (number, unit) =
+        text.split_at(text.find(|char: char| !matches!(char, '0'..='9' | '.')).unwrap_or(text.len()));
+    let nanoseconds: u128 = match unit {
+        "ms" => 1_000_000,
+        "s" | "" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    };
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, ""));
+    if decimals.contains('.') || whole.is_empty() && decimals.is_empty() {
+        return None;
+    }
+    // Digits after the 18th are less than a nanosecond, even in hours.
+    let decimals = decimals.get(..18).unwrap_or(decimals);
+    let digits = |digits: &str| if digits.is_empty() { Some(0) } else { digits.parse::<u128>().ok() };
+    let scale = 10u128.checked_pow(u32::try_from(decimals.len()).ok()?)?;
+    let fraction = digits(decimals)?.checked_mul(nanoseconds)?.checked_div(scale)?;
+    let total = digits(whole)?.checked_mul(nanoseconds)?.checked_add(fraction)?;
+    let seconds = u64::try_from(total / 1_000_000_000).ok()?;
+    Some(Duration::new(seconds, u32::try_from(total % 1_000_000_000).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units_and_decimals() {
+        for (text, milliseconds) in [
+            ("10s", 10_000),
+            ("007", 7000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            (".5s", 500),
+            ("1.s", 1000),
+            ("1.23456h", 4_444_416),
+            ("0.00000000000000000000000000000000000000000001h", 0),
+        ] {
+            let expected = Limit::After(Duration::from_millis(milliseconds));
+            assert_eq!(Limit::parse(text.as_bytes()), Some(expected), "{text}");
+        }
+        assert_eq!(Limit::parse(b"forever"), Some(Limit::Never));
+        assert_eq!(Limit::parse(b"18446744073709551615"), Some(Limit::After(Duration::from_secs(u64::MAX))));
+    }
+
+    #[test]
+    fn text_that_is_no_duration_is_refused() {
+        let far_too_long = format!("{}h", "9".repeat(400));
+        let texts = "|s|.|-1s|+1s|1 s| 1s|1s |1d|1S|1e3|inf|1.2.3|1,5s|10s5|Forever|18446744073709551616";
+        for text in texts.split('|').chain([far_too_long.as_str()]) {
+            assert_eq!(Limit::parse(text.as_bytes()), None, "{text:?}");
+        }
     }
 }

@@ -138,7 +138,7 @@ impl Policy {
             }
             return;
         }
-        let delay = self.settings.delays.get(signum);
+        let delay = self.settings.delay(signum);
         // After the exit of the command there is nothing to delay a signal for.
         let is_delayed = !self.has_ended() || self.settings.linger;
         if let Some(duration) = delay.filter(|_| is_delayed && !self.delayed.contains(signum)) {

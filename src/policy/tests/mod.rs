@@ -5,7 +5,6 @@ mod shutdown;
 
 use super::*;
 use crate::options::personality::Personality;
-use crate::options::settings::Delays;
 use crate::signal::exit_status::ExitMap;
 use crate::signal::rewrite::{Rewrite, RewriteTable};
 

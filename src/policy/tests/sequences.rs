@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::options::duration::{Delay, Limit};
 use crate::options::personality::Personality;
+use crate::options::settings::{Delay, Limit};
 
 /// An event outside of the policy.
 #[derive(Clone, Copy, Debug)]
@@ -109,14 +109,13 @@ impl Model {
         let delay = |(signum, time): (Signum, Option<u64>)| {
             Some(Delay { signum, duration: Duration::from_millis(time?) })
         };
-        let delays: Vec<Delay> =
-            [Signum::TERM, Signum::HUP].into_iter().zip(extras.delays).filter_map(delay).collect();
+        let delays = [Signum::TERM, Signum::HUP].into_iter().zip(extras.delays).filter_map(delay).collect();
         let settings = Settings {
             personality: init,
             drain: extras.drain.map(limit),
             linger: extras.linger,
             kill_after: extras.kill_after.map_or(Limit::Never, limit),
-            delays: Delays::new(&delays),
+            delays,
             ..settings(forward, &texts)
         };
         Self {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::options::duration::{Delay, Limit};
+use crate::options::settings::{Delay, Limit};
 use crate::policy::shutdown::{KILL_GAP, KILLS, POLL, ROUND_GAP};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -240,8 +240,8 @@ fn earlier_of_two_deadlines_applies() {
 }
 
 fn delaying(settings: Settings) -> Policy {
-    let delays = [Delay { signum: Signum::TERM, duration: SECOND }];
-    Policy::new(Settings { delays: Delays::new(&delays), ..settings }, COMMAND)
+    let delays = vec![Delay { signum: Signum::TERM, duration: SECOND }];
+    Policy::new(Settings { delays, ..settings }, COMMAND)
 }
 
 #[test]
