@@ -205,6 +205,8 @@ impl Model {
         let is_delayed = actions.iter().any(|action| matches!(action, Action::Log(Message::Holding(..))));
         let expected = self.expected(signum, source).filter(|_| !is_delayed);
         assert_eq!(sent, Vec::from_iter(expected), "{signum} {source:?}: {actions:?}");
+        let is_dropped = self.setup.rewritten(signum).is_none() && signum != Signum::CHLD && !is_delayed;
+        assert!(!is_dropped || actions.contains(&Action::Log(Message::NotForwarded)), "{actions:?}");
         assert!(of_drain.len() <= usize::from(self.setup.drain.is_some()), "{actions:?}");
         let stops = actions.iter().filter(|action| matches!(action, Action::StopOurselves)).count();
         let suspends = signum.suspends_a_job() && self.setup.personality == Personality::DumbInit;

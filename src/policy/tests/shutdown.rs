@@ -110,20 +110,22 @@ fn drain_signal_is_rewritten_as_any_other() {
 }
 
 #[test]
-fn only_recipients_of_the_drain_signal_are_recorded() {
-    for (drain, rewrite, signum, expected) in [
-        (true, "1:1", Signum::TERM, true),
-        (true, "1:1", Signum::INT, false),
-        (false, "1:1", Signum::TERM, false),
-        (true, "15:3", Signum::QUIT, true),
-        (true, "2:15", Signum::INT, true),
-        (true, "15:0", Signum::INT, false),
+fn drain_records_its_signal_and_spares_readers_of_pipes() {
+    for (drain, rewrite, signum, records, spares_readers) in [
+        (true, "1:1", Signum::TERM, true, true),
+        (true, "1:1", Signum::INT, false, true),
+        (true, "1:1", Signum::URG, false, false),
+        (false, "1:1", Signum::TERM, false, false),
+        (true, "15:3", Signum::QUIT, true, true),
+        (true, "2:15", Signum::INT, true, true),
+        (true, "15:0", Signum::INT, false, true),
     ] {
         let drain = drain.then_some(Limit::Never);
+        let expected = Care { records, spares_readers };
         let actions =
             decide_first(Settings { drain, ..settings(Forward::Group, &[rewrite]) }, direct(signum));
-        let records = |action: &Action| matches!(action, Action::Forward(_, _, care) if care.records);
-        assert_eq!(actions.iter().any(records), expected, "{drain:?} {rewrite} {signum}");
+        let has_care = |action: &Action| matches!(action, Action::Forward(_, _, care) if *care == expected);
+        assert!(actions.iter().any(has_care), "{drain:?} {rewrite} {signum}: {actions:?}");
     }
 }
 
@@ -138,6 +140,10 @@ fn drain_with_linger_begins_at_a_shutdown_signal() {
             decide(&mut policy, start, direct(signum));
             let expected = [2, 3, 15].contains(&signum.raw()).then_some(start + SECOND / 2);
             assert_eq!(policy.shutdown.fallback_at, expected, "{signum}");
+            // Once.
+            assert!(
+                !forwarded(&decide(&mut policy, start, direct(signum))).contains(&(Signum::TERM, TO_ROOTS))
+            );
         }
     }
 }
@@ -164,6 +170,10 @@ fn kill_after_counts_from_the_first_shutdown_signal() {
                 decide(&mut policy, now, Event::Signal(signum(number), source));
                 assert_eq!(policy.deadline(), starts.then_some(start + SECOND), "{rewrite} {number}");
             }
+            // SIGKILL has failed, and another signal does not start the time again.
+            until(&mut policy, start + SECOND * 60);
+            decide(&mut policy, start, Event::Signal(signum(number), source));
+            assert_eq!(policy.deadline(), None);
         }
     }
 }
@@ -171,10 +181,12 @@ fn kill_after_counts_from_the_first_shutdown_signal() {
 #[test]
 fn earlier_of_two_deadlines_applies() {
     let start = Instant::now();
-    for (kill_after, drain, expected) in [(5, 2, 3), (2, 5, 2)] {
+    // The drain's own signal does not start the time of `--kill-after`.
+    let cases = [(Signum::TERM, 5, 2, 3), (Signum::TERM, 2, 5, 2), (Signum::HUP, 2, 5, 6)];
+    for (signum, kill_after, drain, expected) in cases {
         let [kill_after, drain] = [kill_after, drain].map(|seconds| Limit::After(SECOND * seconds));
         let mut policy = Policy::new(Settings { kill_after, ..draining(drain) }, COMMAND);
-        decide(&mut policy, start, direct(Signum::TERM));
+        decide(&mut policy, start, direct(signum));
         decide(&mut policy, start + SECOND, ended(COMMAND));
         let kills = times_of(Action::KillAll, &until(&mut policy, start + SECOND * 10));
         assert_eq!(kills.first(), Some(&(start + SECOND * expected)));
