@@ -32,9 +32,6 @@ pub(crate) struct Setting<'a> {
 }
 
 /// Starts the program `argv`, which is not empty. Returns its PID.
-///
-/// # Errors
-/// clone(2)'s.
 pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'_>) -> nix::Result<Pid> {
     let name = argv.first().copied().unwrap_or_default();
     // The child must not allocate.

@@ -32,17 +32,11 @@ pub(crate) enum NoChild {
 }
 
 /// Returns a child that has changed, without reaping it.
-///
-/// # Errors
-/// None has changed, or there is no child.
 pub(crate) fn peek() -> Result<Change, NoChild> {
     next(libc::WNOWAIT)
 }
 
 /// Returns a child that has changed, and reaps it if it has exited.
-///
-/// # Errors
-/// As [`peek`].
 pub(crate) fn reap_any() -> Result<Change, NoChild> {
     next(0)
 }
@@ -142,10 +136,7 @@ pub(crate) fn release(pid: Pid, signum: Option<Signum>) {
     unsafe { libc::ptrace(libc::PTRACE_DETACH, pid.as_raw(), ptr::null_mut::<libc::c_void>(), data) };
 }
 
-/// waitid(2).
-///
-/// # Errors
-/// ECHILD if there is no such child. Any other if a sandbox refuses the call.
+/// waitid(2). Fails with ECHILD if there is no such child, with another error if a sandbox refuses it.
 fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<libc::siginfo_t> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     // SAFETY: writes a siginfo_t into `info` and touches nothing else.
@@ -156,9 +147,6 @@ fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<li
 
 /// wait4(2) with WNOHANG for a child, or for any (-1). Returns its PID and status, or a PID of 0 if none has
 /// exited.
-///
-/// # Errors
-/// As `wait_id`.
 fn wait_4(pid: libc::pid_t) -> nix::Result<(libc::pid_t, i32)> {
     let mut status = 0;
     let pid = uninterrupted(|| {

@@ -36,9 +36,7 @@ extern "C" fn enter(task: *mut c_void) -> c_int {
 /// child's exit status if it returns. Returns the PID when the child has called exec or has exited.
 ///
 /// `run` must neither take a lock nor allocate: it may run on our memory and be killed at any moment.
-///
-/// # Errors
-/// clone(2): EAGAIN at a limit of processes, ENOMEM.
+/// Fails with EAGAIN at a limit of processes.
 pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result<Pid> {
     match clone(run, true) {
         Err(Errno::EINVAL | Errno::EPERM | Errno::ENOSYS) => {

@@ -29,9 +29,7 @@ impl Path {
 }
 
 /// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
-///
-/// # Errors
-/// open(2), read(2): ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
+/// Fails with ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
 pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str())?;
     let count = read(&mut file, buffer)?;
@@ -69,10 +67,7 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
 }
 
 /// The PIDs of our children, zombies included, from the list that the kernel keeps (proc_tid_children(5)).
-/// Some may be missing if children exit meanwhile.
-///
-/// # Errors
-/// ENOENT if the kernel has no such list (CONFIG_PROC_CHILDREN); open(2), read(2); ENOMEM.
+/// Some may be missing if children exit meanwhile. Fails with ENOENT without CONFIG_PROC_CHILDREN.
 pub(crate) fn children() -> nix::Result<Vec<Pid>> {
     let mut children = Vec::new();
     for_each_child(|child| {
@@ -84,9 +79,6 @@ pub(crate) fn children() -> nix::Result<Vec<Pid>> {
 }
 
 /// Calls `run` with each child, without heap memory.
-///
-/// # Errors
-/// As [`children`], and those of `run`.
 pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix::Result<()> {
     let mut file = open(c"/proc/thread-self/children")?;
     let mut buffer = [0; 4096];
@@ -128,9 +120,6 @@ pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
 }
 
 /// The text of a link, which is not followed, as far as it fits the buffer.
-///
-/// # Errors
-/// readlink(2).
 pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     read_link(path.as_c_str(), buffer)
 }
@@ -143,9 +132,6 @@ fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
 
 /// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says.
 /// The link is not followed. In gVisor, which does not say, both.
-///
-/// # Errors
-/// lstat(2).
 pub(crate) fn access(link: &Path) -> nix::Result<(bool, bool)> {
     let mode = Mode::from_bits_truncate(lstat(link.as_c_str())?.st_mode);
     Ok((mode.contains(Mode::S_IRUSR), mode.contains(Mode::S_IWUSR)))
@@ -170,11 +156,8 @@ fn file_id(path: &CStr) -> Option<FileId> {
 }
 
 /// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor
-/// is enough to list processes and to read them.
-///
-/// # Errors
-/// ENOENT if there is no /proc, or that of another PID namespace, whose numbers mean other processes;
-/// open(2), getdents64(2), ENOMEM.
+/// is enough to list processes and to read them. Fails with ENOENT if there is no /proc, or that of another
+/// PID namespace, whose numbers mean other processes.
 pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
     let mut target = [0; 32];
     if parse(read_link(c"/proc/self", &mut target)?) != Some(getpid().as_raw()) {
@@ -184,9 +167,6 @@ pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
 }
 
 /// The numbers of a process's open descriptors.
-///
-/// # Errors
-/// As [`read_of`].
 pub(crate) fn descriptors(pid: Pid) -> nix::Result<Vec<c_int>> {
     numbers_in(Path::of(pid, "fd").ok_or(Errno::ENAMETOOLONG)?.as_c_str(), |number| number)
 }

@@ -36,17 +36,11 @@ impl SignalMask {
 }
 
 /// Blocks all 64 signals but KILL and STOP, and returns the mask from before.
-///
-/// # Errors
-/// The errno of a sandbox that refuses rt_sigprocmask(2).
 pub(crate) fn block_all() -> nix::Result<SignalMask> {
     set_mask(SignalMask(ALL))
 }
 
-/// Sets the signal mask, and returns the mask from before.
-///
-/// # Errors
-/// As [`block_all`].
+/// Sets the signal mask, and returns the mask from before. Fails if a sandbox refuses rt_sigprocmask(2).
 pub(crate) fn set_mask(SignalMask(mask): SignalMask) -> nix::Result<SignalMask> {
     let (how, mut before) = (libc::SIG_SETMASK, NONE);
     // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
@@ -106,9 +100,6 @@ impl Sender {
 }
 
 /// Checks that blocked signals can be fetched.
-///
-/// # Errors
-/// The errno of a sandbox that refuses rt_sigtimedwait(2).
 pub(crate) fn can_be_fetched() -> nix::Result<()> {
     match timed_wait(NONE, Some(Duration::ZERO)) {
         Ok(_) | Err(Errno::EAGAIN) => Ok(()),
@@ -116,10 +107,8 @@ pub(crate) fn can_be_fetched() -> nix::Result<()> {
     }
 }
 
-/// rt_sigtimedwait(2): waits for one of `set`, for ever if there is no timeout.
-///
-/// # Errors
-/// EAGAIN if none has come, EINTR if we were stopped or traced meanwhile, any other if a sandbox refuses it.
+/// rt_sigtimedwait(2): waits for one of `set`, for ever if there is no timeout. Fails with EAGAIN if none has
+/// come, EINTR if we were stopped or traced meanwhile, another error if a sandbox refuses it.
 fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received> {
     let timeout = timeout.map(time_spec);
     let timeout = timeout.as_ref().map_or(ptr::null(), |timeout| ptr::from_ref(timeout.as_ref()));
@@ -186,27 +175,18 @@ fn set_of(signum: Signum) -> KernelSet {
     1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
 }
 
-/// Sends a signal to a process.
-///
-/// # Errors
-/// kill(2): ESRCH if there is no such process, EPERM if we may not signal it.
+/// Sends a signal to a process. Fails with ESRCH if there is none, EPERM if we may not signal it.
 pub(crate) fn send_to_process(pid: Pid, signum: Signum) -> nix::Result<()> {
     send(pid.as_raw(), signum)
 }
 
 /// Checks that we may signal a process.
-///
-/// # Errors
-/// As [`send_to_process`].
 pub(crate) fn try_process(pid: Pid) -> nix::Result<()> {
     signal::kill(pid, None::<Signal>)
 }
 
-/// Sends a signal to every member of a process group that we may signal.
-///
-/// # Errors
-/// kill(2): ESRCH if it has no member, EPERM if we may not signal a single one. Success means that one
-/// member received the signal.
+/// Sends a signal to every member of a process group that we may signal. Fails with ESRCH if it has no
+/// member, EPERM if we may not signal a single one. Success means that one member received the signal.
 pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
     send(leader.as_raw().wrapping_neg(), signum)
 }
@@ -244,10 +224,7 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// The process that has this PID now.
-    ///
-    /// # Errors
-    /// ESRCH if there is none.
+    /// The process that has this PID now. Fails with ESRCH if there is none.
     pub(crate) fn open(pid: Pid) -> nix::Result<Self> {
         // SAFETY: pidfd_open(2) touches no memory.
         let result = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) });
@@ -260,9 +237,6 @@ impl Target {
     }
 
     /// Sends a signal to the process.
-    ///
-    /// # Errors
-    /// As [`send_to_process`].
     pub(crate) fn send(&self, signum: Signum) -> nix::Result<()> {
         match self {
             Self::Pid(pid) => send_to_process(*pid, signum),
@@ -277,9 +251,6 @@ impl Target {
 }
 
 /// The inode of a process's pidfds, which is never reused (Linux 6.9).
-///
-/// # Errors
-/// pidfd_open(2), fstat(2): ENOSYS also before there are pidfds.
 pub(crate) fn pidfd_id(pid: Pid) -> nix::Result<u64> {
     let Target::Pidfd(pidfd, _) = Target::open(pid)? else { return Err(Errno::ENOSYS) };
     fstat(pidfd).map(|status| status.st_ino)
