@@ -150,15 +150,10 @@ fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     None
 }
 
-/// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the caller
-/// should try again; [`take_failure`] may have a reason.
-pub(crate) fn wait() -> Option<Received> {
-    fetch(ALL, None)
-}
-
-/// The same with a timeout. `None` also if it has expired.
-pub(crate) fn wait_for(timeout: Duration) -> Option<Received> {
-    fetch(ALL, Some(timeout))
+/// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the timeout
+/// has expired, or if the caller should try again; [`take_failure`] may have a reason.
+pub(crate) fn wait(timeout: Option<Duration>) -> Option<Received> {
+    fetch(ALL, timeout)
 }
 
 /// Fetches this signal if it is pending.
@@ -207,13 +202,8 @@ const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
 /// process has received the signal by then. If the kernel refused kill(2), it refuses this, too.
 #[cold]
 fn send_without_kill(target: i32, signum: Signum) -> nix::Result<()> {
-    match Target::open(Pid::from_raw(target.wrapping_abs()))? {
-        Target::Pid(_) => Err(Errno::ENOSYS),
-        Target::Pidfd(pidfd, _) => {
-            let flags = if target < 0 { PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
-            send_by_pidfd(&pidfd, signum.raw(), flags)
-        }
-    }
+    let flags = if target < 0 { PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
+    send_by_pidfd(&open_pidfd(Pid::from_raw(target.wrapping_abs()))?, signum, flags)
 }
 
 /// A process, also if its PID is reused (pidfd_open(2)).
@@ -226,13 +216,9 @@ pub(crate) enum Target {
 impl Target {
     /// The process that has this PID now. Fails with ESRCH if there is none.
     pub(crate) fn open(pid: Pid) -> nix::Result<Self> {
-        // SAFETY: pidfd_open(2) touches no memory.
-        let result = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) });
-        match result.map(i32::try_from) {
-            // SAFETY: the kernel has just created it; nothing else knows it.
-            Ok(Ok(fd)) => Ok(Self::Pidfd(unsafe { OwnedFd::from_raw_fd(fd) }, pid)),
+        match open_pidfd(pid) {
             Err(Errno::ESRCH) => Err(Errno::ESRCH),
-            Ok(Err(_)) | Err(_) => Ok(Self::Pid(pid)),
+            pidfd => Ok(pidfd.map_or(Self::Pid(pid), |pidfd| Self::Pidfd(pidfd, pid))),
         }
     }
 
@@ -240,7 +226,7 @@ impl Target {
     pub(crate) fn send(&self, signum: Signum) -> nix::Result<()> {
         match self {
             Self::Pid(pid) => send_to_process(*pid, signum),
-            Self::Pidfd(fd, pid) => match send_by_pidfd(fd, signum.raw(), 0) {
+            Self::Pidfd(fd, pid) => match send_by_pidfd(fd, signum, 0) {
                 Ok(()) => Ok(()),
                 Err(Errno::ESRCH) => Err(Errno::ESRCH),
                 // A sandbox may refuse this call alone. If we lack the permission, kill(2) is refused, too.
@@ -252,12 +238,19 @@ impl Target {
 
 /// The inode of a process's pidfds, which is never reused (Linux 6.9).
 pub(crate) fn pidfd_id(pid: Pid) -> nix::Result<u64> {
-    let Target::Pidfd(pidfd, _) = Target::open(pid)? else { return Err(Errno::ENOSYS) };
-    fstat(pidfd).map(|status| status.st_ino)
+    fstat(open_pidfd(pid)?).map(|status| status.st_ino)
 }
 
-fn send_by_pidfd(pidfd: &OwnedFd, number: c_int, flags: c_uint) -> nix::Result<()> {
-    let none = ptr::null::<libc::siginfo_t>();
+fn open_pidfd(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) touches no memory.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just created it; nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn send_by_pidfd(pidfd: &OwnedFd, signum: Signum, flags: c_uint) -> nix::Result<()> {
+    let (number, none) = (signum.raw(), ptr::null::<libc::siginfo_t>());
     // SAFETY: no information is passed, so that no memory is read.
     let result =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, flags) };
