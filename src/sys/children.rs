@@ -136,7 +136,7 @@ fn wait_for(pid: Pid, options: i32) -> nix::Result<libc::siginfo_t> {
     wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), options)
 }
 
-/// waitid(2) with WNOHANG. Fails with ECHILD if there is no such child, with another error if a sandbox refuses it.
+/// waitid(2) with WNOHANG. Fails with ECHILD if there is no such child, or with the error of a sandbox.
 fn wait_id(kind: libc::idtype_t, id: libc::id_t, options: i32) -> nix::Result<libc::siginfo_t> {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let options = options | libc::WNOHANG;

@@ -77,22 +77,3 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
     let _ = unsafe { munmap(stack, STACK_BYTES.get()) };
     result
 }
-
-#[cfg(test)]
-mod tests {
-    use nix::sys::wait::{WaitStatus, waitpid};
-
-    use super::*;
-
-    #[test]
-    fn a_child_runs_on_our_memory_and_exits_with_the_result() {
-        let mut seen = None;
-        let child = until_exec(&mut |pid, shares_memory| {
-            seen = Some((pid, shares_memory));
-            3
-        })
-        .unwrap();
-        assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 3)));
-        assert_eq!(seen, Some((child, true)));
-    }
-}
