@@ -3,7 +3,6 @@
 
 use nix::errno::Errno;
 
-/// The text of an errno.
 pub(crate) fn strerror(errno: Errno) -> &'static str {
     EXCEPTIONS.iter().find(|(other, _)| *other == errno).map_or(errno.desc(), |(_, text)| text)
 }

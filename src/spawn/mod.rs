@@ -22,7 +22,6 @@ pub(crate) mod path_search;
 pub(crate) mod shebang;
 pub(crate) mod terminal;
 
-/// The surroundings of the command.
 pub(crate) struct Setting<'a> {
     pub(crate) init: Personality,
     pub(crate) isolation: Isolation,

@@ -31,7 +31,6 @@ pub(crate) struct HandOff {
 }
 
 impl HandOff {
-    /// The descriptor of the terminal.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.other.as_ref().map_or(fds::STDIN, AsFd::as_fd)
     }

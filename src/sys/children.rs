@@ -15,13 +15,17 @@ use super::{procfs, uninterrupted};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 
-/// A change in the state of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It has exited.
-    Ended { pid: Pid, status: ExitStatus },
+    Ended {
+        pid: Pid,
+        status: ExitStatus,
+    },
     /// It made us its tracer by PTRACE_TRACEME, and has stopped, about to act on this signal.
-    TraceStop { pid: Pid, signum: Option<Signum> },
+    TraceStop {
+        pid: Pid,
+        signum: Option<Signum>,
+    },
 }
 
 /// The reason that waitid(2) returned no child.

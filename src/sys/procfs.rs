@@ -153,7 +153,6 @@ pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
     numbers_in(c"/proc", Pid::from_raw)
 }
 
-/// The numbers of a process's open descriptors.
 pub(crate) fn descriptors(pid: Pid) -> nix::Result<Vec<c_int>> {
     numbers_in(&Path::of(pid, "fd").ok_or(Errno::ENAMETOOLONG)?, |number| number)
 }

@@ -35,7 +35,6 @@ pub(crate) fn take_foreground(fd: BorrowedFd<'_>) -> nix::Result<()> {
     tcsetpgrp(fd, getpgrp())
 }
 
-/// Whether this process leads its session.
 pub(crate) fn we_lead_our_session() -> bool {
     getsid(None) == Ok(getpid())
 }

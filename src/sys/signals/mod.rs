@@ -25,14 +25,13 @@ mod fallback;
 pub(crate) use fallback::{Failure, take_failure};
 
 const ALL: KernelSet = KernelSet::MAX;
-const NONE: KernelSet = 0;
 
 /// The signals that are blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SignalMask(KernelSet);
 
 impl SignalMask {
-    pub(crate) const EMPTY: Self = Self(NONE);
+    pub(crate) const EMPTY: Self = Self(0);
 }
 
 /// Blocks all 64 signals but KILL and STOP, and returns the mask from before.
@@ -42,7 +41,7 @@ pub(crate) fn block_all() -> nix::Result<SignalMask> {
 
 /// Sets the signal mask, and returns the mask from before. Fails if a sandbox refuses rt_sigprocmask(2).
 pub(crate) fn set_mask(SignalMask(mask): SignalMask) -> nix::Result<SignalMask> {
-    let (how, mut before) = (libc::SIG_SETMASK, NONE);
+    let (how, mut before) = (libc::SIG_SETMASK, 0);
     // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
     let result = unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before, size_of::<KernelSet>())
@@ -50,13 +49,11 @@ pub(crate) fn set_mask(SignalMask(mask): SignalMask) -> nix::Result<SignalMask> 
     Errno::result(result).map(|_| SignalMask(before))
 }
 
-/// Empties the signal mask.
 pub(crate) fn unblock_all() {
     // With signals blocked, printing still works.
     let _ = set_mask(SignalMask::EMPTY);
 }
 
-/// A signal that was fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
     pub(crate) signum: Signum,
@@ -69,10 +66,6 @@ pub(crate) struct Received {
     pub(crate) may_be_key: bool,
 }
 
-/// sigaction(2): sent by the kernel, among others to whole process groups.
-const SI_KERNEL: c_int = 0x80;
-
-/// The process that sent a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sender {
     /// 0 if it is in a PID namespace that we cannot see.
@@ -88,7 +81,7 @@ impl Received {
         let is_sent = code <= 0;
         let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
         let sender = is_sent.then_some(Sender { pid, uid, code });
-        Self { signum, sender, child, may_be_key: code == SI_KERNEL }
+        Self { signum, sender, child, may_be_key: code == libc::SI_KERNEL }
     }
 }
 
@@ -101,7 +94,7 @@ impl Sender {
 
 /// Checks that blocked signals can be fetched.
 pub(crate) fn can_be_fetched() -> nix::Result<()> {
-    match timed_wait(NONE, Some(Duration::ZERO)) {
+    match timed_wait(0, Some(Duration::ZERO)) {
         Ok(_) | Err(Errno::EAGAIN) => Ok(()),
         Err(errno) => Err(errno),
     }
@@ -156,7 +149,6 @@ pub(crate) fn wait(timeout: Option<Duration>) -> Option<Received> {
     fetch(ALL, timeout)
 }
 
-/// Fetches this signal if it is pending.
 pub(crate) fn take_pending(signum: Signum) -> Option<Received> {
     fetch(set_of(signum), Some(Duration::ZERO))
 }
@@ -175,7 +167,6 @@ pub(crate) fn send_to_process(pid: Pid, signum: Signum) -> nix::Result<()> {
     send(pid.as_raw(), signum)
 }
 
-/// Checks that we may signal a process.
 pub(crate) fn try_process(pid: Pid) -> nix::Result<()> {
     signal::kill(pid, None::<Signal>)
 }
@@ -195,14 +186,12 @@ fn send(target: i32, signum: Signum) -> nix::Result<()> {
     }
 }
 
-/// pidfd_send_signal(2): to the group that the process leads (Linux 6.9).
-const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
-
 /// Sends a signal to a process, or to the group with this number negated, if a sandbox refuses kill(2). No
 /// process has received the signal by then. If the kernel refused kill(2), it refuses this, too.
 #[cold]
 fn send_without_kill(target: i32, signum: Signum) -> nix::Result<()> {
-    let flags = if target < 0 { PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
+    // Since Linux 6.9.
+    let flags = if target < 0 { libc::PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
     send_by_pidfd(&open_pidfd(Pid::from_raw(target.wrapping_abs()))?, signum, flags)
 }
 
@@ -222,7 +211,6 @@ impl Target {
         }
     }
 
-    /// Sends a signal to the process.
     pub(crate) fn send(&self, signum: Signum) -> nix::Result<()> {
         match self {
             Self::Pid(pid) => send_to_process(*pid, signum),
