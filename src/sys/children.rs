@@ -15,7 +15,6 @@ use super::{procfs, uninterrupted};
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     Ended {
         pid: Pid,
@@ -29,7 +28,6 @@ pub(crate) enum Change {
 }
 
 /// The reason that waitid(2) returned no child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoChild {
     Running,
     None,

@@ -27,7 +27,7 @@ pub(crate) use fallback::{Failure, take_failure};
 const ALL: KernelSet = KernelSet::MAX;
 
 /// The signals that are blocked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct SignalMask(KernelSet);
 
 impl SignalMask {
@@ -54,19 +54,17 @@ pub(crate) fn unblock_all() {
     let _ = set_mask(SignalMask::EMPTY);
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) signum: Signum,
     /// `None` if the kernel sent it of its own accord: for a key of the terminal, or a child's exit.
     pub(crate) sender: Option<Sender>,
-    /// The child that a SIGCHLD of the kernel is about.
-    pub(crate) child: Option<Pid>,
     /// Whether its code is that of a terminal's key. A signal for a file (fcntl(2), `F_SETSIG`) has another
     /// code.
     pub(crate) may_be_key: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Sender {
     /// 0 if it is in a PID namespace that we cannot see.
     pub(crate) pid: Pid,
@@ -76,12 +74,9 @@ pub(crate) struct Sender {
 
 impl Received {
     fn new(signum: Signum, code: c_int, pid: libc::pid_t, uid: libc::uid_t) -> Self {
-        let pid = Pid::from_raw(pid);
         // Codes up to 0 come from system calls. No process can forge the positive codes of the kernel.
-        let is_sent = code <= 0;
-        let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
-        let sender = is_sent.then_some(Sender { pid, uid, code });
-        Self { signum, sender, child, may_be_key: code == libc::SI_KERNEL }
+        let sender = (code <= 0).then_some(Sender { pid: Pid::from_raw(pid), uid, code });
+        Self { signum, sender, may_be_key: code == libc::SI_KERNEL }
     }
 }
 
@@ -116,7 +111,7 @@ fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received
     let signum = i32::try_from(number).ok().and_then(Signum::new).ok_or(Errno::EAGAIN)?;
     // SAFETY: zeros are a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
-    // SAFETY: all of it is initialised. `Received` has it only if it is a sender's or a child's.
+    // SAFETY: all of it is initialised. `Received` has it only if it is a sender's.
     let pid = unsafe { info.si_pid() };
     // SAFETY: as above.
     let uid = unsafe { info.si_uid() };
