@@ -88,7 +88,8 @@ impl Role {
 /// Whether a dumb-init is the original: its file does not contain the name of a variable of ours.
 fn is_original(pid: Pid) -> bool {
     let Some(file) = Path::of(pid, "exe") else { return false };
-    let is_our_file = procfs::file_behind(&file).is_some_and(|file| Some(file) == procfs::our_file());
+    let is_our_file =
+        procfs::file_id(&file).is_some_and(|file| Some(file) == procfs::file_id(c"/proc/self/exe"));
     !is_our_file && procfs::contains(&file, b"DUMB_INIT_DRAIN") == Some(false)
 }
 

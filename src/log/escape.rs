@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 
 /// Whether a character is printed as it is. Control characters, line separators and characters that are
 /// invisible or reorder the text (Unicode: Bidi_Control, Default_Ignorable) are not harmless.
-pub(crate) fn is_harmless(letter: char) -> bool {
+fn is_harmless(letter: char) -> bool {
     let is_format = matches!(
         letter,
         '\u{ad}'
@@ -46,18 +46,13 @@ mod tests {
 
     #[test]
     fn text_of_others_is_one_line_in_reading_order() {
-        for (text, expected) in [
-            (b"a b\\'\xc3\xa9".as_slice(), "a b\\'\u{e9}"),
-            (b"\t\n\x1b[31m\x7f", "\\t\\n\\u{1b}[31m\\u{7f}"),
-            (b"\xff\xc2\x9b", "\\xff\\u{9b}"),
-            ("\u{202e}\u{2066}\u{200f}\u{61c}".as_bytes(), "\\u{202e}\\u{2066}\\u{200f}\\u{61c}"),
-            ("\u{2028}\u{2029}\u{85}".as_bytes(), "\\u{2028}\\u{2029}\\u{85}"),
-            (
-                "\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}".as_bytes(),
-                "\\u{200b}\\u{200d}\\u{2060}\\u{feff}\\u{ad}",
-            ),
-        ] {
-            assert_eq!(Escaped(text).to_string(), expected);
+        assert_eq!(Escaped(b"a b\\'\xc3\xa9").to_string(), "a b\\'\u{e9}");
+        assert_eq!(Escaped(b"\xff\t\n\x1b[31m\x7f").to_string(), "\\xff\\t\\n\\u{1b}[31m\\u{7f}");
+        let letters =
+            "\u{85}\u{9b}\u{ad}\u{61c}\u{200b}\u{200d}\u{200f}\u{2028}\u{202e}\u{2060}\u{2066}\u{feff}";
+        for letter in letters.chars() {
+            let text = letter.to_string();
+            assert_eq!(Escaped(text.as_bytes()).to_string(), letter.escape_unicode().to_string());
         }
     }
 }

@@ -27,7 +27,6 @@ pub(crate) mod strerror;
 
 const PREFIX: &str = "[dumb-init] ";
 
-/// The messages that are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
     /// Warnings and errors.
@@ -51,17 +50,11 @@ pub(crate) enum Message {
     SetsidComplete,
     Received(Signum),
     HandOffIgnored(Signum),
-    Translating {
-        from: Signum,
-        to: Option<Signum>,
-    },
+    Translating { from: Signum, to: Option<Signum> },
     Forwarded(Signum),
     NotForwarded,
     Suspending,
-    ChildEnded {
-        pid: Pid,
-        status: ExitStatus,
-    },
+    ChildEnded { pid: Pid, status: ExitStatus },
     Goodbye(ExitStatus),
     NoChdir(Errno),
     NoFork,
@@ -70,22 +63,13 @@ pub(crate) enum Message {
     NotUnblocked(Errno),
     NotFetched(Errno),
     FetchedOtherwise(Failure),
-    NotDelivered {
-        signum: Signum,
-        pid: Pid,
-        errno: Errno,
-    },
+    NotDelivered { signum: Signum, pid: Pid, errno: Errno },
     NoSubreaper(Errno),
     NoParentDeathSignal(Errno),
     NoProc,
-    /// Descendants could not be listed.
     NoLook(Errno),
     Hidden,
-    Sender {
-        signum: Signum,
-        pid: Pid,
-        uid: u32,
-    },
+    Sender { signum: Signum, pid: Pid, uid: u32 },
     FromKernel(Signum),
     Holding(Signum, Duration),
     Draining,
@@ -93,14 +77,10 @@ pub(crate) enum Message {
     Reaped(Pid),
 }
 
-/// A message about a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessMessage {
-    /// It is killed at the deadline.
     Killed,
-    /// It receives this signal.
     Gets(Signum),
-    /// It is running when we exit.
     LeftBehind,
 }
 
@@ -216,7 +196,6 @@ impl Write for Stderr {
     }
 }
 
-/// Whether messages go through env_logger.
 static HAS_LOGGER: AtomicBool = AtomicBool::new(false);
 
 /// Prepares the output of messages. For rare warnings no logger is set up, which takes a tenth of the start.
@@ -232,7 +211,6 @@ pub(crate) fn init(verbosity: Verbosity) {
     HAS_LOGGER.store(builder.try_init().is_ok(), Ordering::Relaxed);
 }
 
-/// Writes a message.
 pub(crate) fn write(message: Message) {
     if HAS_LOGGER.load(Ordering::Relaxed) {
         ::log::log!(message.level(), "{message}");
@@ -263,15 +241,12 @@ pub(crate) fn traces() -> bool {
     ::log::max_level() >= LevelFilter::Trace
 }
 
-/// Writes a message about a process.
 pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, message: ProcessMessage) {
-    if message != ProcessMessage::Killed && !traces() {
-        return;
-    }
     match message {
         ProcessMessage::Killed => {
             write_line(format_args!("Killing PID {pid} ({name}), which has not ended in time."));
         }
+        _ if !traces() => {}
         ProcessMessage::Gets(signum) => {
             write_line(format_args!("{} goes to PID {pid} ({name}).", Name(signum)));
         }
@@ -286,7 +261,6 @@ pub(crate) fn write_ignored_text(rewrite: &[u8]) {
     write_to_stderr([text.as_bytes()]);
 }
 
-/// Reports a panic of this program.
 pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or_default();
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));

@@ -22,7 +22,6 @@ pub(crate) mod path_search;
 pub(crate) mod shebang;
 pub(crate) mod terminal;
 
-/// The surroundings of the command.
 pub(crate) struct Setting<'a> {
     pub(crate) init: Personality,
     pub(crate) isolation: Isolation,
@@ -32,9 +31,6 @@ pub(crate) struct Setting<'a> {
 }
 
 /// Starts the program `argv`, which is not empty. Returns its PID.
-///
-/// # Errors
-/// clone(2)'s.
 pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'_>) -> nix::Result<Pid> {
     let name = argv.first().copied().unwrap_or_default();
     // The child must not allocate.

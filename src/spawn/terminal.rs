@@ -22,6 +22,7 @@ use crate::sys::{fds, tty};
 const HAND_OFF: [Signum; 2] = [Signum::HUP, Signum::CONT];
 
 /// The terminal on its way to the command.
+#[derive(Default)]
 pub(crate) struct HandOff {
     /// The terminal if it is not stdin.
     other: Option<OwnedFd>,
@@ -30,7 +31,6 @@ pub(crate) struct HandOff {
 }
 
 impl HandOff {
-    /// The descriptor of the terminal.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.other.as_ref().map_or(fds::STDIN, AsFd::as_fd)
     }
@@ -49,14 +49,12 @@ impl HandOff {
 pub(crate) fn hand_off(init: Personality, isolation: Isolation) -> (HandOff, Vec<Event>) {
     match isolation {
         Isolation::Session => give_up(),
-        Isolation::Group => {
-            let other = if init.takes_terminal_behind_stdin() { behind_stdin() } else { None };
-            (HandOff { other, ignored: Vec::new() }, Vec::new())
+        Isolation::Group if init.takes_terminal_behind_stdin() => {
+            (HandOff { other: behind_stdin(), ..HandOff::default() }, Vec::new())
         }
+        Isolation::Group => (HandOff::default(), Vec::new()),
         // The terminal is shared. The command, which does not exist yet, has not received the keys of before.
-        Isolation::None => {
-            (HandOff { other: None, ignored: Vec::new() }, take_pending(&Signum::KEYS).map(event).collect())
-        }
+        Isolation::None => (HandOff::default(), take_pending(&Signum::KEYS).map(event).collect()),
     }
 }
 
@@ -82,17 +80,19 @@ fn behind_stdin() -> Option<OwnedFd> {
 fn give_up() -> (HandOff, Vec<Event>) {
     let leads = tty::we_lead_our_session();
     // Only a session's leader can hand on a terminal behind a redirected stdin.
-    let mut hand_off = HandOff { other: if leads { behind_stdin() } else { None }, ignored: Vec::new() };
+    let other = if leads { behind_stdin() } else { None };
+    let mut hand_off = HandOff { other, ..HandOff::default() };
+    let signals = if leads { HAND_OFF.as_slice() } else { &[] };
     // A SIGHUP pending now is genuine. It is fetched first, because standard signals coalesce.
-    let mut earlier: Vec<Event> =
-        if leads { take_pending(&HAND_OFF).map(event).collect() } else { Vec::new() };
+    let mut earlier: Vec<Event> = take_pending(signals).map(event).collect();
     let result = tty::give_up(hand_off.fd());
-    if leads {
+    for received in take_pending(signals) {
         // The kernel sends its two in our name; one of another process may have come in the same moment.
-        let is_ours = |received: &Received| received.sender.as_ref().is_some_and(Sender::is_us);
-        let (ours, genuine): (Vec<Received>, Vec<Received>) = take_pending(&HAND_OFF).partition(is_ours);
-        hand_off.ignored = ours.iter().map(|received| received.signum).collect();
-        earlier.extend(genuine.into_iter().map(event));
+        if received.sender.as_ref().is_some_and(Sender::is_us) {
+            hand_off.ignored.push(received.signum);
+        } else {
+            earlier.push(event(received));
+        }
     }
     log::write(match result {
         Err(errno) => Message::NotDetached(errno),

@@ -87,11 +87,8 @@ impl Events {
             return Some(Event::Deadline);
         }
         log_failure_of_signals();
-        let received = match policy.deadline() {
-            Some(deadline) => signals::wait_for(deadline.saturating_duration_since(Instant::now())),
-            None => signals::wait(),
-        };
-        received.map(|received| self.signal(received, policy))
+        let timeout = policy.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+        signals::wait(timeout).map(|received| self.signal(received, policy))
     }
 
     fn signal(&self, received: Received, policy: &Policy) -> Event {

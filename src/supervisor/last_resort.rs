@@ -64,7 +64,7 @@ fn run() -> ! {
             Err(NoChild::None) if exit_code != WITHOUT_COMMAND => process::exit(exit_code),
             Err(_) => {}
         }
-        match received.take().or_else(|| Some(signals::wait()?.signum)) {
+        match received.take().or_else(|| Some(signals::wait(None)?.signum)) {
             // No command can receive it.
             Some(signum) if target == 0 && signum.shuts_down() => process::exit(exit_code.max(0)),
             Some(signum) if signum != Signum::CHLD && target != 0 => {

@@ -103,7 +103,7 @@ pub(crate) fn pause() -> ExitStatus {
     loop {
         let are_all_reaped = (0..EXITS_BEFORE_SIGNALS).any(|_| reap_one().is_err());
         log_failure_of_signals();
-        let received = if are_all_reaped { signals::wait() } else { signals::take_any() };
+        let received = if are_all_reaped { signals::wait(None) } else { signals::take_any() };
         let Some(Received { signum, .. }) = received else { continue };
         log::write(Message::Received(signum));
         #[cfg(feature = "deliberate-panic")]

@@ -36,9 +36,7 @@ extern "C" fn enter(task: *mut c_void) -> c_int {
 /// child's exit status if it returns. Returns the PID when the child has called exec or has exited.
 ///
 /// `run` must neither take a lock nor allocate: it may run on our memory and be killed at any moment.
-///
-/// # Errors
-/// clone(2): EAGAIN at a limit of processes, ENOMEM.
+/// Fails with EAGAIN at a limit of processes.
 pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result<Pid> {
     match clone(run, true) {
         Err(Errno::EINVAL | Errno::EPERM | Errno::ENOSYS) => {
@@ -78,23 +76,4 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
     // SAFETY: the child no longer uses the stack, or has a copy of it.
     let _ = unsafe { munmap(stack, STACK_BYTES.get()) };
     result
-}
-
-#[cfg(test)]
-mod tests {
-    use nix::sys::wait::{WaitStatus, waitpid};
-
-    use super::*;
-
-    #[test]
-    fn a_child_runs_on_our_memory_and_exits_with_the_result() {
-        let mut seen = None;
-        let child = until_exec(&mut |pid, shares_memory| {
-            seen = Some((pid, shares_memory));
-            3
-        })
-        .unwrap();
-        assert_eq!(waitpid(child, None), Ok(WaitStatus::Exited(child, 3)));
-        assert_eq!(seen, Some((child, true)));
-    }
 }

@@ -63,7 +63,6 @@ pub(crate) fn prepare_exec(shares_memory: bool, keeps_ignored: bool) {
     }
 }
 
-/// The signals that the child has recorded.
 pub(crate) fn recorded() -> impl Iterator<Item = Signum> {
     let bits = RECORDED.load(Ordering::Relaxed);
     Signum::standard().filter(move |signum| bits & bit(signum.raw()) != 0)

@@ -22,20 +22,10 @@ pub(crate) const STDERR: BorrowedFd<'static> = unsafe { BorrowedFd::borrow_raw(l
 const FIRST_OTHER: RawFd = 3;
 
 /// Opens a file for reading and writing. The descriptor is none of the standard ones, which may be closed.
-///
-/// # Errors
-/// open(2), fcntl(2).
 pub(crate) fn open(path: &CStr) -> nix::Result<OwnedFd> {
-    above_standard(&fcntl::open(path, OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty())?)
-}
-
-/// Duplicates a descriptor to one that is none of the standard ones.
-///
-/// # Errors
-/// fcntl(2): EMFILE.
-pub(super) fn above_standard(fd: &OwnedFd) -> nix::Result<OwnedFd> {
-    // Its lowest result is 3.
-    fd.try_clone().map_err(|error| error.raw_os_error().map_or(Errno::EMFILE, Errno::from_raw))
+    let fd = fcntl::open(path, OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty())?;
+    // The lowest number of a duplicate is 3.
+    fd.try_clone().map_err(|error| Errno::try_from(error).unwrap_or(Errno::EMFILE))
 }
 
 /// Closes all descriptors but the standard ones, so that a reader sees the end of a pipe when the command

@@ -27,10 +27,6 @@ type KernelSet = u64;
 /// A stop interrupts a call once. A sandbox refuses a call that is interrupted more often.
 const MOST_INTERRUPTIONS: u32 = 10;
 
-/// Repeats a call that is interrupted.
-///
-/// # Errors
-/// The error of the call. EINTR if it is interrupted each time.
 fn uninterrupted<T>(mut call: impl FnMut() -> nix::Result<T>) -> nix::Result<T> {
     let mut results = (0..MOST_INTERRUPTIONS).map(|_| call());
     results.find(|result| !matches!(result, Err(Errno::EINTR))).unwrap_or(Err(Errno::EINTR))

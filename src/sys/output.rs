@@ -99,7 +99,6 @@ impl Way {
         }
     }
 
-    /// Returns the number of bytes that were written.
     fn write(&self, slices: &mut [IoSlice<'_>]) -> nix::Result<usize> {
         match self {
             Self::WithoutWaiting => write_without_waiting(slices),

@@ -17,18 +17,12 @@ pub(crate) fn take_name(own: &str) {
 }
 
 /// Adopts orphaned descendants, as PID 1 does.
-///
-/// # Errors
-/// The errno of a sandbox that refuses it.
 pub(crate) fn adopt_orphans() -> nix::Result<()> {
     prctl::set_child_subreaper(true)
 }
 
 /// Has the kernel send us a signal when our parent exits, which was `parent` at our start. If it has exited
 /// since then, we send the signal ourselves. An exit before our exec cannot be seen.
-///
-/// # Errors
-/// The errno of a sandbox that refuses it.
 pub(crate) fn signal_at_the_end_of(parent: Pid, signum: Signum) -> nix::Result<()> {
     // SAFETY: takes a number and touches no memory. nix has no signals above 31.
     Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signum.raw()) })?;

@@ -1,14 +1,15 @@
 //! Reads /proc. Only lists need heap memory, which a shutdown may lack.
 
 use std::ffi::{CStr, c_int};
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::Write;
+use std::ops::Deref;
+use std::os::fd::OwnedFd;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
 use nix::sys::stat::{Mode, lstat, stat};
-use nix::unistd::{Pid, getpid};
+use nix::unistd::{self, Pid, getpid};
 
 use super::uninterrupted;
 
@@ -22,19 +23,21 @@ impl Path {
         write!(path.0.as_mut_slice(), "/proc/{pid}/{name}\0").ok()?;
         Some(path)
     }
+}
 
-    fn as_c_str(&self) -> &CStr {
+impl Deref for Path {
+    type Target = CStr;
+
+    fn deref(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.0).unwrap_or_default()
     }
 }
 
 /// Reads `/proc/PID/NAME` by one read(2), which is enough for a file of one line that fits the buffer.
-///
-/// # Errors
-/// open(2), read(2): ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
+/// Fails with ENOENT or ESRCH if the process is gone, EACCES or EPERM if it is another user's.
 pub(crate) fn read_of<'a>(pid: Pid, name: &str, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    let mut file = open(Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?.as_c_str())?;
-    let count = read(&mut file, buffer)?;
+    let file = open(&Path::of(pid, name).ok_or(Errno::ENAMETOOLONG)?)?;
+    let count = read(&file, buffer)?;
     buffer.get(..count).ok_or(Errno::EIO)
 }
 
@@ -47,17 +50,16 @@ pub(super) fn state_of(pid: Pid) -> Option<u8> {
     text.get(end.checked_add(2)?).copied()
 }
 
-fn open(path: &CStr) -> nix::Result<File> {
-    fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()).map(File::from)
+fn open(path: &CStr) -> nix::Result<OwnedFd> {
+    fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
 
-fn read(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
-    let errno = |error: io::Error| error.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
-    uninterrupted(|| file.read(buffer).map_err(errno))
+fn read(file: &OwnedFd, buffer: &mut [u8]) -> nix::Result<usize> {
+    uninterrupted(|| unistd::read(file, buffer))
 }
 
 /// Reads until the buffer is full, or until the end of the file.
-fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
+fn fill(file: &OwnedFd, buffer: &mut [u8]) -> nix::Result<usize> {
     let mut filled: usize = 0;
     while let Some(free) = buffer.get_mut(filled..).filter(|free| !free.is_empty()) {
         match read(file, free)? {
@@ -69,10 +71,7 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> nix::Result<usize> {
 }
 
 /// The PIDs of our children, zombies included, from the list that the kernel keeps (proc_tid_children(5)).
-/// Some may be missing if children exit meanwhile.
-///
-/// # Errors
-/// ENOENT if the kernel has no such list (CONFIG_PROC_CHILDREN); open(2), read(2); ENOMEM.
+/// Some may be missing if children exit meanwhile. Fails with ENOENT without CONFIG_PROC_CHILDREN.
 pub(crate) fn children() -> nix::Result<Vec<Pid>> {
     let mut children = Vec::new();
     for_each_child(|child| {
@@ -84,16 +83,13 @@ pub(crate) fn children() -> nix::Result<Vec<Pid>> {
 }
 
 /// Calls `run` with each child, without heap memory.
-///
-/// # Errors
-/// As [`children`], and those of `run`.
 pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix::Result<()> {
-    let mut file = open(c"/proc/thread-self/children")?;
+    let file = open(c"/proc/thread-self/children")?;
     let mut buffer = [0; 4096];
     // The beginning of a number whose rest is read next.
     let mut number: Option<i32> = None;
     loop {
-        let count = fill(&mut file, &mut buffer)?;
+        let count = fill(&file, &mut buffer)?;
         for &byte in buffer.get(..count).unwrap_or_default() {
             if byte.is_ascii_digit() {
                 let digit = i32::from(byte.wrapping_sub(b'0'));
@@ -109,13 +105,13 @@ pub(crate) fn for_each_child(mut run: impl FnMut(Pid) -> nix::Result<()>) -> nix
 }
 
 /// Whether a file contains a short text. `None` if it cannot be read.
-pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
-    let mut file = open(path.as_c_str()).ok()?;
+pub(crate) fn contains(path: &CStr, text: &[u8]) -> Option<bool> {
+    let file = open(path).ok()?;
     let mut buffer = [0; 4096];
     // The end of the last part is kept, since the text may begin there.
     let kept = text.len().saturating_sub(1);
     loop {
-        let count = fill(&mut file, buffer.get_mut(kept..)?).ok()?;
+        let count = fill(&file, buffer.get_mut(kept..)?).ok()?;
         let end = kept.saturating_add(count);
         if buffer.get(..end)?.windows(text.len()).any(|part| part == text) {
             return Some(true);
@@ -128,14 +124,7 @@ pub(crate) fn contains(path: &Path, text: &[u8]) -> Option<bool> {
 }
 
 /// The text of a link, which is not followed, as far as it fits the buffer.
-///
-/// # Errors
-/// readlink(2).
-pub(crate) fn link_target<'a>(path: &Path, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
-    read_link(path.as_c_str(), buffer)
-}
-
-fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
+pub(crate) fn link_target<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
     // SAFETY: the path is a C string; at most `buffer.len()` bytes are written to the buffer.
     let length = unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     buffer.get(..usize::try_from(Errno::result(length)?).unwrap_or(0)).ok_or(Errno::EIO)
@@ -143,52 +132,29 @@ fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> nix::Result<&'a [u8]> {
 
 /// Whether a descriptor is open for reading and for writing, as the mode of its link in /proc/PID/fd says.
 /// The link is not followed. In gVisor, which does not say, both.
-///
-/// # Errors
-/// lstat(2).
-pub(crate) fn access(link: &Path) -> nix::Result<(bool, bool)> {
-    let mode = Mode::from_bits_truncate(lstat(link.as_c_str())?.st_mode);
+pub(crate) fn access(link: &CStr) -> nix::Result<(bool, bool)> {
+    let mode = Mode::from_bits_truncate(lstat(link)?.st_mode);
     Ok((mode.contains(Mode::S_IRUSR), mode.contains(Mode::S_IWUSR)))
 }
 
-/// A file under any name: its device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct FileId(libc::dev_t, libc::ino_t);
-
-/// The file that we were executed from.
-pub(crate) fn our_file() -> Option<FileId> {
-    file_id(c"/proc/self/exe")
-}
-
-/// The file that a link in /proc leads to.
-pub(crate) fn file_behind(path: &Path) -> Option<FileId> {
-    file_id(path.as_c_str())
-}
-
-fn file_id(path: &CStr) -> Option<FileId> {
-    stat(path).ok().map(|status| FileId(status.st_dev, status.st_ino))
+/// The device and inode of a file, which are the same under any name.
+pub(crate) fn file_id(path: &CStr) -> Option<(libc::dev_t, libc::ino_t)> {
+    stat(path).ok().map(|status| (status.st_dev, status.st_ino))
 }
 
 /// The PIDs that /proc shows. The directory is closed before they are returned, so that one free descriptor
-/// is enough to list processes and to read them.
-///
-/// # Errors
-/// ENOENT if there is no /proc, or that of another PID namespace, whose numbers mean other processes;
-/// open(2), getdents64(2), ENOMEM.
+/// is enough to list processes and to read them. Fails with ENOENT if there is no /proc, or that of another
+/// PID namespace, whose numbers mean other processes.
 pub(crate) fn pids() -> nix::Result<Vec<Pid>> {
     let mut target = [0; 32];
-    if parse(read_link(c"/proc/self", &mut target)?) != Some(getpid().as_raw()) {
+    if parse(link_target(c"/proc/self", &mut target)?) != Some(getpid().as_raw()) {
         return Err(Errno::ENOENT);
     }
     numbers_in(c"/proc", Pid::from_raw)
 }
 
-/// The numbers of a process's open descriptors.
-///
-/// # Errors
-/// As [`read_of`].
 pub(crate) fn descriptors(pid: Pid) -> nix::Result<Vec<c_int>> {
-    numbers_in(Path::of(pid, "fd").ok_or(Errno::ENAMETOOLONG)?.as_c_str(), |number| number)
+    numbers_in(&Path::of(pid, "fd").ok_or(Errno::ENAMETOOLONG)?, |number| number)
 }
 
 fn parse(number: &[u8]) -> Option<i32> {

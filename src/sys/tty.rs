@@ -17,34 +17,24 @@ mod raw {
 }
 
 /// Gives up the controlling terminal. If a session leader does so, another session can take the terminal,
-/// and its foreground process group receives SIGHUP and SIGCONT.
-///
-/// # Errors
-/// ENOTTY if `fd` is not the controlling terminal, EBADF.
+/// and its foreground process group receives SIGHUP and SIGCONT. Fails with ENOTTY if `fd` is not ours.
 pub(crate) fn give_up(fd: BorrowedFd<'_>) -> nix::Result<()> {
     // SAFETY: TIOCNOTTY has no argument.
     unsafe { raw::give_up(fd.as_raw_fd()) }.map(drop)
 }
 
 /// Makes a terminal the controlling one of the session that this process leads, and this process's group its
-/// foreground group.
-///
-/// # Errors
-/// ENOTTY if `fd` is no terminal, EPERM if another session has it, EBADF.
+/// foreground group. Fails with EPERM if another session has it.
 pub(crate) fn take(fd: BorrowedFd<'_>) -> nix::Result<()> {
     // SAFETY: TIOCSCTTY's argument is a number; with 0 it is not taken from another session.
     unsafe { raw::take(fd.as_raw_fd(), 0) }.map(drop)
 }
 
 /// Makes our process group the foreground group of a terminal.
-///
-/// # Errors
-/// tcsetpgrp(3): ENOTTY if `fd` is not the controlling terminal, EBADF.
 pub(crate) fn take_foreground(fd: BorrowedFd<'_>) -> nix::Result<()> {
     tcsetpgrp(fd, getpgrp())
 }
 
-/// Whether this process leads its session.
 pub(crate) fn we_lead_our_session() -> bool {
     getsid(None) == Ok(getpid())
 }

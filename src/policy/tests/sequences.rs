@@ -2,11 +2,12 @@
 //!
 //! A model of the processes carries out the actions, as the supervisor does, and checks each.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
+use proptest::option;
 use proptest::prelude::*;
+use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
 use super::*;
@@ -27,37 +28,72 @@ enum Occurrence {
     Time(u64),
 }
 
-/// Options that the original lacks. Times are in milliseconds.
-#[derive(Clone, Copy, Debug)]
-struct Extras {
+/// The settings, with times in milliseconds.
+#[derive(Clone, Debug)]
+struct Setup {
+    personality: Personality,
+    forward: Forward,
+    rewrites: BTreeMap<i32, i32>,
     drain: Option<u64>,
     linger: bool,
     kill_after: Option<u64>,
     delays: [Option<u64>; 2],
     /// Whether SIGKILL ends no process, as if all hang in the kernel.
-    hanging: bool,
+    is_hanging: bool,
 }
 
-impl Extras {
-    const NONE: Self =
-        Self { drain: None, linger: false, kill_after: None, delays: [None; 2], hanging: false };
+impl Setup {
+    fn policy(&self) -> Policy {
+        let rewrites: Vec<String> = self.rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
+        let rewrites: Vec<&str> = rewrites.iter().map(String::as_str).collect();
+        let limit = |time: u64| Limit::After(Duration::from_millis(time));
+        let delay = |(signum, time): (Signum, Option<u64>)| {
+            Some(Delay { signum, duration: Duration::from_millis(time?) })
+        };
+        let delays: Vec<Delay> =
+            [Signum::TERM, Signum::HUP].into_iter().zip(self.delays).filter_map(delay).collect();
+        let settings = Settings {
+            personality: self.personality,
+            drain: self.drain.map(limit),
+            linger: self.linger,
+            kill_after: self.kill_after.map_or(Limit::Never, limit),
+            delays,
+            ..settings(self.forward, &rewrites)
+        };
+        Policy::new(settings, COMMAND)
+    }
 
-    fn waits(self) -> bool {
-        self.drain.is_some() || self.linger
+    /// The signal that is forwarded for this one, computed in another way than in the policy.
+    fn rewritten(&self, signum: Signum) -> Option<Signum> {
+        let leads_a_session = self.personality == Personality::DumbInit && self.forward != Forward::Child;
+        match self.rewrites.get(&signum.raw()) {
+            Some(&to) => Signum::new(to),
+            None if self.personality.dropped_signals().contains(&signum) => None,
+            None if leads_a_session && [20, 21, 22].contains(&signum.raw()) => Some(Signum::STOP),
+            None => Some(signum),
+        }
     }
 }
 
-fn any_extras() -> impl Strategy<Value = Extras> {
-    let time = || proptest::option::of(0u64..1000);
-    (time(), any::<bool>(), time(), [time(), time()], any::<bool>()).prop_map(
-        |(drain, linger, kill_after, delays, hanging)| Extras { drain, linger, kill_after, delays, hanging },
-    )
-}
-
-fn any_personality() -> impl Strategy<Value = Personality> {
-    let [dumb_init, tini, catatonit] =
-        [Personality::DumbInit, Personality::Tini, Personality::Catatonit].map(Just);
-    prop_oneof![2 => dumb_init, 1 => tini, 1 => catatonit]
+fn any_setup() -> impl Strategy<Value = Setup> {
+    let personality =
+        [Personality::DumbInit, Personality::DumbInit, Personality::Tini, Personality::Catatonit];
+    let forward = [Forward::Child, Forward::Group, Forward::Tree];
+    let time = || option::of(0u64..1000);
+    let additions = (time(), any::<bool>(), time(), [time(), time()], any::<bool>());
+    // Half of the cases have no options that the original lacks.
+    let additions = prop_oneof![Just((None, false, None, [None; 2], false)), additions];
+    (select(personality.to_vec()), select(forward.to_vec()), btree_map(1..=31, 0..=31, 0..8), additions)
+        .prop_map(|(personality, forward, rewrites, (drain, linger, kill_after, delays, is_hanging))| Setup {
+            personality,
+            forward,
+            rewrites,
+            drain,
+            linger,
+            kill_after,
+            delays,
+            is_hanging,
+        })
 }
 
 fn any_signum() -> impl Strategy<Value = Signum> {
@@ -69,7 +105,7 @@ fn any_status() -> impl Strategy<Value = ExitStatus> {
 }
 
 fn any_occurrence() -> impl Strategy<Value = Occurrence> {
-    let source = prop_oneof![Just(SignalSource::Direct), Just(SignalSource::SharedGroup)];
+    let source = select(vec![SignalSource::Direct, SignalSource::SharedGroup]);
     prop_oneof![
         6 => (any_signum(), source).prop_map(|(signum, source)| Occurrence::Signal(signum, source)),
         3 => (7..20).prop_map(Occurrence::Orphan),
@@ -79,76 +115,38 @@ fn any_occurrence() -> impl Strategy<Value = Occurrence> {
     ]
 }
 
-/// The state of a child.
-#[derive(Clone, Copy, Debug)]
-enum Child {
-    Runs,
-    Trapped(Signum),
-    Ended(ExitStatus),
-}
-
 struct Model {
+    setup: Setup,
     policy: Policy,
-    init: Personality,
-    forward: Forward,
-    extras: Extras,
     now: Instant,
-    rewrites: BTreeMap<i32, i32>,
-    children: BTreeMap<Pid, Child>,
-    /// PIDs that may belong to other processes by now.
-    reaped: BTreeSet<Pid>,
+    /// Our children, each with the event that is not reported yet. PIDs of reaped children are reused.
+    children: BTreeMap<Pid, Option<Event>>,
+    /// The exit status of the command after it is reaped.
+    status: Option<ExitStatus>,
     kills: u32,
-    exit: Option<ExitStatus>,
+    has_exited: bool,
 }
 
 impl Model {
-    fn new(init: Personality, forward: Forward, rewrites: BTreeMap<i32, i32>, extras: Extras) -> Self {
-        let texts: Vec<String> = rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let limit = |time: u64| Limit::After(Duration::from_millis(time));
-        let delay = |(signum, time): (Signum, Option<u64>)| {
-            Some(Delay { signum, duration: Duration::from_millis(time?) })
-        };
-        let delays = [Signum::TERM, Signum::HUP].into_iter().zip(extras.delays).filter_map(delay).collect();
-        let settings = Settings {
-            personality: init,
-            drain: extras.drain.map(limit),
-            linger: extras.linger,
-            kill_after: extras.kill_after.map_or(Limit::Never, limit),
-            delays,
-            ..settings(forward, &texts)
-        };
+    fn new(setup: Setup) -> Self {
         Self {
-            policy: Policy::new(settings, COMMAND),
-            init,
-            forward,
-            extras,
+            policy: setup.policy(),
+            setup,
             now: Instant::now(),
-            rewrites,
-            children: BTreeMap::from([(COMMAND, Child::Runs)]),
-            reaped: BTreeSet::new(),
+            children: BTreeMap::from([(COMMAND, None)]),
+            status: None,
             kills: 0,
-            exit: None,
+            has_exited: false,
         }
     }
 
     fn apply(&mut self, occurrence: Occurrence) {
-        let nth = |index: usize| self.children.keys().copied().nth(index % self.children.len().max(1));
         match occurrence {
-            Occurrence::Signal(signum, source) => self.signal(signum, source),
-            Occurrence::Orphan(pid) => drop(self.children.entry(Pid::from_raw(pid)).or_insert(Child::Runs)),
-            Occurrence::Death(index, status) => {
-                if let Some(pid) = nth(index) {
-                    self.ends(pid, status);
-                }
-            }
+            Occurrence::Signal(signum, source) => self.report(Event::Signal(signum, source)),
+            Occurrence::Orphan(pid) => drop(self.children.entry(Pid::from_raw(pid)).or_insert(None)),
+            Occurrence::Death(index, status) => self.change(index, |pid| Event::Ended { pid, status }),
             Occurrence::Trap(index, signum) => {
-                if let Some(pid) = nth(index)
-                    && let Some(child @ Child::Runs) = self.children.get_mut(&pid)
-                {
-                    *child = Child::Trapped(signum);
-                    self.signal(Signum::CHLD, SignalSource::Direct);
-                }
+                self.change(index, |pid| Event::TraceStop { pid, signum: Some(signum) });
             }
             Occurrence::Time(milliseconds) => self.wait(milliseconds),
         }
@@ -157,164 +155,129 @@ impl Model {
     /// Lets time pass, and reports the deadlines in it.
     fn wait(&mut self, milliseconds: u64) {
         let end = self.now + Duration::from_millis(milliseconds);
-        while self.exit.is_none()
-            && let Some(deadline) = self.policy.deadline().filter(|&deadline| deadline <= end)
-        {
+        while let Some(deadline) = self.policy.deadline().filter(|&at| at <= end && !self.has_exited) {
             self.now = self.now.max(deadline);
-            let actions = self.decide(Event::Deadline);
-            self.act(actions);
+            self.report(Event::Deadline);
         }
         self.now = end;
     }
 
-    /// Asks the policy, and checks that no delayed signal is lost.
-    fn decide(&mut self, event: Event) -> Vec<Action> {
-        let held = |policy: &Policy| {
-            every_signal().filter(|&signum| policy.delayed.contains(signum)).collect::<Vec<_>>()
-        };
-        let before = held(&self.policy);
-        let actions = decide_at(&mut self.policy, self.now, event);
-        let now = held(&self.policy);
-        for signum in before.into_iter().filter(|signum| !now.contains(signum)) {
-            let unasked = if self.init.dropped_signals().contains(&signum) { 0 } else { signum.raw() };
-            let to = self.rewrites.get(&signum.raw()).copied().unwrap_or(unasked);
-            let passed_on = |action: &Action| match *action {
-                Action::Forward(sent, ..) => sent.raw() == to,
-                Action::Log(Message::NotForwarded) => to == 0,
+    /// Changes the state of the child with this index, of which SIGCHLD informs us.
+    fn change(&mut self, index: usize, event: impl Fn(Pid) -> Event) {
+        let number = self.children.len().max(1);
+        if let Some((&pid, child)) = self.children.iter_mut().nth(index % number) {
+            *child = Some(event(pid));
+            self.report(direct(Signum::CHLD));
+        }
+    }
+
+    /// Reports an event, checks the decision and carries it out.
+    fn report(&mut self, event: Event) {
+        let is_delayed = |policy: &Policy, signum: &Signum| policy.delayed.contains(*signum);
+        let delayed: Vec<Signum> = Signum::all().filter(|signum| is_delayed(&self.policy, signum)).collect();
+        let actions = decide(&mut self.policy, self.now, event);
+        // No delayed signal is lost.
+        for signum in delayed.into_iter().filter(|signum| !is_delayed(&self.policy, signum)) {
+            let to = self.setup.rewritten(signum);
+            let is_outcome = |action: &Action| match *action {
+                Action::Forward(sent, ..) => Some(sent) == to,
+                Action::Log(Message::NotForwarded) => to.is_none(),
                 _ => false,
             };
-            assert!(actions.iter().any(passed_on), "{signum}, which was held, is lost: {actions:?}");
+            assert!(actions.iter().any(is_outcome), "{signum} is lost: {actions:?}");
         }
-        actions
+        if let Event::Signal(signum, source) = event {
+            self.check_signal(signum, source, &actions);
+        }
+        let kills = actions.contains(&Action::KillAll) && !self.setup.is_hanging;
+        for action in actions {
+            self.act(action);
+        }
+        if kills && !self.has_exited {
+            self.report(direct(Signum::CHLD));
+        }
     }
 
-    fn ends(&mut self, pid: Pid, status: ExitStatus) {
-        if let Some(child @ (Child::Runs | Child::Trapped(_))) = self.children.get_mut(&pid) {
-            *child = Child::Ended(status);
-            self.signal(Signum::CHLD, SignalSource::Direct);
-        }
-    }
-
-    fn signal(&mut self, signum: Signum, source: SignalSource) {
-        let actions = self.decide(Event::Signal(signum, source));
+    fn check_signal(&self, signum: Signum, source: SignalSource, actions: &[Action]) {
         assert_eq!(actions.first(), Some(&Action::Log(Message::Received(signum))));
-        let sent = forwarded(&actions);
-        let holds = actions.iter().any(|action| matches!(action, Action::Log(Message::Holding(..))));
-        if !holds {
-            let expected = Vec::from_iter(self.expected(signum, source));
-            // A drain that starts here sends one more.
-            let drained =
-                sent.iter().filter(|(_, recipient)| matches!(recipient, Recipient::Unsignalled(_))).count();
-            assert_eq!(sent[..sent.len() - drained], expected, "{signum} {source:?}: {actions:?}");
-            assert!(drained <= usize::from(self.extras.drain.is_some()), "{actions:?}");
-        }
+        let (of_drain, sent): (Vec<_>, Vec<_>) = forwarded(actions)
+            .into_iter()
+            .partition(|(_, recipient)| matches!(recipient, Recipient::Unsignalled(_)));
+        let is_delayed = actions.iter().any(|action| matches!(action, Action::Log(Message::Holding(..))));
+        let expected = self.expected(signum, source).filter(|_| !is_delayed);
+        assert_eq!(sent, Vec::from_iter(expected), "{signum} {source:?}: {actions:?}");
+        let is_dropped = self.setup.rewritten(signum).is_none() && signum != Signum::CHLD && !is_delayed;
+        assert!(!is_dropped || actions.contains(&Action::Log(Message::NotForwarded)), "{actions:?}");
+        assert!(of_drain.len() <= usize::from(self.setup.drain.is_some()), "{actions:?}");
         let stops = actions.iter().filter(|action| matches!(action, Action::StopOurselves)).count();
-        assert_eq!(
-            stops,
-            usize::from(signum.suspends_a_job() && self.init == Personality::DumbInit),
-            "{signum}: {actions:?}"
-        );
-        self.act(actions);
+        let suspends = signum.suspends_a_job() && self.setup.personality == Personality::DumbInit;
+        assert_eq!(stops, usize::from(suspends), "{signum}: {actions:?}");
     }
 
     /// The forwarded signal and its recipient, computed in another way than in the policy.
     fn expected(&self, signum: Signum, source: SignalSource) -> Option<(Signum, Recipient)> {
-        if signum == Signum::CHLD {
-            return None;
+        let to = self.setup.rewritten(signum).filter(|_| signum != Signum::CHLD)?;
+        if self.setup.linger || self.status.is_some() || self.setup.forward == Forward::Tree {
+            return Some((to, Recipient::Tree));
         }
-        let leads_a_session = self.init == Personality::DumbInit && self.forward != Forward::Child;
-        let becomes = match self.rewrites.get(&signum.raw()) {
-            Some(0) => return None,
-            Some(&to) => super::signum(to),
-            None if self.init.dropped_signals().contains(&signum) => return None,
-            None if leads_a_session && [20, 21, 22].contains(&signum.raw()) => Signum::STOP,
-            None => signum,
-        };
-        let has_it =
-            source == SignalSource::SharedGroup && becomes == signum && [2, 3, 20].contains(&signum.raw());
-        let everybody = self.extras.linger || self.reaped.contains(&COMMAND);
-        if everybody || self.forward == Forward::Tree {
-            Some((becomes, Recipient::Tree))
-        } else {
-            (!has_it).then(|| (becomes, recipient(self.forward)))
-        }
+        let has_key = source == SignalSource::SharedGroup && to == signum && [2, 3, 20].contains(&to.raw());
+        (!has_key).then(|| (to, recipient(self.setup.forward)))
     }
 
-    fn act(&mut self, actions: Vec<Action>) {
-        let last = actions.len().checked_sub(1);
-        let mut pending = false;
-        for (index, action) in actions.into_iter().enumerate() {
-            assert_eq!(self.exit, None, "{action:?} after the exit");
-            match action {
-                Action::Log(_) | Action::StopOurselves => {}
-                Action::Forward(_, recipient, _) | Action::ResumeIfStopped(recipient) => match recipient {
-                    Recipient::Process(pid) | Recipient::Group(pid) => {
-                        assert!(matches!(self.children.get(&pid), Some(Child::Runs | Child::Trapped(_))));
-                        assert!(!self.reaped.contains(&pid), "{pid} was reaped");
-                    }
-                    Recipient::RestOfGroup(pid) => {
-                        assert!(matches!(self.children.get(&pid), Some(Child::Ended(_))));
-                        assert!(!self.reaped.contains(&pid), "{pid} was reaped");
-                    }
-                    Recipient::Nobody | Recipient::Tree | Recipient::Unsignalled(_) => {}
-                },
-                Action::Continue(_) | Action::ContinueIfSuspended(_) => {
-                    panic!("{action:?} without a terminal")
+    /// Whether a child has exited. `None` if there is none with this PID.
+    fn has_ended(&self, pid: Pid) -> Option<bool> {
+        self.children.get(&pid).map(|event| matches!(event, Some(Event::Ended { .. })))
+    }
+
+    fn act(&mut self, action: Action) {
+        assert!(!self.has_exited, "{action:?} after the exit");
+        let waits = self.setup.drain.is_some() || self.setup.linger;
+        match action {
+            Action::Log(_) | Action::StopOurselves => {}
+            Action::Forward(_, recipient, _) | Action::ResumeIfStopped(recipient) => match recipient {
+                Recipient::Process(pid) | Recipient::Group(pid) | Recipient::RestOfGroup(pid) => {
+                    let is_rest = matches!(recipient, Recipient::RestOfGroup(_));
+                    assert_eq!((self.has_ended(pid), self.status), (Some(is_rest), None), "{action:?}");
                 }
-                Action::Round(drain) => {
-                    assert!(self.extras.drain.is_some() || (self.extras.linger && drain.is_none()));
-                }
-                Action::KillAll => {
-                    assert!(self.extras.drain.is_some() || self.extras.kill_after.is_some());
-                    self.kills += 1;
-                    if !self.extras.hanging {
-                        let killed = Child::Ended(ExitStatus::Killed(Signum::KILL));
-                        let runs = |child: &&mut Child| !matches!(child, Child::Ended(_));
-                        self.children.values_mut().filter(runs).for_each(|child| *child = killed);
-                        pending = true;
-                    }
-                }
-                Action::CollectChildren => self.collect(),
-                Action::Reap(pid) => {
-                    let child = self.children.remove(&pid);
-                    assert!(matches!(child, Some(Child::Ended(_))), "reaps {pid}: {child:?}");
-                    // PIDs other than the command's may be reused for a child.
-                    if pid == COMMAND {
-                        self.reaped.insert(pid);
-                    }
-                }
-                Action::DetachTraced(pid, acts_on) => {
-                    let child = self.children.insert(pid, Child::Runs);
-                    let Some(Child::Trapped(signum)) = child else { panic!("releases {pid}: {child:?}") };
-                    assert!(acts_on.is_none_or(|acts_on| acts_on == signum));
-                }
-                Action::Exit(status) => {
-                    assert_eq!(Some(index), last, "there is more to do after the exit");
-                    let may_leave = !self.extras.waits() || self.children.is_empty() || self.kills >= 20;
-                    assert!(may_leave, "leaves {:?} behind", self.children);
-                    self.exit = Some(status);
+                Recipient::Nobody | Recipient::Tree | Recipient::Unsignalled(_) => {}
+            },
+            Action::Continue(_) | Action::ContinueIfSuspended(_) => panic!("{action:?} without a terminal"),
+            Action::Round(drain) => assert!(waits && (drain.is_none() || self.setup.drain.is_some())),
+            Action::KillAll => {
+                assert!(self.setup.drain.is_some() || self.setup.kill_after.is_some());
+                self.kills += 1;
+                for (&pid, child) in self.children.iter_mut().filter(|_| !self.setup.is_hanging) {
+                    *child = Some(Event::Ended { pid, status: ExitStatus::Killed(Signum::KILL) });
                 }
             }
-        }
-        if pending && self.exit.is_none() {
-            self.signal(Signum::CHLD, SignalSource::Direct);
+            Action::CollectChildren => self.collect(),
+            Action::Reap(pid) => {
+                let child = self.children.remove(&pid);
+                let Some(Some(Event::Ended { status, .. })) = child else { panic!("reaps {pid}: {child:?}") };
+                if pid == COMMAND {
+                    self.status.get_or_insert(status);
+                }
+            }
+            Action::DetachTraced(pid, acts_on) => {
+                let child = self.children.insert(pid, None);
+                let Some(Some(Event::TraceStop { signum, .. })) = child else { panic!("{pid}: {child:?}") };
+                assert!(acts_on.is_none() || acts_on == signum);
+            }
+            Action::Exit(status) => {
+                assert_eq!(Some(status), self.status);
+                let may_leave = !waits || self.children.is_empty() || self.kills >= 20;
+                assert!(may_leave, "leaves {:?} behind", self.children);
+                self.has_exited = true;
+            }
         }
     }
 
+    /// Reports each child that has changed.
     fn collect(&mut self) {
-        while self.exit.is_none() {
-            let event = self.children.iter().find_map(|(&pid, &child)| match child {
-                Child::Runs => None,
-                Child::Trapped(signum) => Some(Event::TraceStop { pid, signum: Some(signum) }),
-                Child::Ended(status) => Some(Event::Ended { pid, status }),
-            });
-            let event = match event {
-                Some(event) => event,
-                None if self.children.is_empty() => Event::NoChildren,
-                None => Event::AllReaped,
-            };
-            let actions = self.decide(event);
-            self.act(actions);
+        while !self.has_exited {
+            let none = if self.children.is_empty() { Event::NoChildren } else { Event::AllReaped };
+            let event = self.children.values().copied().flatten().next().unwrap_or(none);
+            self.report(event);
             if event == Event::AllReaped {
                 return;
             }
@@ -344,41 +307,28 @@ proptest! {
 
     #[test]
     fn random_sequences_keep_the_invariants(
-        init in any_personality(),
-        forward in prop_oneof![Just(Forward::Child), Just(Forward::Group), Just(Forward::Tree)],
-        rewrites in proptest::collection::btree_map(1..=31, 0..=31, 0..8),
-        extras in prop_oneof![Just(Extras::NONE), any_extras()],
+        setup in any_setup(),
         occurrences in vec(any_occurrence(), 0..60),
         status in any_status(),
     ) {
-        let mut model = Model::new(init, forward, rewrites, extras);
-        let mut status = status;
-        let mut ended = false;
+        let mut model = Model::new(setup);
         for occurrence in occurrences {
-            if model.exit.is_some() {
-                break;
-            }
-            model.apply(occurrence);
-            if !ended && model.reaped.contains(&COMMAND) {
-                ended = true;
-                status = match occurrence {
-                    Occurrence::Death(_, first) => first,
-                    _ => ExitStatus::Killed(Signum::KILL),
-                };
+            if !model.has_exited {
+                model.apply(occurrence);
             }
         }
-        if !ended {
-            model.ends(COMMAND, status);
+        let exit = |pid| Event::Ended { pid, status };
+        if model.status.is_none() {
+            // The command has the lowest PID.
+            model.change(0, exit);
         }
-        // The remaining children exit one after the other, unless they hang.
-        if model.extras.hanging {
+        if model.setup.is_hanging {
             model.wait(10_000);
         }
-        while model.exit.is_none() {
-            let next = model.children.keys().copied().next();
-            model.ends(next.expect("we are alone and don't leave"), ExitStatus::SUCCESS);
+        // The remaining children exit one after the other.
+        while !model.has_exited {
+            assert!(!model.children.is_empty(), "no child, and no exit");
+            model.change(0, exit);
         }
-        // `act` has checked that no action follows the exit.
-        prop_assert_eq!(model.exit, Some(status));
     }
 }

@@ -1,87 +1,66 @@
-//! `--drain`, `--linger`, `--kill-after`, `--delay` and `--exit-map`, as tables.
-
-use std::time::Duration;
+//! `--drain`, `--linger`, `--kill-after` and `--delay`, as tables.
 
 use super::*;
 use crate::options::settings::{Delay, Limit};
 use crate::policy::shutdown::{KILL_GAP, KILLS, POLL, ROUND_GAP};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn ended(pid: Pid) -> Event {
-    Event::Ended { pid, status: ExitStatus::Killed(Signum::TERM) }
-}
-
-fn direct(signum: Signum) -> Event {
-    Event::Signal(signum, SignalSource::Direct)
-}
+const TO_ROOTS: Recipient = Recipient::Unsignalled(Scope::Roots);
 
 fn draining(limit: Limit) -> Settings {
-    Settings { drain: Some(limit), ..settings(Forward::Group, &[]) }
+    Settings { drain: Some(limit), ..Settings::default() }
 }
 
-fn exit(actions: &[Action]) -> Option<u8> {
-    match actions.last() {
-        Some(Action::Exit(status)) => Some(status.code()),
-        _ => None,
-    }
-}
-
-#[test]
-fn drain_begins_at_command_exit_and_ends_at_the_last_exit() {
-    let start = Instant::now();
-    for forward in [Forward::Child, Forward::Group, Forward::Tree] {
-        let settings = Settings { forward, ..draining(Limit::After(SECOND)) };
-        let mut policy = Policy::new(settings, COMMAND);
-        let actions = decide_at(&mut policy, start, direct(Signum::TERM));
-        assert_eq!(forwarded(&actions), [(Signum::TERM, recipient(forward))]);
-        assert_eq!(policy.deadline(), None);
-        let actions = decide_at(&mut policy, start, ended(COMMAND));
-        assert_eq!(forwarded(&actions), [(Signum::TERM, Recipient::Unsignalled(Scope::Roots))]);
-        assert!(actions.contains(&Action::Reap(COMMAND)));
-        assert_eq!(policy.shutdown.fallback_at, Some(start + SECOND / 2));
-        // Signals are forwarded to all remaining descendants now.
-        assert_eq!(
-            forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))),
-            [(Signum::HUP, Recipient::Tree)]
-        );
-        decide_at(&mut policy, start, ended(OTHER));
-        assert_eq!(decide_at(&mut policy, start, Event::AllReaped), []);
-        let due = policy.deadline().expect("a round");
-        assert_eq!(due, start + ROUND_GAP);
-        let round = [Action::Round(Some((Signum::TERM, Scope::Roots)))];
-        assert_eq!(decide_at(&mut policy, due, Event::Deadline), round);
-        assert_eq!(exit(&decide_at(&mut policy, start, Event::NoChildren)), Some(143));
-    }
+/// A policy whose command has exited, and the signals that were forwarded then.
+fn after_command(settings: Settings, now: Instant) -> (Policy, Vec<(Signum, Recipient)>) {
+    let mut policy = Policy::new(settings, COMMAND);
+    let actions = decide(&mut policy, now, ended(COMMAND));
+    assert!(actions.contains(&Action::Reap(COMMAND)));
+    (policy, forwarded(&actions))
 }
 
 /// Reports every deadline until `end`, and returns the actions with their times.
 fn until(policy: &mut Policy, end: Instant) -> Vec<(Instant, Action)> {
     let mut all = Vec::new();
     while let Some(due) = policy.deadline().filter(|&due| due <= end) {
-        all.extend(decide_at(policy, due, Event::Deadline).into_iter().map(|action| (due, action)));
+        all.extend(decide(policy, due, Event::Deadline).into_iter().map(|action| (due, action)));
     }
     all
 }
 
-fn rounds(actions: &[(Instant, Action)], scope: Scope) -> Vec<Instant> {
-    let is_round = |action: &Action| *action == Action::Round(Some((Signum::TERM, scope)));
-    actions.iter().filter(|(_, action)| is_round(action)).map(|(at, _)| *at).collect()
+fn times_of(action: Action, actions: &[(Instant, Action)]) -> Vec<Instant> {
+    actions.iter().filter(|(_, other)| *other == action).map(|(at, _)| *at).collect()
+}
+
+fn round(scope: Scope) -> Action {
+    Action::Round(Some((Signum::TERM, scope)))
+}
+
+#[test]
+fn drain_begins_at_command_exit_and_ends_at_the_last_exit() {
+    let now = Instant::now();
+    let mut policy = Policy::new(draining(Limit::After(SECOND)), COMMAND);
+    // No rounds before the drain.
+    decide(&mut policy, now, direct(Signum::TERM));
+    assert_eq!(decide(&mut policy, now, Event::AllReaped), []);
+    assert_eq!(policy.deadline(), None);
+    assert_eq!(forwarded(&decide(&mut policy, now, ended(COMMAND))), [(Signum::TERM, TO_ROOTS)]);
+    decide(&mut policy, now, ended(OTHER));
+    assert_eq!(decide(&mut policy, now, Event::AllReaped), []);
+    assert_eq!(policy.deadline(), Some(now + ROUND_GAP));
+    assert_eq!(decide(&mut policy, now + ROUND_GAP, Event::Deadline), [round(Scope::Roots)]);
+    let status = ExitStatus::Killed(Signum::TERM);
+    assert_eq!(decide(&mut policy, now, Event::NoChildren).last(), Some(&Action::Exit(status)));
 }
 
 #[test]
 fn drain_kills_remaining_repeatedly_and_then_gives_up() {
     let start = Instant::now();
-    let mut policy = Policy::new(draining(Limit::After(SECOND)), COMMAND);
-    decide_at(&mut policy, start, ended(COMMAND));
+    let (mut policy, _) = after_command(draining(Limit::After(SECOND)), start);
     let actions = until(&mut policy, start + SECOND * 60);
-    let kills: Vec<Instant> =
-        actions.iter().filter(|(_, action)| *action == Action::KillAll).map(|(at, _)| *at).collect();
-    let expected: Vec<Instant> =
-        (0..KILLS).map(|round| start + SECOND + KILL_GAP * u32::from(round)).collect();
-    assert_eq!(kills, expected);
-    let last = actions.last().expect("actions");
-    assert_eq!((last.0, exit(&[last.1])), (expected[expected.len() - 1] + KILL_GAP, Some(143)));
+    let at = |kill: u8| start + SECOND + KILL_GAP * u32::from(kill);
+    assert_eq!(times_of(Action::KillAll, &actions), (0..KILLS).map(at).collect::<Vec<_>>());
+    assert_eq!(actions.last(), Some(&(at(KILLS), Action::Exit(ExitStatus::Killed(Signum::TERM)))));
 }
 
 #[test]
@@ -93,33 +72,27 @@ fn roots_drain_alone_for_half_the_time_or_30_s() {
         (Limit::Never, SECOND * 30),
         (Limit::After(Duration::MAX), SECOND * 30),
     ] {
-        let mut policy = Policy::new(draining(limit), COMMAND);
-        // No rounds before the drain.
-        assert_eq!(decide_at(&mut policy, start, Event::AllReaped), []);
-        assert_eq!(policy.deadline(), None);
-        decide_at(&mut policy, start, ended(COMMAND));
+        let (mut policy, _) = after_command(draining(limit), start);
         let actions = until(&mut policy, start + patience + POLL);
         // Once: processes that are started later are left to their parents.
-        assert_eq!(rounds(&actions, Scope::Everyone), [start + patience], "{limit:?}");
-        let roots = rounds(&actions, Scope::Roots);
+        assert_eq!(times_of(round(Scope::Everyone), &actions), [start + patience], "{limit:?}");
         // A parent that is not our child exits without an event.
-        assert!(roots.windows(2).all(|pair| pair[1] - pair[0] <= POLL * 2), "{limit:?}");
+        let roots = times_of(round(Scope::Roots), &actions);
+        assert!(!roots.is_empty() && roots.windows(2).all(|pair| pair[1] - pair[0] <= POLL * 2), "{limit:?}");
     }
 }
 
 #[test]
 fn rounds_are_rate_limited_when_many_children_exit() {
     let start = Instant::now();
-    let mut policy = Policy::new(draining(Limit::After(SECOND * 10)), COMMAND);
-    decide_at(&mut policy, start, ended(COMMAND));
+    let (mut policy, _) = after_command(draining(Limit::After(SECOND * 10)), start);
     let mut actions = Vec::new();
     for millisecond in 0..7000 {
         let now = start + Duration::from_millis(millisecond);
         actions.extend(until(&mut policy, now));
-        decide_at(&mut policy, now, ended(OTHER));
-        assert_eq!(decide_at(&mut policy, now, Event::AllReaped), []);
+        decide(&mut policy, now, Event::AllReaped);
     }
-    let rounds = rounds(&actions, Scope::Roots);
+    let rounds = times_of(round(Scope::Roots), &actions);
     assert!(rounds.len() > 5 && rounds.windows(2).all(|pair| pair[1] - pair[0] >= ROUND_GAP), "{rounds:?}");
 }
 
@@ -127,66 +100,50 @@ fn rounds_are_rate_limited_when_many_children_exit() {
 fn drain_signal_is_rewritten_as_any_other() {
     for (rewrite, to) in [("15:3", Some(Signum::QUIT)), ("15:0", None)] {
         let settings = Settings { drain: Some(Limit::Never), ..settings(Forward::Group, &[rewrite]) };
-        let mut policy = Policy::new(settings, COMMAND);
-        let expected: Vec<(Signum, Recipient)> =
-            to.map(|to| (to, Recipient::Unsignalled(Scope::Roots))).into_iter().collect();
-        assert_eq!(forwarded(&decide(&mut policy, ended(COMMAND))), expected);
-        let due = policy.deadline().expect("a round");
-        let round = [Action::Round(to.map(|to| (to, Scope::Roots)))];
-        assert_eq!(decide_at(&mut policy, due, Event::Deadline), round);
+        let (mut policy, sent) = after_command(settings, Instant::now());
+        assert_eq!(sent, Vec::from_iter(to.map(|to| (to, TO_ROOTS))));
         assert_eq!(policy.shutdown.fallback_at.is_some(), to.is_some());
+        let due = policy.deadline().expect("a round");
+        let round = Action::Round(to.map(|to| (to, Scope::Roots)));
+        assert_eq!(decide(&mut policy, due, Event::Deadline), [round]);
     }
 }
 
 #[test]
-fn only_recipients_of_the_drain_signal_are_recorded() {
-    for (drain, rewrite, signum, expected) in [
-        (true, "1:1", Signum::TERM, true),
-        (true, "1:1", Signum::INT, false),
-        (false, "1:1", Signum::TERM, false),
-        (true, "15:3", Signum::TERM, true),
-        (true, "15:3", Signum::QUIT, true),
-        (true, "2:15", Signum::INT, true),
-        (true, "15:0", Signum::INT, false),
+fn drain_records_its_signal_and_spares_readers_of_pipes() {
+    for (drain, rewrite, signum, records, spares_readers) in [
+        (true, "1:1", Signum::TERM, true, true),
+        (true, "1:1", Signum::INT, false, true),
+        (true, "1:1", Signum::URG, false, false),
+        (false, "1:1", Signum::TERM, false, false),
+        (true, "15:3", Signum::QUIT, true, true),
+        (true, "2:15", Signum::INT, true, true),
+        (true, "15:0", Signum::INT, false, true),
     ] {
         let drain = drain.then_some(Limit::Never);
-        let mut policy = Policy::new(Settings { drain, ..settings(Forward::Group, &[rewrite]) }, COMMAND);
-        let actions = decide(&mut policy, direct(signum));
-        let records = actions.iter().find_map(|action| match action {
-            Action::Forward(_, _, care) => Some(care.records),
-            _ => None,
-        });
-        assert_eq!(records, Some(expected), "{drain:?} {rewrite} {signum}");
+        let expected = Care { records, spares_readers };
+        let actions =
+            decide_first(Settings { drain, ..settings(Forward::Group, &[rewrite]) }, direct(signum));
+        let has_care = |action: &Action| matches!(action, Action::Forward(_, _, care) if *care == expected);
+        assert!(actions.iter().any(has_care), "{drain:?} {rewrite} {signum}: {actions:?}");
     }
-}
-
-#[test]
-fn linger_forwards_to_all_and_ends_at_the_last_exit() {
-    let settings = Settings { linger: true, ..settings(Forward::Group, &[]) };
-    let mut policy = Policy::new(settings, COMMAND);
-    let to_all = [(Signum::TERM, Recipient::Tree)];
-    assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
-    let actions = decide(&mut policy, Event::Ended { pid: COMMAND, status: ExitStatus::Exited(7) });
-    assert_eq!(forwarded(&actions), []);
-    assert!(actions.contains(&Action::Reap(COMMAND)));
-    assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), to_all);
-    assert_eq!(policy.shutdown.kill_at, None);
-    assert_eq!(exit(&decide(&mut policy, Event::NoChildren)), Some(7));
 }
 
 #[test]
 fn drain_with_linger_begins_at_a_shutdown_signal() {
     let start = Instant::now();
-    for signum in every_signal().filter(|&signum| signum != Signum::CHLD) {
-        for main_has_ended in [false, true] {
-            let settings = Settings { linger: true, ..draining(Limit::After(SECOND)) };
-            let mut policy = Policy::new(settings, COMMAND);
-            if main_has_ended {
-                assert_eq!(forwarded(&decide_at(&mut policy, start, ended(COMMAND))), []);
-            }
-            decide_at(&mut policy, start, direct(signum));
+    for signum in Signum::all() {
+        let settings = Settings { linger: true, ..draining(Limit::After(SECOND)) };
+        let (ended, sent) = after_command(settings.clone(), start);
+        assert_eq!(sent, []);
+        for mut policy in [Policy::new(settings, COMMAND), ended] {
+            decide(&mut policy, start, direct(signum));
             let expected = [2, 3, 15].contains(&signum.raw()).then_some(start + SECOND / 2);
             assert_eq!(policy.shutdown.fallback_at, expected, "{signum}");
+            // Once.
+            assert!(
+                !forwarded(&decide(&mut policy, start, direct(signum))).contains(&(Signum::TERM, TO_ROOTS))
+            );
         }
     }
 }
@@ -194,7 +151,7 @@ fn drain_with_linger_begins_at_a_shutdown_signal() {
 #[test]
 fn kill_after_counts_from_the_first_shutdown_signal() {
     let start = Instant::now();
-    for (rewrite, signum, starts) in [
+    for (rewrite, number, starts) in [
         ("1:1", 15, true),
         ("1:1", 2, true),
         ("1:1", 3, true),
@@ -204,97 +161,78 @@ fn kill_after_counts_from_the_first_shutdown_signal() {
         ("15:10", 15, true),
         ("15:0", 15, false),
     ] {
-        let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Group, &[rewrite]) };
-        let mut policy = Policy::new(settings, COMMAND);
-        assert_eq!(policy.deadline(), None);
-        decide_at(&mut policy, start, direct(super::signum(signum)));
-        decide_at(&mut policy, start + SECOND / 2, direct(super::signum(signum)));
-        assert_eq!(policy.deadline(), starts.then_some(start + SECOND), "{rewrite} {signum}");
+        // A key that the command has from the terminal counts, too.
+        for source in [SignalSource::Direct, SignalSource::SharedGroup] {
+            let settings =
+                Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Child, &[rewrite]) };
+            let mut policy = Policy::new(settings, COMMAND);
+            for now in [start, start + SECOND / 2] {
+                decide(&mut policy, now, Event::Signal(signum(number), source));
+                assert_eq!(policy.deadline(), starts.then_some(start + SECOND), "{rewrite} {number}");
+            }
+            // SIGKILL has failed, and another signal does not start the time again.
+            until(&mut policy, start + SECOND * 60);
+            decide(&mut policy, start, Event::Signal(signum(number), source));
+            assert_eq!(policy.deadline(), None);
+        }
     }
-    // A key that the command has from the terminal counts, too.
-    let settings = Settings { kill_after: Limit::After(SECOND), ..settings(Forward::Child, &[]) };
-    let mut policy = Policy::new(settings, COMMAND);
-    assert_eq!(
-        forwarded(&decide_at(&mut policy, start, Event::Signal(Signum::INT, SignalSource::SharedGroup))),
-        []
-    );
-    assert_eq!(policy.deadline(), Some(start + SECOND));
 }
 
 #[test]
 fn earlier_of_two_deadlines_applies() {
     let start = Instant::now();
-    for (kill_after, drain, expected) in [(5, 2, 3), (2, 5, 2)] {
+    // The drain's own signal does not start the time of `--kill-after`.
+    let cases = [(Signum::TERM, 5, 2, 3), (Signum::TERM, 2, 5, 2), (Signum::HUP, 2, 5, 6)];
+    for (signum, kill_after, drain, expected) in cases {
         let [kill_after, drain] = [kill_after, drain].map(|seconds| Limit::After(SECOND * seconds));
         let mut policy = Policy::new(Settings { kill_after, ..draining(drain) }, COMMAND);
-        decide_at(&mut policy, start, direct(Signum::TERM));
-        decide_at(&mut policy, start + SECOND, ended(COMMAND));
-        let killed = loop {
-            let due = policy.deadline().expect("a deadline");
-            if decide_at(&mut policy, due, Event::Deadline).contains(&Action::KillAll) {
-                break due;
-            }
-        };
-        assert_eq!(killed, start + SECOND * expected);
+        decide(&mut policy, start, direct(signum));
+        decide(&mut policy, start + SECOND, ended(COMMAND));
+        let kills = times_of(Action::KillAll, &until(&mut policy, start + SECOND * 10));
+        assert_eq!(kills.first(), Some(&(start + SECOND * expected)));
     }
 }
 
-fn delaying(settings: Settings) -> Policy {
+fn delaying(settings: Settings) -> Settings {
     let delays = vec![Delay { signum: Signum::TERM, duration: SECOND }];
-    Policy::new(Settings { delays, ..settings }, COMMAND)
+    Settings { delays, ..settings }
 }
 
 #[test]
 fn delayed_signal_is_forwarded_when_due_or_repeated() {
     let start = Instant::now();
-    let group = [(Signum::TERM, Recipient::Group(COMMAND))];
-    let mut policy = delaying(settings(Forward::Group, &[]));
-    assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::TERM))), []);
-    // Other signals are forwarded meanwhile.
-    let hup = [(Signum::HUP, Recipient::Group(COMMAND))];
-    assert_eq!(forwarded(&decide_at(&mut policy, start, direct(Signum::HUP))), hup);
-    assert_eq!(policy.deadline(), Some(start + SECOND));
-    assert_eq!(forwarded(&decide_at(&mut policy, start + SECOND, Event::Deadline)), group);
-    assert_eq!(policy.deadline(), None);
-
-    let again = start + SECOND * 5;
-    assert_eq!(forwarded(&decide_at(&mut policy, again, direct(Signum::TERM))), []);
-    assert_eq!(forwarded(&decide_at(&mut policy, again, direct(Signum::TERM))), group);
-    assert_eq!(policy.deadline(), None);
+    for (second, now) in [(Event::Deadline, start + SECOND), (direct(Signum::TERM), start)] {
+        let mut policy = Policy::new(delaying(Settings::default()), COMMAND);
+        assert_eq!(forwarded(&decide(&mut policy, start, direct(Signum::TERM))), []);
+        // Other signals are forwarded meanwhile.
+        let [hup, term] = [Signum::HUP, Signum::TERM].map(|signum| [(signum, Recipient::Group(COMMAND))]);
+        assert_eq!(forwarded(&decide(&mut policy, start, direct(Signum::HUP))), hup);
+        assert_eq!(policy.deadline(), Some(start + SECOND));
+        assert_eq!(forwarded(&decide(&mut policy, now, second)), term);
+        assert_eq!(policy.deadline(), None);
+    }
 }
 
 #[test]
 fn command_exit_releases_a_delayed_signal() {
-    let term = |recipient| vec![(Signum::TERM, recipient)];
+    let now = Instant::now();
     for (settings, expected) in [
         // The rest of the group receives one at the exit anyway.
-        (settings(Forward::Group, &[]), term(Recipient::RestOfGroup(COMMAND))),
-        (
-            draining(Limit::Never),
-            [term(Recipient::Tree), term(Recipient::Unsignalled(Scope::Roots))].concat(),
-        ),
-        (Settings { linger: true, ..settings(Forward::Group, &[]) }, term(Recipient::Tree)),
+        (Settings::default(), &[Recipient::RestOfGroup(COMMAND)][..]),
+        (draining(Limit::Never), &[Recipient::Tree, TO_ROOTS]),
+        (Settings { linger: true, ..Settings::default() }, &[Recipient::Tree]),
     ] {
-        let mut policy = delaying(settings);
-        decide(&mut policy, direct(Signum::TERM));
-        assert_eq!(forwarded(&decide(&mut policy, ended(COMMAND))), expected);
+        let mut policy = Policy::new(delaying(settings), COMMAND);
+        decide(&mut policy, now, direct(Signum::TERM));
+        let expected: Vec<_> = expected.iter().map(|&recipient| (Signum::TERM, recipient)).collect();
+        assert_eq!(forwarded(&decide(&mut policy, now, ended(COMMAND))), expected);
         assert_eq!(policy.delayed.next(), None);
     }
 }
 
 #[test]
 fn drain_delays_no_signal_after_command_exit() {
-    let mut policy = delaying(draining(Limit::Never));
-    decide(&mut policy, ended(COMMAND));
-    assert_eq!(forwarded(&decide(&mut policy, direct(Signum::TERM))), [(Signum::TERM, Recipient::Tree)]);
-}
-
-#[test]
-fn exit_status_is_mapped_and_message_has_the_original() {
-    let rule = crate::signal::exit_status::ExitRule::parse(b"143:7").expect("a rule");
-    let exit_map = ExitMap::new(vec![rule]);
-    let mut policy = Policy::new(Settings { exit_map, ..settings(Forward::Group, &[]) }, COMMAND);
-    let actions = decide(&mut policy, ended(COMMAND));
-    assert_eq!(exit(&actions), Some(7));
-    assert!(actions.contains(&Action::Log(Message::Goodbye(ExitStatus::Killed(Signum::TERM)))));
+    let now = Instant::now();
+    let (mut policy, _) = after_command(delaying(draining(Limit::Never)), now);
+    assert_eq!(forwarded(&decide(&mut policy, now, direct(Signum::TERM))), [(Signum::TERM, Recipient::Tree)]);
 }

@@ -119,7 +119,7 @@ fn read_from_signalfd(set: KernelSet, timeout: Option<Duration>) -> nix::Result<
 
 /// Removes and returns the lowest pending signal of `set`.
 fn take_out(set: KernelSet) -> Option<Received> {
-    let received = |signum| Received { signum, sender: None, child: None, may_be_key: false };
+    let received = |signum| Received { signum, sender: None, may_be_key: false };
     let mut pending: KernelSet = 0;
     // SAFETY: writes eight bytes.
     let result = unsafe { libc::syscall(libc::SYS_rt_sigpending, &raw mut pending, size_of::<KernelSet>()) };

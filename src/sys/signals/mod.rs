@@ -25,30 +25,23 @@ mod fallback;
 pub(crate) use fallback::{Failure, take_failure};
 
 const ALL: KernelSet = KernelSet::MAX;
-const NONE: KernelSet = 0;
 
 /// The signals that are blocked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct SignalMask(KernelSet);
 
 impl SignalMask {
-    pub(crate) const EMPTY: Self = Self(NONE);
+    pub(crate) const EMPTY: Self = Self(0);
 }
 
 /// Blocks all 64 signals but KILL and STOP, and returns the mask from before.
-///
-/// # Errors
-/// The errno of a sandbox that refuses rt_sigprocmask(2).
 pub(crate) fn block_all() -> nix::Result<SignalMask> {
     set_mask(SignalMask(ALL))
 }
 
-/// Sets the signal mask, and returns the mask from before.
-///
-/// # Errors
-/// As [`block_all`].
+/// Sets the signal mask, and returns the mask from before. Fails if a sandbox refuses rt_sigprocmask(2).
 pub(crate) fn set_mask(SignalMask(mask): SignalMask) -> nix::Result<SignalMask> {
-    let (how, mut before) = (libc::SIG_SETMASK, NONE);
+    let (how, mut before) = (libc::SIG_SETMASK, 0);
     // SAFETY: reads eight bytes from `mask`, and writes eight to `before`.
     let result = unsafe {
         libc::syscall(libc::SYS_rt_sigprocmask, how, &raw const mask, &raw mut before, size_of::<KernelSet>())
@@ -56,30 +49,22 @@ pub(crate) fn set_mask(SignalMask(mask): SignalMask) -> nix::Result<SignalMask> 
     Errno::result(result).map(|_| SignalMask(before))
 }
 
-/// Empties the signal mask.
 pub(crate) fn unblock_all() {
     // With signals blocked, printing still works.
     let _ = set_mask(SignalMask::EMPTY);
 }
 
-/// A signal that was fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) signum: Signum,
     /// `None` if the kernel sent it of its own accord: for a key of the terminal, or a child's exit.
     pub(crate) sender: Option<Sender>,
-    /// The child that a SIGCHLD of the kernel is about.
-    pub(crate) child: Option<Pid>,
     /// Whether its code is that of a terminal's key. A signal for a file (fcntl(2), `F_SETSIG`) has another
     /// code.
     pub(crate) may_be_key: bool,
 }
 
-/// sigaction(2): sent by the kernel, among others to whole process groups.
-const SI_KERNEL: c_int = 0x80;
-
-/// The process that sent a signal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct Sender {
     /// 0 if it is in a PID namespace that we cannot see.
     pub(crate) pid: Pid,
@@ -89,12 +74,9 @@ pub(crate) struct Sender {
 
 impl Received {
     fn new(signum: Signum, code: c_int, pid: libc::pid_t, uid: libc::uid_t) -> Self {
-        let pid = Pid::from_raw(pid);
         // Codes up to 0 come from system calls. No process can forge the positive codes of the kernel.
-        let is_sent = code <= 0;
-        let child = (!is_sent && signum == Signum::CHLD).then_some(pid);
-        let sender = is_sent.then_some(Sender { pid, uid, code });
-        Self { signum, sender, child, may_be_key: code == SI_KERNEL }
+        let sender = (code <= 0).then_some(Sender { pid: Pid::from_raw(pid), uid, code });
+        Self { signum, sender, may_be_key: code == libc::SI_KERNEL }
     }
 }
 
@@ -106,20 +88,15 @@ impl Sender {
 }
 
 /// Checks that blocked signals can be fetched.
-///
-/// # Errors
-/// The errno of a sandbox that refuses rt_sigtimedwait(2).
 pub(crate) fn can_be_fetched() -> nix::Result<()> {
-    match timed_wait(NONE, Some(Duration::ZERO)) {
+    match timed_wait(0, Some(Duration::ZERO)) {
         Ok(_) | Err(Errno::EAGAIN) => Ok(()),
         Err(errno) => Err(errno),
     }
 }
 
-/// rt_sigtimedwait(2): waits for one of `set`, for ever if there is no timeout.
-///
-/// # Errors
-/// EAGAIN if none has come, EINTR if we were stopped or traced meanwhile, any other if a sandbox refuses it.
+/// rt_sigtimedwait(2): waits for one of `set`, for ever if there is no timeout. Fails with EAGAIN if none has
+/// come, EINTR if we were stopped or traced meanwhile, another error if a sandbox refuses it.
 fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received> {
     let timeout = timeout.map(time_spec);
     let timeout = timeout.as_ref().map_or(ptr::null(), |timeout| ptr::from_ref(timeout.as_ref()));
@@ -134,7 +111,7 @@ fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received
     let signum = i32::try_from(number).ok().and_then(Signum::new).ok_or(Errno::EAGAIN)?;
     // SAFETY: zeros are a valid siginfo_t, and the kernel has filled it in.
     let info = unsafe { info.assume_init() };
-    // SAFETY: all of it is initialised. `Received` has it only if it is a sender's or a child's.
+    // SAFETY: all of it is initialised. `Received` has it only if it is a sender's.
     let pid = unsafe { info.si_pid() };
     // SAFETY: as above.
     let uid = unsafe { info.si_uid() };
@@ -161,18 +138,12 @@ fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Received> {
     None
 }
 
-/// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the caller
-/// should try again; [`take_failure`] may have a reason.
-pub(crate) fn wait() -> Option<Received> {
-    fetch(ALL, None)
+/// Sleeps until a signal is pending, and fetches the first that the kernel delivers. `None` if the timeout
+/// has expired, or if the caller should try again; [`take_failure`] may have a reason.
+pub(crate) fn wait(timeout: Option<Duration>) -> Option<Received> {
+    fetch(ALL, timeout)
 }
 
-/// The same with a timeout. `None` also if it has expired.
-pub(crate) fn wait_for(timeout: Duration) -> Option<Received> {
-    fetch(ALL, Some(timeout))
-}
-
-/// Fetches this signal if it is pending.
 pub(crate) fn take_pending(signum: Signum) -> Option<Received> {
     fetch(set_of(signum), Some(Duration::ZERO))
 }
@@ -186,27 +157,17 @@ fn set_of(signum: Signum) -> KernelSet {
     1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
 }
 
-/// Sends a signal to a process.
-///
-/// # Errors
-/// kill(2): ESRCH if there is no such process, EPERM if we may not signal it.
+/// Sends a signal to a process. Fails with ESRCH if there is none, EPERM if we may not signal it.
 pub(crate) fn send_to_process(pid: Pid, signum: Signum) -> nix::Result<()> {
     send(pid.as_raw(), signum)
 }
 
-/// Checks that we may signal a process.
-///
-/// # Errors
-/// As [`send_to_process`].
 pub(crate) fn try_process(pid: Pid) -> nix::Result<()> {
     signal::kill(pid, None::<Signal>)
 }
 
-/// Sends a signal to every member of a process group that we may signal.
-///
-/// # Errors
-/// kill(2): ESRCH if it has no member, EPERM if we may not signal a single one. Success means that one
-/// member received the signal.
+/// Sends a signal to every member of a process group that we may signal. Fails with ESRCH if it has no
+/// member, EPERM if we may not signal a single one. Success means that one member received the signal.
 pub(crate) fn send_to_group(leader: Pid, signum: Signum) -> nix::Result<()> {
     send(leader.as_raw().wrapping_neg(), signum)
 }
@@ -220,20 +181,13 @@ fn send(target: i32, signum: Signum) -> nix::Result<()> {
     }
 }
 
-/// pidfd_send_signal(2): to the group that the process leads (Linux 6.9).
-const PIDFD_SIGNAL_PROCESS_GROUP: c_uint = 1 << 2;
-
 /// Sends a signal to a process, or to the group with this number negated, if a sandbox refuses kill(2). No
 /// process has received the signal by then. If the kernel refused kill(2), it refuses this, too.
 #[cold]
 fn send_without_kill(target: i32, signum: Signum) -> nix::Result<()> {
-    match Target::open(Pid::from_raw(target.wrapping_abs()))? {
-        Target::Pid(_) => Err(Errno::ENOSYS),
-        Target::Pidfd(pidfd, _) => {
-            let flags = if target < 0 { PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
-            send_by_pidfd(&pidfd, signum.raw(), flags)
-        }
-    }
+    // Since Linux 6.9.
+    let flags = if target < 0 { libc::PIDFD_SIGNAL_PROCESS_GROUP } else { 0 };
+    send_by_pidfd(&open_pidfd(Pid::from_raw(target.wrapping_abs()))?, signum, flags)
 }
 
 /// A process, also if its PID is reused (pidfd_open(2)).
@@ -244,29 +198,18 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    /// The process that has this PID now.
-    ///
-    /// # Errors
-    /// ESRCH if there is none.
+    /// The process that has this PID now. Fails with ESRCH if there is none.
     pub(crate) fn open(pid: Pid) -> nix::Result<Self> {
-        // SAFETY: pidfd_open(2) touches no memory.
-        let result = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) });
-        match result.map(i32::try_from) {
-            // SAFETY: the kernel has just created it; nothing else knows it.
-            Ok(Ok(fd)) => Ok(Self::Pidfd(unsafe { OwnedFd::from_raw_fd(fd) }, pid)),
+        match open_pidfd(pid) {
             Err(Errno::ESRCH) => Err(Errno::ESRCH),
-            Ok(Err(_)) | Err(_) => Ok(Self::Pid(pid)),
+            pidfd => Ok(pidfd.map_or(Self::Pid(pid), |pidfd| Self::Pidfd(pidfd, pid))),
         }
     }
 
-    /// Sends a signal to the process.
-    ///
-    /// # Errors
-    /// As [`send_to_process`].
     pub(crate) fn send(&self, signum: Signum) -> nix::Result<()> {
         match self {
             Self::Pid(pid) => send_to_process(*pid, signum),
-            Self::Pidfd(fd, pid) => match send_by_pidfd(fd, signum.raw(), 0) {
+            Self::Pidfd(fd, pid) => match send_by_pidfd(fd, signum, 0) {
                 Ok(()) => Ok(()),
                 Err(Errno::ESRCH) => Err(Errno::ESRCH),
                 // A sandbox may refuse this call alone. If we lack the permission, kill(2) is refused, too.
@@ -277,16 +220,20 @@ impl Target {
 }
 
 /// The inode of a process's pidfds, which is never reused (Linux 6.9).
-///
-/// # Errors
-/// pidfd_open(2), fstat(2): ENOSYS also before there are pidfds.
 pub(crate) fn pidfd_id(pid: Pid) -> nix::Result<u64> {
-    let Target::Pidfd(pidfd, _) = Target::open(pid)? else { return Err(Errno::ENOSYS) };
-    fstat(pidfd).map(|status| status.st_ino)
+    fstat(open_pidfd(pid)?).map(|status| status.st_ino)
 }
 
-fn send_by_pidfd(pidfd: &OwnedFd, number: c_int, flags: c_uint) -> nix::Result<()> {
-    let none = ptr::null::<libc::siginfo_t>();
+fn open_pidfd(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open(2) touches no memory.
+    let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })?;
+    let fd = i32::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just created it; nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn send_by_pidfd(pidfd: &OwnedFd, signum: Signum, flags: c_uint) -> nix::Result<()> {
+    let (number, none) = (signum.raw(), ptr::null::<libc::siginfo_t>());
     // SAFETY: no information is passed, so that no memory is read.
     let result =
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), number, none, flags) };
