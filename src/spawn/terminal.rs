@@ -15,7 +15,7 @@ use crate::log::{self, Message};
 use crate::options::personality::{Isolation, Personality};
 use crate::policy::{Event, SignalSource};
 use crate::signal::Signum;
-use crate::sys::signals::{self, Received, Sender};
+use crate::sys::signals::{self, Received};
 use crate::sys::{fds, tty};
 
 /// Signals of the kernel for a terminal that is given up (`tty_ioctl(4)`).
@@ -88,7 +88,7 @@ fn give_up() -> (HandOff, Vec<Event>) {
     let result = tty::give_up(hand_off.fd());
     for received in take_pending(signals) {
         // The kernel sends its two in our name; one of another process may have come in the same moment.
-        if received.sender.as_ref().is_some_and(Sender::is_us) {
+        if received.is_ours() {
             hand_off.ignored.push(received.signum);
         } else {
             earlier.push(event(received));

@@ -17,7 +17,7 @@ use nix::sys::uio::writev;
 use nix::unistd::getpid;
 
 use super::fds;
-use super::signals::{self, Sender};
+use super::signals;
 use crate::signal::Signum;
 
 /// Writes to stderr by one call, so that lines of several processes do not mix. A line that cannot be
@@ -68,9 +68,7 @@ pub(crate) fn print(mut to: impl Write, text: &[u8]) {
 /// Removes the signal that the kernel sent for a failed write: it would be forwarded and logged, again
 /// without end. It is pending for the thread, so that it is not confused with one for the process.
 fn take_own_signal(signum: Signum) {
-    if let Some(taken) = signals::take_pending(signum)
-        && !taken.sender.as_ref().is_some_and(Sender::is_us)
-    {
+    if signals::take_pending(signum).is_some_and(|taken| !taken.is_ours()) {
         // The failure caused no signal (a datagram socket), and a process sent this one. Signalling
         // ourselves cannot fail.
         let _ = signals::send_to_process(getpid(), signum);

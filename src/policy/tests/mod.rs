@@ -11,10 +11,10 @@ use crate::signal::rewrite::{Rewrite, RewriteTable};
 const COMMAND: Pid = Pid::from_raw(7);
 const OTHER: Pid = Pid::from_raw(8);
 
-fn settings(forward: Forward, rewrites: &[&str]) -> Settings {
+fn settings(forward: Forward, rewrites: &[impl AsRef<str>]) -> Settings {
     let mut table = RewriteTable::default();
     for rewrite in rewrites {
-        table.set(Rewrite::parse(rewrite.as_bytes()).expect(rewrite));
+        table.set(Rewrite::parse(rewrite.as_ref().as_bytes()).expect("a rewrite"));
     }
     Settings { forward, rewrites: table, ..Settings::default() }
 }

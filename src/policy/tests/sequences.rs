@@ -11,7 +11,6 @@ use proptest::sample::select;
 use proptest::test_runner::RngSeed;
 
 use super::*;
-use crate::options::personality::Personality;
 use crate::options::settings::{Delay, Limit};
 
 /// An event outside of the policy.
@@ -28,16 +27,15 @@ enum Occurrence {
     Time(u64),
 }
 
-/// The settings, with times in milliseconds.
 #[derive(Clone, Debug)]
 struct Setup {
     personality: Personality,
     forward: Forward,
     rewrites: BTreeMap<i32, i32>,
-    drain: Option<u64>,
+    drain: Option<Limit>,
     linger: bool,
-    kill_after: Option<u64>,
-    delays: [Option<u64>; 2],
+    kill_after: Option<Limit>,
+    delays: Vec<Delay>,
     /// Whether SIGKILL ends no process, as if all hang in the kernel.
     is_hanging: bool,
 }
@@ -45,19 +43,12 @@ struct Setup {
 impl Setup {
     fn policy(&self) -> Policy {
         let rewrites: Vec<String> = self.rewrites.iter().map(|(from, to)| format!("{from}:{to}")).collect();
-        let rewrites: Vec<&str> = rewrites.iter().map(String::as_str).collect();
-        let limit = |time: u64| Limit::After(Duration::from_millis(time));
-        let delay = |(signum, time): (Signum, Option<u64>)| {
-            Some(Delay { signum, duration: Duration::from_millis(time?) })
-        };
-        let delays: Vec<Delay> =
-            [Signum::TERM, Signum::HUP].into_iter().zip(self.delays).filter_map(delay).collect();
         let settings = Settings {
             personality: self.personality,
-            drain: self.drain.map(limit),
+            drain: self.drain,
             linger: self.linger,
-            kill_after: self.kill_after.map_or(Limit::Never, limit),
-            delays,
+            kill_after: self.kill_after.unwrap_or(Limit::Never),
+            delays: self.delays.clone(),
             ..settings(self.forward, &rewrites)
         };
         Policy::new(settings, COMMAND)
@@ -79,20 +70,17 @@ fn any_setup() -> impl Strategy<Value = Setup> {
     let personality =
         [Personality::DumbInit, Personality::DumbInit, Personality::Tini, Personality::Catatonit];
     let forward = [Forward::Child, Forward::Group, Forward::Tree];
-    let time = || option::of(0u64..1000);
-    let additions = (time(), any::<bool>(), time(), [time(), time()], any::<bool>());
+    let time = (0u64..1000).prop_map(Duration::from_millis);
+    let limit = option::of(time.clone().prop_map(Limit::After));
+    let signum = select(vec![Signum::TERM, Signum::HUP]);
+    let delays = vec((signum, time).prop_map(|(signum, duration)| Delay { signum, duration }), 0..3);
+    let additions = (limit.clone(), any::<bool>(), limit, delays, any::<bool>());
     // Half of the cases have no options that the original lacks.
-    let additions = prop_oneof![Just((None, false, None, [None; 2], false)), additions];
+    let additions = prop_oneof![Just((None, false, None, Vec::new(), false)), additions];
     (select(personality.to_vec()), select(forward.to_vec()), btree_map(1..=31, 0..=31, 0..8), additions)
-        .prop_map(|(personality, forward, rewrites, (drain, linger, kill_after, delays, is_hanging))| Setup {
-            personality,
-            forward,
-            rewrites,
-            drain,
-            linger,
-            kill_after,
-            delays,
-            is_hanging,
+        .prop_map(|(personality, forward, rewrites, additions)| {
+            let (drain, linger, kill_after, delays, is_hanging) = additions;
+            Setup { personality, forward, rewrites, drain, linger, kill_after, delays, is_hanging }
         })
 }
 

@@ -55,12 +55,19 @@ fn drain_begins_at_command_exit_and_ends_at_the_last_exit() {
 
 #[test]
 fn drain_kills_remaining_repeatedly_and_then_gives_up() {
-    let start = Instant::now();
-    let (mut policy, _) = after_command(draining(Limit::After(SECOND)), start);
-    let actions = until(&mut policy, start + SECOND * 60);
-    let at = |kill: u8| start + SECOND + KILL_GAP * u32::from(kill);
-    assert_eq!(times_of(Action::KillAll, &actions), (0..KILLS).map(at).collect::<Vec<_>>());
-    assert_eq!(actions.last(), Some(&(at(KILLS), Action::Exit(ExitStatus::Killed(Signum::TERM)))));
+    let now = Instant::now();
+    let settings = Settings { kill_after: Limit::After(SECOND), ..draining(Limit::After(SECOND)) };
+    let mut policy = Policy::new(settings, COMMAND);
+    let exit = Action::Exit(ExitStatus::Killed(Signum::TERM));
+    // First the command hangs in the kernel, then other descendants do.
+    let events = [(now, direct(Signum::TERM), Action::KillAll), (now + SECOND * 60, ended(COMMAND), exit)];
+    for (start, event, last) in events {
+        decide(&mut policy, start, event);
+        let actions = until(&mut policy, start + SECOND * 50);
+        let at = |kill: u8| start + SECOND + KILL_GAP * u32::from(kill);
+        assert_eq!(times_of(Action::KillAll, &actions), (0..KILLS).map(at).collect::<Vec<_>>());
+        assert_eq!(actions.last().map(|(_, action)| *action), Some(last));
+    }
 }
 
 #[test]
@@ -94,6 +101,19 @@ fn rounds_are_rate_limited_when_many_children_exit() {
     }
     let rounds = times_of(round(Scope::Roots), &actions);
     assert!(rounds.len() > 5 && rounds.windows(2).all(|pair| pair[1] - pair[0] >= ROUND_GAP), "{rounds:?}");
+}
+
+#[test]
+fn rounds_that_find_nothing_come_less_often() {
+    let now = Instant::now();
+    let (mut policy, _) = after_command(draining(Limit::Never), now);
+    let gaps = [(false, ROUND_GAP * 2), (false, ROUND_GAP * 4), (true, ROUND_GAP), (false, ROUND_GAP * 2)];
+    for (is_changing, gap) in gaps {
+        policy.on_round(is_changing);
+        let mut policy = policy.clone();
+        decide(&mut policy, now, Event::AllReaped);
+        assert_eq!(policy.deadline(), Some(now + gap));
+    }
 }
 
 #[test]
@@ -194,8 +214,19 @@ fn earlier_of_two_deadlines_applies() {
 }
 
 fn delaying(settings: Settings) -> Settings {
-    let delays = vec![Delay { signum: Signum::TERM, duration: SECOND }];
-    Settings { delays, ..settings }
+    let delays = [Signum::TERM, Signum::QUIT].map(|signum| Delay { signum, duration: SECOND });
+    Settings { delays: delays.to_vec(), ..settings }
+}
+
+#[test]
+fn delayed_signals_are_forwarded_in_the_order_of_their_numbers() {
+    let now = Instant::now();
+    let mut policy = Policy::new(delaying(Settings::default()), COMMAND);
+    for signum in [Signum::TERM, Signum::QUIT] {
+        assert_eq!(forwarded(&decide(&mut policy, now, direct(signum))), []);
+    }
+    let expected = [Signum::QUIT, Signum::TERM].map(|signum| (signum, Recipient::Group(COMMAND)));
+    assert_eq!(forwarded(&decide(&mut policy, now + SECOND, Event::Deadline)), expected);
 }
 
 #[test]

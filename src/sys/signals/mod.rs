@@ -78,12 +78,12 @@ impl Received {
         let sender = (code <= 0).then_some(Sender { pid: Pid::from_raw(pid), uid, code });
         Self { signum, sender, may_be_key: code == libc::SI_KERNEL }
     }
-}
 
-impl Sender {
     /// Whether we sent it, also to our group.
-    pub(crate) fn is_us(&self) -> bool {
-        matches!(self.code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE) && self.pid == getpid()
+    pub(crate) fn is_ours(&self) -> bool {
+        self.sender.is_some_and(|Sender { pid, code, .. }| {
+            matches!(code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE) && pid == getpid()
+        })
     }
 }
 
