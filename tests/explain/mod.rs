@@ -11,6 +11,7 @@ mod start_script;
 mod trees;
 
 use std::fmt;
+use std::path::Path;
 
 use nix::unistd::Pid;
 
@@ -121,13 +122,16 @@ impl Row {
     }
 }
 
-/// `--explain`, beside a program that runs: in its namespace, if it has one of its own. The child of a shell may tell that it is
-/// ready before the shell goes on.
+/// `--explain` beside a running program, in its namespace if it has one. Waits for shells that are forking, and
+/// for inits on their way to `/`: their children may be ready before them.
 fn explainer(running: &Running) -> Start {
-    let is_shell = |pid: Pid| {
-        let file = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-        ["dash", "bash", "sh"].iter().any(|name| file.ends_with(name))
-    };
+    let link = |pid: Pid, name: &str| std::fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
+    let runs = |pid: Pid, names: &[&str]| names.iter().any(|name| link(pid, "exe").ends_with(name));
+    let is_shell = |pid: Pid| runs(pid, &["dash", "bash", "sh"]);
+    let is_starting = |pid: &Pid| runs(*pid, &["dumb-init"]) && link(*pid, "cwd") != Path::new("/");
+    procfs::wait_until("all inits have started their commands", || {
+        !running.descendants().iter().chain([&running.pid()]).any(is_starting)
+    });
     let is_blocked = |pid| procfs::status_field(pid, "SigBlk").is_some_and(|mask| mask == BLOCKED_BY_GLIBC);
     let is_amid_a_fork = |&pid: &Pid| is_shell(pid) && is_blocked(pid);
     procfs::wait_until("nobody is amid a fork", || !running.descendants().iter().any(is_amid_a_fork));
