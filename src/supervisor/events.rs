@@ -53,20 +53,17 @@ impl Events {
     }
 
     fn next_child(&mut self, policy: &Policy) -> Option<Event> {
+        // Before a child is peeked at, since wait4(2), the fallback, reaps it.
         let is_signals_turn = self.reaped % EXITS_BEFORE_SIGNALS == EXITS_BEFORE_SIGNALS - 1;
+        self.reaped = self.reaped.saturating_add(u32::from(is_signals_turn));
+        if is_signals_turn && is_due(policy) {
+            return Some(Event::Deadline);
+        }
+        if is_signals_turn && let Some(received) = signals::take_any() {
+            return Some(self.signal(received, policy));
+        }
         let change = children::peek();
-        if change.is_ok() {
-            self.reaped = self.reaped.saturating_add(1);
-        }
-        if is_signals_turn && change.is_ok() {
-            if is_due(policy) {
-                return Some(Event::Deadline);
-            }
-            // The child is found again by the next look.
-            if let Some(received) = signals::take_any() {
-                return Some(self.signal(received, policy));
-            }
-        }
+        self.reaped = self.reaped.saturating_add(u32::from(change.is_ok()));
         match change {
             Ok(Change::Ended { pid, status }) => Some(Event::Ended { pid, status }),
             Ok(Change::TraceStop { pid, signum }) => Some(Event::TraceStop { pid, signum }),
