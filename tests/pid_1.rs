@@ -2,8 +2,10 @@
 
 use nix::unistd::Pid;
 
-use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Order, Outcome, Property, Report, Start, can_have_pid_namespaces, init, procfs, send};
+use crate::support::differences::{Original, tests_the_original, wanted_difference};
+use crate::support::{
+    Condition, Order, Outcome, Property, Report, Start, can_have_pid_namespaces, init, procfs, send,
+};
 
 #[test]
 fn pid_1_forwards_and_reports() {
@@ -95,6 +97,20 @@ fn pid_1_forwards_signals_during_a_flood_of_exits() {
         outcome.expect_code(168);
         expect_to_come_amid_deaths(&outcome, 40);
     });
+}
+
+#[test]
+fn refused_waitid_loses_no_exit_in_a_flood() {
+    if tests_the_original() || !can_have_pid_namespaces() {
+        return;
+    }
+    let start = init().condition(Condition::Refused(libc::SYS_waitid, libc::ENOSYS)).in_namespace();
+    let running = start.word("-v").probe(Order::WaitingOrphans(200)).start();
+    running.wait_for_line(Report::Ready);
+    // A signal without an effect on the command, with a higher number than SIGCHLD.
+    flood(running.pid(), || send(running.command_pid(), libc::SIGUSR1), libc::SIGWINCH);
+    let exits = || running.stderr().matches("[dumb-init] A child with PID ").count();
+    procfs::wait_until("all exits are logged", || exits() == 200);
 }
 
 /// While the init is stopped, 200 of its children end, and it gets this signal, which has a higher
