@@ -80,15 +80,12 @@ pub(crate) fn run(
     };
 
     // The point of no return: from here on, nothing may end the program before the command exits.
+    let pid = command.as_raw();
+    last_resort::prepare(Some(if isolation == Isolation::None { pid } else { pid.wrapping_neg() }));
     drop(hand_off);
     release_inherited();
     let mut policy = Policy::new(config.settings, command);
     let mut delivery = Delivery::new(command, older_children);
-    last_resort::prepare(Some(if isolation == Isolation::None {
-        command.as_raw()
-    } else {
-        command.as_raw().wrapping_neg()
-    }));
     supervisor::supervise(&mut policy, &mut delivery, command, earlier)
 }
 

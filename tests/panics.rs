@@ -8,7 +8,8 @@ use crate::support::{
 
 #[test]
 fn failed_init_forwards_signals_and_reports_the_status() {
-    for number in [62, 63] {
+    let panic = "[dumb-init] A bug: panic at src/supervisor/mod.rs:";
+    for (number, line) in [(62, panic), (63, "[dumb-init] Out of memory. Going on without options.")] {
         for options in [&[][..], &["-c"]] {
             let start = || init().words(options).probe(Order::Record(64));
             let mut starts = vec![start()];
@@ -19,9 +20,7 @@ fn failed_init_forwards_signals_and_reports_the_status() {
                 let running = start.start();
                 running.wait_for_line(Report::Ready);
                 running.signal(number);
-                if number == 62 {
-                    running.wait_for_debug_line("[dumb-init] A bug: panic at src/supervisor/mod.rs:");
-                }
+                running.wait_for_debug_line(line);
                 for number in [10, 15, 40] {
                     running.signal(number);
                     running.wait_for_line(Report::Got(number));

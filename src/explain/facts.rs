@@ -29,7 +29,7 @@ pub(super) struct Facts {
     may_have_reaped: bool,
     /// Whether SIGTSTP, SIGTTIN and SIGTTOU stop no process in its group (setpgid(2)).
     is_group_orphaned: bool,
-    arguments: Vec<Arg>,
+    pub(super) arguments: Vec<Arg>,
     executable: Option<PathBuf>,
 }
 

@@ -38,6 +38,9 @@ pub(crate) fn explain(question: &Question) -> ExitStatus {
     let Some(init) = snapshot.get(pid).filter(|init| init.process.state != State::Zombie) else {
         return fail(&format!("PID {pid} is a zombie: it has exited"));
     };
+    if init.arguments.is_empty() && std::fs::read_link(format!("/proc/{pid}/exe")).is_err() {
+        return fail(&format!("PID {pid} is a thread of the kernel"));
+    }
     let prediction = Prediction::new(&snapshot, question.signum, Change::default());
     let report = Report { init, prediction: &prediction };
     if let Err(error) = write(&report, advice::advise(&prediction)) {

@@ -267,6 +267,11 @@ pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
     write_line(format_args!("A bug: panic at {file}:{line}: {message}. Going on."));
 }
 
+/// Reports a failed allocation.
+pub(crate) fn write_out_of_memory() {
+    write_line(format_args!("Out of memory. Going on without options."));
+}
+
 /// Reports a script whose `#!` line names no program, and the correct line.
 pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";

@@ -24,6 +24,10 @@ impl DelayedSignals {
         self.0.iter().any(|delayed| delayed.signum == signum)
     }
 
+    pub(super) fn first(&self) -> Option<Signum> {
+        self.0.first().map(|delayed| delayed.signum)
+    }
+
     pub(super) fn insert(&mut self, signum: Signum, source: SignalSource, until: Option<Instant>) {
         self.0.push(Delayed { signum, source, until });
     }

@@ -85,6 +85,11 @@ impl Policy {
         self.status.is_some()
     }
 
+    /// A delayed signal, if there is one.
+    pub(crate) fn delayed_signal(&self) -> Option<Signum> {
+        self.delayed.first()
+    }
+
     /// The time at which the remaining descendants receive SIGKILL.
     pub(crate) fn kills_at(&self) -> Option<Instant> {
         self.shutdown.kill_at

@@ -34,10 +34,13 @@ pub(crate) fn prepare(target: Option<i32>) {
         log::write_panic(panic);
         run();
     }));
-    allocator::on_failure(run);
+    allocator::on_failure(|| {
+        log::write_out_of_memory();
+        run()
+    });
 }
 
-/// Records the signal that is being forwarded. `None` if it is forwarded.
+/// Records a signal that is to be forwarded. `None` if there is none.
 pub(super) fn record_signal(signum: Option<Signum>) {
     SIGNAL.store(signum.map_or(0, Signum::raw), Ordering::Relaxed);
 }

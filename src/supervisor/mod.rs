@@ -75,7 +75,7 @@ pub(crate) fn supervise(
                 }
             }
         }
-        last_resort::record_signal(None);
+        last_resort::record_signal(policy.delayed_signal());
         if delivery.has_deferred() {
             policy.expect_rounds(Instant::now());
         }

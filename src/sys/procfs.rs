@@ -75,7 +75,6 @@ fn fill(file: &OwnedFd, buffer: &mut [u8]) -> nix::Result<usize> {
 pub(crate) fn children() -> nix::Result<Vec<Pid>> {
     let mut children = Vec::new();
     for_each_child(|child| {
-        children.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
         children.push(child);
         Ok(())
     })?;
@@ -167,7 +166,6 @@ fn numbers_in<T>(path: &CStr, make: impl Fn(i32) -> T) -> nix::Result<Vec<T>> {
     let mut numbers = Vec::new();
     for entry in directory.iter() {
         if let Some(number) = parse(entry?.file_name().to_bytes()) {
-            numbers.try_reserve(1).map_err(|_| Errno::ENOMEM)?;
             numbers.push(make(number));
         }
     }
