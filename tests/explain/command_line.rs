@@ -46,6 +46,11 @@ fn explain_refuses_a_zombie_or_kernel_thread() {
     let complaint = format!("dumb-init: PID {} is a zombie: it has exited\n", child.id());
     typed(&["--explain", "--pid", &child.id().to_string()]).expect_code(2).expect_stderr(&complaint);
     child.wait().expect("its end");
+    // kthreadd is visible outside of containers only.
+    if std::fs::read_to_string("/proc/2/comm").is_ok_and(|name| name == "kthreadd\n") {
+        let complaint = "dumb-init: PID 2 is a thread of the kernel\n";
+        typed(&["--explain", "--pid", "2"]).expect_code(2).expect_stderr(complaint);
+    }
 }
 
 #[test]
