@@ -183,9 +183,10 @@ impl Process {
         Ok(Self::read(self.pid)?.is_some_and(|now| now.started == self.started))
     }
 
-    /// The oldest process of a list. Of two that started in one tick, it has the lower PID.
-    pub(crate) fn oldest<'a>(list: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
-        list.min_by_key(|process| (process.started, process.pid))
+    /// The oldest of the children of one process. Of two that started in one tick, it has the lower PID, but
+    /// a PID below the parent's was assigned after PIDs had wrapped around.
+    pub(crate) fn oldest<'a>(children: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
+        children.min_by_key(|child| (child.started, child.pid < child.parent, child.pid))
     }
 }
 
@@ -289,6 +290,17 @@ mod tests {
     use nix::unistd::getpgrp;
 
     use super::*;
+
+    #[test]
+    fn oldest_child_is_found_when_pids_wrap_around() {
+        let child = |pid| Process::for_test(Pid::from_raw(pid), Pid::from_raw(32_766));
+        let children = [child(306), child(32_767), child(312)];
+        assert_eq!(Process::oldest(children.iter()).map(|child| child.pid.as_raw()), Some(32_767));
+        assert_eq!(
+            Process::oldest([child(312), child(306)].iter()).map(|child| child.pid.as_raw()),
+            Some(306)
+        );
+    }
 
     #[test]
     fn stat_with_brackets_in_the_name_is_parsed() {

@@ -150,7 +150,10 @@ fn nested_draining_init_waits_for_all() {
 #[test]
 fn stopped_init_is_reported() {
     let running = init().words(["sleep", "600"]).start();
-    procfs::wait_until("there is a command", || !procfs::children(running.pid()).is_empty());
+    let directory = || std::fs::read_link(format!("/proc/{}/cwd", running.pid()));
+    procfs::wait_until("the init has started its command", || {
+        directory().is_ok_and(|path| path.as_os_str() == "/")
+    });
     send(running.pid(), libc::SIGSTOP);
     procfs::wait_for_state(running.pid(), 'T');
     let told = explain(&running, "--explain");

@@ -128,7 +128,10 @@ fn explainer(running: &Running) -> Start {
     let link = |pid: Pid, name: &str| std::fs::read_link(format!("/proc/{pid}/{name}")).unwrap_or_default();
     let runs = |pid: Pid, names: &[&str]| names.iter().any(|name| link(pid, "exe").ends_with(name));
     let is_shell = |pid: Pid| runs(pid, &["dash", "bash", "sh"]);
-    let is_starting = |pid: &Pid| runs(*pid, &["dumb-init"]) && link(*pid, "cwd") != Path::new("/");
+    let is_starting = |pid: &Pid| {
+        let is_stopped = procfs::state(*pid) == Some('T');
+        runs(*pid, &["dumb-init"]) && !is_stopped && link(*pid, "cwd") != Path::new("/")
+    };
     procfs::wait_until("all inits have started their commands", || {
         !running.descendants().iter().chain([&running.pid()]).any(is_starting)
     });
