@@ -106,3 +106,19 @@ fn failed_drain_waits_for_the_rest_and_reports_the_status() {
         assert!(outcome.stdout().ends_with("far finished\n"), "{outcome}");
     }
 }
+
+#[test]
+fn failed_init_forwards_delayed_signals() {
+    let running =
+        init().words(["-v", "--delay", "TERM:1h", "--delay", "USR1:1h"]).probe(Order::Record(64)).start();
+    running.wait_for_line(Report::Ready);
+    for number in [libc::SIGTERM, libc::SIGUSR1] {
+        running.signal(number);
+        running.wait_for_debug_line(&format!("Holding signal {number}"));
+    }
+    running.signal(62);
+    running.wait_for_line(Report::Got(libc::SIGTERM));
+    running.wait_for_line(Report::Got(libc::SIGUSR1));
+    running.signal(64);
+    running.outcome().expect_code(42);
+}

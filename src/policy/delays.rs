@@ -24,8 +24,8 @@ impl DelayedSignals {
         self.0.iter().any(|delayed| delayed.signum == signum)
     }
 
-    pub(super) fn first(&self) -> Option<Signum> {
-        self.0.first().map(|delayed| delayed.signum)
+    pub(super) fn signals(&self) -> impl Iterator<Item = Signum> {
+        self.0.iter().map(|delayed| delayed.signum)
     }
 
     pub(super) fn insert(&mut self, signum: Signum, source: SignalSource, until: Option<Instant>) {

@@ -85,9 +85,9 @@ impl Policy {
         self.status.is_some()
     }
 
-    /// A delayed signal, if there is one.
-    pub(crate) fn delayed_signal(&self) -> Option<Signum> {
-        self.delayed.first()
+    /// The signals that `--delay` delays now.
+    pub(crate) fn delayed_signals(&self) -> impl Iterator<Item = Signum> {
+        self.delayed.signals()
     }
 
     /// The time at which the remaining descendants receive SIGKILL.

@@ -4,7 +4,7 @@
 //! never return: a loop without memory, settings and locks forwards signals, reaps children, and exits with
 //! the command's status. A panic inside the hook aborts.
 
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::{panic, process};
 
 use nix::unistd::{Pid, getpid};
@@ -23,6 +23,8 @@ const WITHOUT_COMMAND: i32 = -1;
 
 /// The number of a signal that was received and is not forwarded yet.
 static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// The delayed signals: signal n is bit n - 1.
+static DELAYED: AtomicU64 = AtomicU64::new(0);
 
 /// Replaces an abort by the loop, from now on. `target` is the argument of kill(2) for the command.
 pub(crate) fn prepare(target: Option<i32>) {
@@ -45,6 +47,15 @@ pub(super) fn record_signal(signum: Option<Signum>) {
     SIGNAL.store(signum.map_or(0, Signum::raw), Ordering::Relaxed);
 }
 
+/// Records the delayed signals.
+pub(super) fn record_delayed(signals: impl Iterator<Item = Signum>) {
+    DELAYED.store(signals.fold(0, |set, signum| set | bit(signum)), Ordering::Relaxed);
+}
+
+fn bit(signum: Signum) -> u64 {
+    1u64.wrapping_shl(u32::from(signum.number()).wrapping_sub(1))
+}
+
 /// Records the exit of the command, whose PID may be reused from now on. As PID 1 we signal every process of
 /// the container instead.
 pub(super) fn record_exit(status: ExitStatus) {
@@ -55,7 +66,10 @@ pub(super) fn record_exit(status: ExitStatus) {
 fn run() -> ! {
     let target = TARGET.load(Ordering::Relaxed);
     let exit_code = EXIT_CODE.load(Ordering::Relaxed);
-    let mut received = Signum::new(SIGNAL.load(Ordering::Relaxed));
+    let delayed = DELAYED.load(Ordering::Relaxed);
+    let in_hand = Signum::new(SIGNAL.load(Ordering::Relaxed));
+    let mut unsent =
+        in_hand.into_iter().chain(Signum::all().filter(move |&signum| delayed & bit(signum) != 0));
     loop {
         match children::reap_any() {
             // A target of 0 or -1 is no PID of a child.
@@ -67,7 +81,7 @@ fn run() -> ! {
             Err(NoChild::None) if exit_code != WITHOUT_COMMAND => process::exit(exit_code),
             Err(_) => {}
         }
-        match received.take().or_else(|| Some(signals::wait(None)?.signum)) {
+        match unsent.next().or_else(|| Some(signals::wait(None)?.signum)) {
             // No command can receive it.
             Some(signum) if target == 0 && signum.shuts_down() => process::exit(exit_code.max(0)),
             Some(signum) if signum != Signum::CHLD && target != 0 => {

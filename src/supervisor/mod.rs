@@ -75,7 +75,8 @@ pub(crate) fn supervise(
                 }
             }
         }
-        last_resort::record_signal(policy.delayed_signal());
+        last_resort::record_signal(None);
+        last_resort::record_delayed(policy.delayed_signals());
         if delivery.has_deferred() {
             policy.expect_rounds(Instant::now());
         }
