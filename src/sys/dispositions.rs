@@ -29,10 +29,12 @@ pub(super) fn discard_pending(signum: Signum) {
     // The default of SIGCHLD discards it, too, and, unlike SIG_IGN, keeps zombies for wait(2).
     let ignoring = (signum != Signum::CHLD).then_some(libc::SIG_IGN);
     for disposition in ignoring.into_iter().chain([libc::SIG_DFL]) {
-        // The kernel's `struct sigaction`: flags and mask are zero. The C libraries refuse signals 32 to 34.
+        // The kernel's `struct sigaction`: the handler, then only zeros, for flags, the restorer of some
+        // architectures, and the mask. The C libraries refuse signals 32 to 34.
         let action = [disposition, 0, 0, 0, 0, 0];
+        const { assert!(size_of::<[usize; 6]>() >= size_of::<([usize; 3], KernelSet)>()) };
         let (action, none, size) = (action.as_ptr(), ptr::null_mut::<usize>(), size_of::<KernelSet>());
-        // SAFETY: reads `action`, which is longer than the kernel's structure, and writes nothing.
+        // SAFETY: reads `action`, which is at least as long as the kernel's structure, and writes nothing.
         unsafe { libc::syscall(libc::SYS_rt_sigaction, signum.raw(), action, none, size) };
     }
 }

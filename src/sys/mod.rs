@@ -19,10 +19,50 @@ pub(crate) mod procfs;
 pub(crate) mod signals;
 pub(crate) mod tty;
 
+use std::ffi::c_long;
+use std::mem::{offset_of, size_of};
+use std::time::Duration;
+
 use nix::errno::Errno;
 
+// MIPS has 128 signals, a different `struct sigaction`, and other numbers of signals.
+#[cfg(not(any(
+    target_arch = "x86",
+    target_arch = "x86_64",
+    target_arch = "arm",
+    target_arch = "aarch64",
+    target_arch = "riscv64",
+    target_arch = "powerpc64",
+    target_arch = "s390x",
+    target_arch = "loongarch64",
+)))]
+compile_error!("The layout of the kernel's signal structures has not been checked for this architecture.");
+
 /// The kernel's set of signals 1 to 64: signal n is bit n - 1.
+///
+/// The kernel declares it as words of a `long`. On 32-bit machines the first word has the lower signals, so
+/// that one number of eight bytes has the same layout if the machine is little-endian.
 type KernelSet = u64;
+const _: () = assert!(size_of::<KernelSet>() == 8);
+const _: () = assert!(cfg!(target_endian = "little") || size_of::<c_long>() == 8);
+
+/// The kernel's `struct timespec` of the system calls without `_time64` in their names. On 32-bit machines
+/// the C library may have a longer one.
+#[repr(C)]
+struct KernelTimespec {
+    seconds: c_long,
+    nanoseconds: c_long,
+}
+const _: () = assert!(offset_of!(KernelTimespec, nanoseconds) == size_of::<c_long>());
+const _: () = assert!(size_of::<KernelTimespec>() == size_of::<[c_long; 2]>());
+
+impl From<Duration> for KernelTimespec {
+    fn from(duration: Duration) -> Self {
+        // On 32-bit machines, the longest time is 68 years.
+        let seconds = c_long::try_from(duration.as_secs()).unwrap_or(c_long::MAX);
+        Self { seconds, nanoseconds: duration.subsec_nanos().cast_signed().into() }
+    }
+}
 
 /// A stop interrupts a call once. A sandbox refuses a call that is interrupted more often.
 const MOST_INTERRUPTIONS: u32 = 10;

@@ -1,6 +1,6 @@
 //! Our relations to parent and descendants (prctl(2)).
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_ulong};
 
 use nix::errno::Errno;
 use nix::sys::prctl;
@@ -24,7 +24,8 @@ pub(crate) fn adopt_orphans() -> nix::Result<()> {
 /// Has the kernel send us a signal when our parent exits, which was `parent` at our start. If it has exited
 /// since then, we send the signal ourselves. An exit before our exec cannot be seen.
 pub(crate) fn signal_at_the_end_of(parent: Pid, signum: Signum) -> nix::Result<()> {
+    let number = c_ulong::from(signum.number());
     // SAFETY: takes a number and touches no memory. nix has no signals above 31.
-    Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signum.raw()) })?;
+    Errno::result(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, number) })?;
     if getppid() == parent { Ok(()) } else { signals::send_to_process(getpid(), signum) }
 }

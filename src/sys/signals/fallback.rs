@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
 use nix::unistd;
 
 use super::super::{KernelSet, dispositions};
-use super::{ALL, Received, set_of, time_spec};
+use super::{ALL, Received, set_of};
 use crate::signal::Signum;
 
 /// A way of fetching signals that has failed for good.
@@ -92,6 +93,11 @@ pub(super) fn fetch(set: KernelSet, timeout: Option<Duration>) -> Option<Receive
         let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::empty(), &time_spec(pause));
         take_out(set)
     })
+}
+
+fn time_spec(duration: Duration) -> TimeSpec {
+    // The seconds of 32-bit machines have 31 bits. No machine runs longer than that.
+    TimeSpec::from_duration(duration.min(Duration::from_secs(i32::MAX.unsigned_abs().into())))
 }
 
 /// signalfd(2), ppoll(2), read(2). `None` if the timeout has expired.

@@ -14,10 +14,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{self, Signal};
 use nix::sys::stat::fstat;
-use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, getpid};
 
-use super::KernelSet;
+use super::{KernelSet, KernelTimespec};
 use crate::signal::Signum;
 
 mod fallback;
@@ -98,8 +97,8 @@ pub(crate) fn can_be_fetched() -> nix::Result<()> {
 /// rt_sigtimedwait(2): waits for one of `set`, for ever if there is no timeout. Fails with EAGAIN if none has
 /// come, EINTR if we were stopped or traced meanwhile, another error if a sandbox refuses it.
 fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received> {
-    let timeout = timeout.map(time_spec);
-    let timeout = timeout.as_ref().map_or(ptr::null(), |timeout| ptr::from_ref(timeout.as_ref()));
+    let timeout = timeout.map(KernelTimespec::from);
+    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let (info_pointer, size) = (info.as_mut_ptr(), size_of::<KernelSet>());
     // SAFETY: reads eight bytes from `set`; writes a siginfo_t into `info`; `timeout` is null or points to
@@ -116,11 +115,6 @@ fn timed_wait(set: KernelSet, timeout: Option<Duration>) -> nix::Result<Received
     // SAFETY: as above.
     let uid = unsafe { info.si_uid() };
     Ok(Received::new(signum, info.si_code, pid, uid))
-}
-
-fn time_spec(duration: Duration) -> TimeSpec {
-    // No machine runs longer than that.
-    TimeSpec::from_duration(duration.min(Duration::from_secs(u32::MAX.into())))
 }
 
 /// Waits for one of `set`, for ever if there is no timeout. `None` if the timeout has expired, or if the
