@@ -24,11 +24,13 @@ use crate::signal::rewrite::Outcome;
 pub(crate) use action::{Action, Care, Recipient, Scope};
 use delays::DelayedSignals;
 pub(crate) use event::{Event, SignalSource};
+pub(crate) use reason::{Deadline, Reason};
 use shutdown::Shutdown;
 
 mod action;
 mod delays;
 mod event;
+mod reason;
 mod shutdown;
 
 /// The decisions about one command.
