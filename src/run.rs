@@ -8,11 +8,11 @@ use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
 use crate::options::settings::Config;
 use crate::options::{self, Invocation, UsageError};
-use crate::policy::Policy;
+use crate::policy::{Helper, Policy};
 use crate::signal::exit_status::ExitStatus;
-use crate::spawn::{self, Setting, shebang, terminal};
+use crate::spawn::{self, Child, Role, Setting, shebang, terminal};
 use crate::supervisor::delivery::Delivery;
-use crate::supervisor::{self, last_resort};
+use crate::supervisor::{self, Programs, last_resort};
 use crate::sys::arguments::Arg;
 use crate::sys::signals::SignalMask;
 use crate::{explain, sys};
@@ -54,7 +54,7 @@ pub(crate) fn run(
         }
     }
     let Some(argv) = argv else {
-        release_inherited();
+        release_inherited(false);
         last_resort::prepare(None);
         return supervisor::pause();
     };
@@ -72,10 +72,15 @@ pub(crate) fn run(
         config.settings.keeps_terminal = terminal::keep();
     }
     let isolation = config.settings.isolation();
+    let background = Setting { init: personality, mask, role: Role::Background };
+    let (helpers, failed) = start_helpers(&config.helpers, &environment, &background);
     // From here to the spawn, a key on the terminal is lost. So no message may be written in between.
     let (hand_off, earlier) = terminal::hand_off(personality, isolation);
-    let setting = Setting { init: personality, isolation, mask, hand_off: &hand_off };
-    let Ok(command) = spawn::spawn(&argv, &environment, &setting) else {
+    let setting = Setting { role: Role::Command(isolation, &hand_off), ..background };
+    // The process of a helper that could not be executed stands for the command.
+    let child = failed.unwrap_or_else(|| spawn::spawn(&argv, &environment, &setting));
+    let Ok(Child { pid: command, failure }) = child else {
+        supervisor::terminate(&helpers);
         return refuse(Message::NoFork);
     };
 
@@ -83,10 +88,18 @@ pub(crate) fn run(
     let pid = command.as_raw();
     last_resort::prepare(Some(if isolation == Isolation::None { pid } else { pid.wrapping_neg() }));
     drop(hand_off);
-    release_inherited();
-    let mut policy = Policy::new(config.settings, command);
-    let mut delivery = Delivery::new(command, older_children);
-    supervisor::supervise(&mut policy, &mut delivery, command, earlier)
+    release_inherited(!config.hook.is_empty());
+    let policy = Policy::new(config.settings, command).with_start_failure(failure);
+    let mut delivery =
+        Delivery::new(command, helpers.iter().map(|helper| helper.pid).collect(), older_children);
+    let mut policy = policy.with_helpers(helpers.clone());
+    let start_hook = |signum| {
+        spawn::spawn(&config.hook, &environment.for_hook(signum, command), &background).map(|hook| hook.pid)
+    };
+    let texts = config.helpers.iter().map(|helper| helper.text.as_slice());
+    let helpers = helpers.iter().map(|helper| helper.pid).zip(texts).collect();
+    let programs = Programs { command, helpers, start_hook: &start_hook };
+    supervisor::supervise(&mut policy, &mut delivery, &programs, earlier)
 }
 
 /// Logs the reason not to start the command.
@@ -95,10 +108,32 @@ fn refuse(reason: Message) -> ExitStatus {
     ExitStatus::FAILURE
 }
 
+/// Starts the helpers in their order. Returns those that run, and the result for the first one that could not
+/// be started.
+fn start_helpers(
+    helpers: &[options::settings::Helper],
+    environment: &Environment,
+    setting: &Setting<'_>,
+) -> (Vec<Helper>, Option<nix::Result<Child>>) {
+    let mut running = Vec::new();
+    for helper in helpers {
+        match spawn::spawn(&helper.argv, environment, setting) {
+            Ok(Child { pid, failure: None }) => {
+                running.push(Helper { pid, is_optional: helper.is_optional });
+            }
+            failed => return (running, Some(failed)),
+        }
+    }
+    (running, None)
+}
+
 /// Releases inherited descriptors and the working directory. Others may wait for the end of a pipe, or for an
-/// unmount.
-fn release_inherited() {
+/// unmount. The hook needs the directory.
+fn release_inherited(keeps_directory: bool) {
     sys::fds::close_others();
+    if keeps_directory {
+        return;
+    }
     if let Err(errno) = nix::unistd::chdir("/") {
         log::write(Message::NoChdir(errno));
     }

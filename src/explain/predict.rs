@@ -106,7 +106,7 @@ impl Answer {
             deadline = later;
         }
         let (last_actions, last_deadline) = decide(now, exit);
-        let ends = last_actions.iter().any(|action| matches!(action, Action::Exit(_)));
+        let ends = last_actions.iter().any(|action| matches!(action, Action::Exit(..)));
         let is_patient = command.is_none() || !ends;
         let deadline = if is_patient && last_deadline != deadline {
             last_deadline.map(|at| Deadline::AfterCommand(at.saturating_duration_since(now)))

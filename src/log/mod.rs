@@ -75,6 +75,9 @@ pub(crate) enum Message {
     Draining,
     Lingering,
     Reaped(Pid),
+    HookFailed(ExitStatus),
+    HookTimedOut,
+    NoHook(Errno),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +101,10 @@ impl Message {
             | Self::NoProc
             | Self::NoLook(_)
             | Self::Hidden
-            | Self::Reaped(_) => Level::Warn,
+            | Self::Reaped(_)
+            | Self::HookFailed(_)
+            | Self::HookTimedOut
+            | Self::NoHook(_) => Level::Warn,
             Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
             _ => Level::Debug,
         }
@@ -173,6 +179,9 @@ impl fmt::Display for Message {
             Self::Draining => out.write_str("Draining: waiting for all descendants to end."),
             Self::Lingering => out.write_str("Lingering: waiting for all descendants to end."),
             Self::Reaped(pid) => write!(out, "Reaped an orphan, PID {pid}."),
+            Self::HookFailed(status) => write!(out, "The pre-stop hook {status}; shutting down."),
+            Self::NoHook(errno) => failure(out, "start the pre-stop hook", errno, "."),
+            Self::HookTimedOut => out.write_str("The pre-stop hook has not exited in time; terminating it."),
         }
     }
 }
@@ -278,6 +287,12 @@ pub(crate) fn write_out_of_memory() {
 pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";
     write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
+}
+
+/// Reports that a helper has exited, by the text that it was given as.
+pub(crate) fn write_helper(text: &[u8], pid: Pid, status: ExitStatus) {
+    let line = format!("{PREFIX}helper '{}' (PID {pid}) {status}; shutting down\n", Escaped(text));
+    write_to_stderr([line.as_bytes()]);
 }
 
 /// Reports, in the child, that the command cannot be executed. Its name may be of any length.

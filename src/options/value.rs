@@ -109,7 +109,8 @@ impl Value for Rewrite {
 }
 
 impl Value for ExitRule {
-    const IS: &'static str = "CODE or CODE:NEW (143, 143:0), each from 0 to 255";
+    const IS: &'static str =
+        "CODE, CODE:NEW, asked:CODE[:NEW] or deadline:CODE[:NEW] (143, 143:0), each from 0 to 255";
 
     fn parse(text: &[u8]) -> Option<Self> {
         Self::parse(text)

@@ -1,7 +1,7 @@
 //! Turns signals, exits of children and deadlines into events for the policy.
 
+use std::collections::VecDeque;
 use std::time::Instant;
-use std::vec;
 
 use nix::unistd::Pid;
 
@@ -20,8 +20,8 @@ pub(super) const EXITS_BEFORE_SIGNALS: u32 = 64;
 /// The source of the events of a command.
 pub(super) struct Events {
     command: Pid,
-    /// Signals from before the command's start.
-    earlier: vec::IntoIter<Event>,
+    /// Signals from before the command's start, and events that actions have caused.
+    queue: VecDeque<Event>,
     /// Whether children may have exited.
     is_reaping: bool,
     /// The number of children that were found since reaping began.
@@ -30,7 +30,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new(command: Pid, earlier: Vec<Event>) -> Self {
-        Self { command, earlier: earlier.into_iter(), is_reaping: false, reaped: 0 }
+        Self { command, queue: earlier.into(), is_reaping: false, reaped: 0 }
     }
 
     /// Looks for children that have exited before the next wait.
@@ -38,13 +38,18 @@ impl Events {
         (self.is_reaping, self.reaped) = (true, 0);
     }
 
+    /// Adds an event that comes before all others but those in the queue.
+    pub(super) fn push(&mut self, event: Event) {
+        self.queue.push_back(event);
+    }
+
     /// Returns the next event, and sleeps until there is one.
     pub(super) fn next(&mut self, policy: &Policy) -> Event {
         loop {
-            let event = if self.is_reaping {
-                self.next_child(policy)
-            } else {
-                self.earlier.next().or_else(|| self.wait(policy))
+            let event = match self.queue.pop_front() {
+                Some(event) => Some(event),
+                None if self.is_reaping => self.next_child(policy),
+                None => self.wait(policy),
             };
             if let Some(event) = event {
                 return event;

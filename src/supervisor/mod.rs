@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::log::{self, Message};
-use crate::policy::{self, Action, Event, Policy};
+use crate::policy::{self, Action, Event, Helper, Policy};
 use crate::process;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
@@ -23,14 +23,24 @@ pub(crate) mod delivery;
 mod events;
 pub(crate) mod last_resort;
 
+/// The programs around the command.
+pub(crate) struct Programs<'a> {
+    pub(crate) command: Pid,
+    /// The helpers, each with its text for messages.
+    pub(crate) helpers: Vec<(Pid, &'a [u8])>,
+    /// Starts the hook for a signal.
+    pub(crate) start_hook: &'a dyn Fn(Signum) -> nix::Result<Pid>,
+}
+
 /// Runs until the policy decides to exit, and returns the status to report. The events in `earlier` come
 /// first.
 pub(crate) fn supervise(
     policy: &mut Policy,
     delivery: &mut Delivery,
-    command: Pid,
+    programs: &Programs<'_>,
     earlier: Vec<Event>,
 ) -> ExitStatus {
+    let command = programs.command;
     let mut events = Events::new(command, earlier);
     loop {
         let event = events.next(policy);
@@ -69,7 +79,24 @@ pub(crate) fn supervise(
                 }
                 Action::DetachTraced(pid, signum) => children::release(pid, signum),
                 Action::StopOurselves => signals::stop_ourselves(),
-                Action::Exit(status) => {
+                Action::LogHelper(pid, status) => {
+                    let helper = programs.helpers.iter().find(|(helper, _)| *helper == pid);
+                    let text = helper.map_or(&b""[..], |(_, text)| *text);
+                    log::write_helper(text, pid, status);
+                }
+                Action::RunHook(signum) => events.push(match (programs.start_hook)(signum) {
+                    Ok(pid) => {
+                        delivery.spare(pid);
+                        Event::HookStarted(pid)
+                    }
+                    Err(errno) => {
+                        log::write(Message::NoHook(errno));
+                        Event::HookNotStarted
+                    }
+                }),
+                // ESRCH: it has exited.
+                Action::SignalHook(signum, pid) => _ = signals::send_to_group(pid, signum),
+                Action::Exit(status, _) => {
                     delivery.log_remaining();
                     return status;
                 }
@@ -80,6 +107,14 @@ pub(crate) fn supervise(
         if delivery.has_deferred() {
             policy.expect_rounds(Instant::now());
         }
+    }
+}
+
+/// Terminates the helpers, since the command could not be started.
+pub(crate) fn terminate(helpers: &[Helper]) {
+    for helper in helpers {
+        // ESRCH: it has exited.
+        let _ = signals::send_to_group(helper.pid, Signum::TERM);
     }
 }
 

@@ -65,7 +65,8 @@ pub(crate) fn prepare_exec(shares_memory: bool, keeps_ignored: bool) {
     }
 }
 
-pub(crate) fn recorded() -> impl Iterator<Item = Signum> {
-    let bits = RECORDED.load(Ordering::Relaxed);
+/// Removes and returns the signals that the last child has received before its exec.
+pub(crate) fn take_recorded() -> impl Iterator<Item = Signum> {
+    let bits = RECORDED.swap(0, Ordering::Relaxed);
     Signum::standard().filter(move |signum| bits & bit(signum.raw()) != 0)
 }

@@ -83,7 +83,7 @@ fn command_exit_ends_the_policy_after_a_last_signal() {
         expected.extend([
             Action::Reap(COMMAND),
             Action::Log(Message::Goodbye(status)),
-            Action::Exit(ExitStatus::Exited(7)),
+            Action::Exit(ExitStatus::Exited(7), Reason::Killed(Signum::TERM)),
         ]);
         assert_eq!(actions, expected);
     }

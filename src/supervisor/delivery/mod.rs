@@ -30,6 +30,10 @@ use walk::Reach;
 pub(crate) struct Delivery {
     /// The command's PID until it is reaped; the PID may be reused afterwards.
     command: Option<Pid>,
+    /// The helpers that have not been reaped.
+    helpers: Vec<Pid>,
+    /// The hook that has not been reaped. Only its timeout ends it.
+    hook: Option<Pid>,
     records: BTreeMap<Pid, Record>,
     /// The group that has received the drain's signal while its members could not be read.
     signalled_group: Option<Pid>,
@@ -56,10 +60,12 @@ struct Record {
 }
 
 impl Delivery {
-    /// Prepares for signals to `command`.
-    pub(crate) fn new(command: Pid, older_children: Vec<Pid>) -> Self {
+    /// Prepares for signals to `command` and its helpers.
+    pub(crate) fn new(command: Pid, helpers: Vec<Pid>, older_children: Vec<Pid>) -> Self {
         Self {
             command: Some(command),
+            helpers,
+            hook: None,
             records: BTreeMap::new(),
             signalled_group: None,
             deferred: Vec::new(),
@@ -73,8 +79,15 @@ impl Delivery {
     /// Forgets a child that was reaped, since its PID may be reused.
     pub(crate) fn forget(&mut self, pid: Pid) {
         self.command = self.command.filter(|&command| command != pid);
+        self.helpers.retain(|&helper| helper != pid);
+        self.hook = self.hook.filter(|&hook| hook != pid);
         self.older_children.retain(|&child| child != pid);
         self.records.remove(&pid);
+    }
+
+    /// Spares this child and its descendants from all signals.
+    pub(crate) fn spare(&mut self, hook: Pid) {
+        self.hook = Some(hook);
     }
 
     /// Whether a signal waits for an end of file or for a process to exit.
