@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use super::UsageError;
 pub(crate) use super::personality::Isolation;
 use super::personality::Personality;
-pub(crate) use super::value::{Delay, Forward, Limit, Source};
+pub(crate) use super::value::{Delay, Destination, Format, Forward, Limit, Source};
 use super::value::{Given, Value};
 use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
