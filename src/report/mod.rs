@@ -3,8 +3,6 @@
 //! [`Report`] collects them, and is written once, as the last act of the program. Nothing of this runs without
 //! the option.
 
-#![allow(dead_code)] // Until the supervisor uses it.
-
 use std::cmp::Reverse;
 use std::mem;
 use std::time::Instant;
