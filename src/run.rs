@@ -48,10 +48,10 @@ pub(crate) fn run(
     if config.subreaper {
         supervisor::adopt_orphans();
     }
-    if let Some(signum) = config.parent_death_signal
-        && let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum)
-    {
-        log::write(Message::NoParentDeathSignal(errno));
+    if let Some(signum) = config.parent_death_signal {
+        if let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum) {
+            log::write(Message::NoParentDeathSignal(errno));
+        }
     }
     let Some(argv) = argv else {
         release_inherited();

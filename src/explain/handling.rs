@@ -171,7 +171,7 @@ impl Handling {
 fn field<'a>(status: &'a [u8], name: &str) -> Option<&'a str> {
     let mut lines = status.split(|&byte| byte == b'\n');
     let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
-    str::from_utf8(value).ok().map(str::trim)
+    std::str::from_utf8(value).ok().map(str::trim)
 }
 
 /// The signal set at an address in the memory of a process.

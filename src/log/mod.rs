@@ -262,7 +262,9 @@ pub(crate) fn write_ignored_text(rewrite: &[u8]) {
 }
 
 pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
-    let message = panic.payload_as_str().unwrap_or_default();
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let message = text.or(payload.downcast_ref().copied()).unwrap_or_default();
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
     write_line(format_args!("A bug: panic at {file}:{line}: {message}. Going on."));
 }

@@ -30,7 +30,7 @@ impl Environment {
     /// command's.
     pub(crate) fn for_command(&self, init: Pid) -> CommandEnvironment {
         let names_init =
-            |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));
+            |value: &[u8]| std::str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));
         let naming_init = |name| {
             self.find(name).filter(|(_, value)| names_init(value)).map(|(index, _)| Entry::new(name, index))
         };

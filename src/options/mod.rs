@@ -199,7 +199,7 @@ fn split_first_word<'w>(
         Ok(Some((row, text))) if row.name() == SPLIT_STRING => text,
         _ => return Ok(words.into()),
     };
-    let variable = |name| str::from_utf8(name).ok().and_then(|name| environment.get(name));
+    let variable = |name| std::str::from_utf8(name).ok().and_then(|name| environment.get(name));
     let split = split_string::split(text, variable)
         .map_err(|error| Given { program, source: Source::Option("--split-string"), text }.refusal(error))?;
     // Words live as long as the program. None of these contains a zero byte.

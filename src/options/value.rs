@@ -88,7 +88,7 @@ impl Value for Pid {
 
     fn parse(text: &[u8]) -> Option<Self> {
         let digits = Some(text).filter(|text| text.iter().all(u8::is_ascii_digit))?;
-        str::from_utf8(digits).ok()?.parse().ok().filter(|&pid| pid > 0).map(Self::from_raw)
+        std::str::from_utf8(digits).ok()?.parse().ok().filter(|&pid| pid > 0).map(Self::from_raw)
     }
 }
 
@@ -180,7 +180,7 @@ impl Value for Delay {
 
 /// Parses a duration with integers, since std's parser of floats adds 15 kB.
 fn parse_duration(text: &[u8]) -> Option<Duration> {
-    let text = str::from_utf8(text).ok()?;
+    let text = std::str::from_utf8(text).ok()?;
     let (number, unit) =
         text.split_at(text.find(|char: char| !matches!(char, '0'..='9' | '.')).unwrap_or(text.len()));
     let nanoseconds: u128 = match unit {

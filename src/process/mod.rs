@@ -147,7 +147,7 @@ impl Process {
         // The name may contain blanks and brackets. The fields after it do not.
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let begin = text.iter().position(|&byte| byte == b'(')?.saturating_add(1);
-        let mut fields = str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().skip(1);
+        let mut fields = std::str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().skip(1);
         let state = fields.next()?;
         let mut number = || fields.next()?.parse().ok();
         let (parent, group, session) = (number()?, number()?, number()?);

@@ -40,7 +40,7 @@ impl ExitRule {
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut numbers = text.splitn(2, |&byte| byte == b':').map(|number| {
             let digits = Some(number).filter(|number| number.iter().all(u8::is_ascii_digit))?;
-            str::from_utf8(digits).ok()?.parse().ok()
+            std::str::from_utf8(digits).ok()?.parse().ok()
         });
         let code = numbers.next()??;
         Some(Self { code, reported: numbers.next().unwrap_or(Some(0))? })

@@ -59,7 +59,7 @@ impl Events {
         if is_signals_turn && is_due(policy) {
             return Some(Event::Deadline);
         }
-        if is_signals_turn && let Some(received) = signals::take_any() {
+        if let Some(received) = is_signals_turn.then(signals::take_any).flatten() {
             return Some(self.signal(received, policy));
         }
         let change = children::peek();

@@ -118,9 +118,10 @@ pub(crate) fn pause() -> ExitStatus {
 /// Makes orphans among our descendants our children, as they are those of PID 1. Orphans that go elsewhere
 /// are neither signalled nor waited for.
 pub(crate) fn adopt_orphans() {
-    if getpid() != Pid::from_raw(1)
-        && let Err(errno) = parent::adopt_orphans()
-    {
+    if getpid() == Pid::from_raw(1) {
+        return;
+    }
+    if let Err(errno) = parent::adopt_orphans() {
         log::write(Message::NoSubreaper(errno));
     }
 }

@@ -47,7 +47,7 @@ extern "C" fn record(number: c_int) {
 }
 
 fn bit(number: c_int) -> u32 {
-    1u32.wrapping_shl(number.cast_unsigned())
+    u32::try_from(number).map_or(0, |number| 1u32.wrapping_shl(number))
 }
 
 /// Prepares the child for its exec, which makes default dispositions of handlers (execve(2)). Until then,

@@ -158,7 +158,7 @@ fn send(slices: &mut [IoSlice<'_>]) -> nix::Result<usize> {
     message.msg_iovlen = number;
     // SAFETY: reads the message and the memory that its slices borrow.
     let result = unsafe { libc::sendmsg(libc::STDERR_FILENO, &raw const message, libc::MSG_DONTWAIT) };
-    Errno::result(result).map(isize::cast_unsigned)
+    Errno::result(result).map(|count| usize::try_from(count).unwrap_or(0))
 }
 
 /// The time for a reader to make room for a line.

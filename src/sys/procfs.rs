@@ -157,7 +157,7 @@ pub(crate) fn descriptors(pid: Pid) -> nix::Result<Vec<c_int>> {
 }
 
 fn parse(number: &[u8]) -> Option<i32> {
-    str::from_utf8(number).ok()?.parse().ok()
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
 
 /// The entries of a directory whose names are numbers.

@@ -99,9 +99,8 @@ impl Delivery {
     /// Records that a process receives the drain's signal. If it is a nested init, so do the processes that
     /// it forwards the signal to.
     fn record_signalled(&mut self, process: &Process) {
-        if process::is_nested_init(process)
-            && let Ok(tree) = self.look()
-        {
+        let nested = process::is_nested_init(process).then(|| self.look());
+        if let Some(Ok(tree)) = nested {
             for reached in tree.reached_by_init(process.pid) {
                 self.record_of(reached).is_signalled = true;
             }
@@ -125,11 +124,9 @@ impl Delivery {
         if is_partial && !mem::replace(&mut self.has_logged_hidden, true) {
             log::write(Message::Hidden);
         }
-        if let Err(errno) = &look
-            && *errno != Errno::ENOENT
-            && !mem::replace(&mut self.has_logged_failure, true)
-        {
-            log::write(Message::NoLook(*errno));
+        let failure = look.as_ref().err().filter(|&&errno| errno != Errno::ENOENT);
+        if let Some(&errno) = failure.filter(|_| !mem::replace(&mut self.has_logged_failure, true)) {
+            log::write(Message::NoLook(errno));
         }
         look
     }
@@ -176,10 +173,9 @@ impl Delivery {
             return false;
         }
         let Ok(tree) = self.look() else {
-            if let Recipient::Group(group) = recipient
-                && care.records
-            {
-                self.signalled_group = Some(group);
+            match recipient {
+                Recipient::Group(group) if care.records => self.signalled_group = Some(group),
+                _ => {}
             }
             return false;
         };
@@ -248,9 +244,8 @@ impl Delivery {
 
     /// Logs the processes that are still running, at the highest verbosity.
     pub(crate) fn log_remaining(&mut self) {
-        if log::traces()
-            && let Ok(tree) = self.look()
-        {
+        let tree = log::traces().then(|| self.look());
+        if let Some(Ok(tree)) = tree {
             for process in tree.descendants(getpid(), |_| false, |_| false) {
                 log::write_process(process.pid, &process.name, ProcessMessage::LeftBehind);
             }
