@@ -4,6 +4,7 @@
 //! records the signals that it receives before, and the parent sends them to the command.
 
 use std::ffi::c_int;
+use std::sync::atomic::AtomicU32;
 
 use nix::unistd::{self, Pid};
 
@@ -40,7 +41,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
 
     let inherits_signals = setting.init.inherits_signal_settings();
     let mask = if inherits_signals { setting.mask } else { SignalMask::EMPTY };
-    let command = clone::until_exec(&mut |pid: Pid, shares_memory: bool| -> c_int {
+    let (command, recorded) = clone::until_exec(&mut |pid: Pid, recorded: &'static AtomicU32| -> c_int {
         log::write_without_logger(Message::Spawned(pid));
         match setting.isolation {
             Isolation::Session => {
@@ -53,7 +54,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
             Isolation::Group => lead_group(setting.hand_off),
             Isolation::None => {}
         }
-        dispositions::prepare_exec(shares_memory, inherits_signals);
+        dispositions::prepare_exec(recorded, inherits_signals);
         if let Err(errno) = signals::set_mask(mask) {
             // With every signal blocked, only SIGKILL could end the command.
             log::write_without_logger(Message::NotUnblocked(errno));
@@ -66,7 +67,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
         log::write_not_executed(name, errno);
         setting.init.exec_failure_status(errno).code().into()
     })?;
-    for signum in dispositions::recorded() {
+    for signum in dispositions::recorded_signals(recorded) {
         // ESRCH if the process has exited already.
         let _ = signals::send_to_process(command, signum);
     }

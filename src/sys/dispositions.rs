@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::mem::size_of;
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use nix::sys::signal::{self, SigHandler, Signal};
 
@@ -39,11 +39,14 @@ pub(super) fn discard_pending(signum: Signum) {
     }
 }
 
-/// The standard signals that the child has received before its exec: signal n is bit n.
-static RECORDED: AtomicU32 = AtomicU32::new(0);
+/// The place for the standard signals that the child has received before its exec: signal n is bit n.
+static RECORDED: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
 
 extern "C" fn record(number: c_int) {
-    RECORDED.fetch_or(bit(number), Ordering::Relaxed);
+    // SAFETY: `prepare_exec` has set it, before it set this handler, to a number that lives until the exec.
+    if let Some(recorded) = unsafe { RECORDED.load(Ordering::Relaxed).as_ref() } {
+        recorded.fetch_or(bit(number), Ordering::Relaxed);
+    }
 }
 
 fn bit(number: c_int) -> u32 {
@@ -51,21 +54,21 @@ fn bit(number: c_int) -> u32 {
 }
 
 /// Prepares the child for its exec, which makes default dispositions of handlers (execve(2)). Until then,
-/// signals 1 to 31 are recorded for the parent, which shares its memory. By default some of them would stop
+/// signals 1 to 31 are recorded for the parent, in a number that it shares. By default some of them would stop
 /// the child, while the parent sleeps until the exec.
 ///
-/// A child with its own memory cannot record and acts by default. With `keeps_ignored` the command ignores
-/// what we were started to ignore, as nohup(1) needs it. Ignored real-time signals always stay ignored.
-pub(crate) fn prepare_exec(shares_memory: bool, keeps_ignored: bool) {
-    let handler = if shares_memory { SigHandler::Handler(record) } else { SigHandler::SigDfl };
+/// With `keeps_ignored` the command ignores what we were started to ignore, as nohup(1) needs it. Ignored
+/// real-time signals always stay ignored.
+pub(crate) fn prepare_exec(recorded: &'static AtomicU32, keeps_ignored: bool) {
+    RECORDED.store(ptr::from_ref(recorded).cast_mut(), Ordering::Relaxed);
     for signum in Signum::standard() {
-        if set(signum, handler) && keeps_ignored {
+        if set(signum, SigHandler::Handler(record)) && keeps_ignored {
             set(signum, SigHandler::SigIgn);
         }
     }
 }
 
-pub(crate) fn recorded() -> impl Iterator<Item = Signum> {
-    let bits = RECORDED.load(Ordering::Relaxed);
-    Signum::standard().filter(move |signum| bits & bit(signum.raw()) != 0)
+/// The signals of a recorded number.
+pub(crate) fn recorded_signals(recorded: u32) -> impl Iterator<Item = Signum> {
+    Signum::standard().filter(move |signum| recorded & bit(signum.raw()) != 0)
 }

@@ -23,7 +23,19 @@ const FIRST_OTHER: RawFd = 3;
 
 /// Opens a file for reading and writing. The descriptor is none of the standard ones, which may be closed.
 pub(crate) fn open(path: &CStr) -> nix::Result<OwnedFd> {
-    let fd = fcntl::open(path, OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty())?;
+    beyond_standard(fcntl::open(path, OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC, Mode::empty())?)
+}
+
+/// Makes a pipe: reader and writer. The descriptors are none of the standard ones, which may be closed.
+pub(crate) fn pipe() -> nix::Result<(OwnedFd, OwnedFd)> {
+    let (reader, writer) = unistd::pipe2(OFlag::O_CLOEXEC)?;
+    Ok((beyond_standard(reader)?, beyond_standard(writer)?))
+}
+
+fn beyond_standard(fd: OwnedFd) -> nix::Result<OwnedFd> {
+    if fd.as_raw_fd() >= FIRST_OTHER {
+        return Ok(fd);
+    }
     // The lowest number of a duplicate is 3.
     fd.try_clone().map_err(|error| Errno::try_from(error).unwrap_or(Errno::EMFILE))
 }
