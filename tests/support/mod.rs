@@ -69,6 +69,11 @@ pub fn init_beyond() -> Option<Start> {
     (!differences::tests_the_original()).then(init)
 }
 
+/// Whether the init under test runs under qemu-user (ci/qemu-user).
+pub fn is_emulated() -> bool {
+    env::var_os("EMULATED_INIT").is_some()
+}
+
 /// Seed of a random test, the same in each run. `SEED` overrides it by another number, or by `random`.
 ///
 /// A test prints its seed when it fails.
