@@ -7,6 +7,7 @@ mod deadlines;
 mod drain;
 mod environments;
 mod forward_tree;
+mod helpers;
 mod inits;
 mod linger;
 mod pipelines;
