@@ -64,7 +64,8 @@ pub(crate) fn run(
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
-    if needs_descendants || personality != Personality::DumbInit {
+    // An outer init recognises this one by the name, since a hook keeps it in its working directory.
+    if needs_descendants || !config.hook.is_empty() || personality != Personality::DumbInit {
         sys::parent::take_name(personality.process_name());
     }
     let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };
