@@ -11,6 +11,7 @@ mod helpers;
 mod inits;
 mod linger;
 mod pipelines;
+mod pre_stop;
 mod promises;
 mod random_trees;
 mod snapshots;
