@@ -32,6 +32,7 @@ pub(crate) fn run(
         Ok(start) => start,
         Err(status) => return status,
     };
+    let environment = environment.for_children();
     log::init(config.verbosity);
     let mask = match inherited_mask {
         Ok(mask) => mask,

@@ -459,6 +459,43 @@ fn helpers_of_options_override_the_variable() {
 }
 
 #[test]
+fn variables_of_helpers_and_hook_are_not_inherited() {
+    in_both_settings(|start| {
+        // A helper with an init in its `#!` line would start itself without end.
+        let print = "env | grep -cE \"^DUMB_INIT_(WITH|PRE_STOP)=\"";
+        let lines = format!("-sh -c 'echo helper $({print})'\n{}", helper(Order::Hang));
+        let start = start.variable("DUMB_INIT_WITH", lines);
+        let start = start.variable("DUMB_INIT_PRE_STOP", format!("sh -c 'echo hook $({print})'"));
+        let start = start.variable("DUMB_INIT_EXIT_MAP", "42:7");
+        let text = format!("echo command $({print}) $DUMB_INIT_EXIT_MAP; exec probe record 15");
+        let running = start.words(script(text)).start();
+        wait_for_lines(&running, &["helper 0", "command 0 42:7"]);
+        running
+            .wait_for_stdout("two that are ready", |text| count_lines(text, &Report::Ready.to_string()) == 2);
+        running.signal(libc::SIGTERM);
+        running.wait_for_line("hook 0");
+        running.outcome().expect_code(7).expect_stderr("");
+    });
+}
+
+#[test]
+fn nested_init_starts_no_helper_again() {
+    in_both_settings(|start| {
+        let inner = init_under_test();
+        let start = start.variable("DUMB_INIT_WITH", helper(Order::Work("helper", 20))).word(inner);
+        let running = start.probe(Order::Work("main", 30)).start();
+        wait_for_lines(&running, &["helper", "main"].map(|name| Report::Ready.by(name)));
+        running.signal(libc::SIGTERM);
+        let outcome = running.outcome();
+        outcome.expect_code(0).expect_stderr("");
+        for name in ["helper", "main"] {
+            let lines = [Report::Ready, Report::Got(15), Report::Finished];
+            expect_lines(&outcome, &lines.map(|report| (report.by(name), 1)));
+        }
+    });
+}
+
+#[test]
 fn daemon_of_an_optional_helper_is_drained() {
     in_both_settings(|start| {
         let value = format!("-{}", helper(Order::Daemon("daemon", 100)));
