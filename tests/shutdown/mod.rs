@@ -6,6 +6,7 @@
 mod deadlines;
 mod drain;
 mod environments;
+mod exit_map;
 mod forward_tree;
 mod helpers;
 mod inits;
