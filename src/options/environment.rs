@@ -1,7 +1,7 @@
 //! Our environment, and the command's.
 //!
-//! The command gets every entry byte for byte, but for those that name our process and mean the command's, and
-//! those that start programs beside it.
+//! The command gets every entry byte for byte, but for those that name our process and mean the command's,
+//! and those that start programs beside it.
 
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
@@ -15,8 +15,8 @@ use crate::sys::arguments::Arg;
 use crate::sys::exec::Strings;
 use crate::sys::signals;
 
-/// The variables that start programs. An init below us would start them again, and a helper with an init in its
-/// `#!` line would start itself without end.
+/// The variables that start programs. An init below us would start them again, and a helper with an init in
+/// its `#!` line would start itself without end.
 const STARTING_PROGRAMS: [&str; 2] = ["DUMB_INIT_WITH", "DUMB_INIT_PRE_STOP"];
 
 /// The environment that we were started with, or that of our children.
