@@ -6,10 +6,13 @@
 mod deadlines;
 mod drain;
 mod environments;
+mod exit_map;
 mod forward_tree;
+mod helpers;
 mod inits;
 mod linger;
 mod pipelines;
+mod pre_stop;
 mod promises;
 mod random_trees;
 mod snapshots;
