@@ -28,6 +28,10 @@ pub(super) fn advise(prediction: &Prediction<'_>) -> Option<String> {
     let Prediction { snapshot, signum, .. } = *prediction;
     let facts = snapshot.get(snapshot.init)?;
     if facts.hides_variables() {
+        if facts.handling.has_capable_file() {
+            let user = "root with CAP_SYS_PTRACE, since the file of the init has capabilities";
+            return Some(format!("--explain as {user}: docker exec --privileged --user 0"));
+        }
         // The user and the group must be the same (proc_pid_environ(5), ptrace(2)).
         let Handling { users: [real, ..], group, .. } = facts.handling;
         let user = format!("docker exec --user {real}:{group}");

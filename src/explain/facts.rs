@@ -9,8 +9,9 @@ use nix::unistd::{Pid, getegid, getgroups, getpid};
 
 use super::handling::{Effect, Handling};
 use super::inits::{Init, Role, command_line, stat_field};
+use super::programs::{NO_PROGRAMS, Programs};
 use crate::log::escape::Escaped;
-use crate::options::personality::{Isolation, last_part};
+use crate::options::personality::last_part;
 use crate::process::descendants::Tree;
 use crate::process::pipeline::Pipeline;
 use crate::process::{self, Process, State};
@@ -26,7 +27,7 @@ pub(super) struct Facts {
     /// Whether inits above leave its descendants to it.
     pub(super) is_nested_init: bool,
     /// Whether it has reaped a child with page faults (the field `cminflt` in /proc/PID/stat).
-    may_have_reaped: bool,
+    pub(super) may_have_reaped: bool,
     /// Whether SIGTSTP, SIGTTIN and SIGTTOU stop no process in its group (setpgid(2)).
     is_group_orphaned: bool,
     pub(super) arguments: Vec<Arg>,
@@ -103,15 +104,6 @@ impl Facts {
         let name = if title.is_empty() { self.line() } else { Escaped(title).to_string() };
         cut(name.trim_start_matches('-'), LONGEST_NAME)
     }
-
-    /// Whether a child can be the command by its session and group.
-    fn can_have_command(&self, child: &Process) -> bool {
-        match self.init().map(|init| init.config.settings.isolation()) {
-            Some(Isolation::Session) => child.session == child.pid,
-            Some(Isolation::Group) => child.group == child.pid,
-            Some(Isolation::None) | None => true,
-        }
-    }
 }
 
 /// Longer names are cut in a sentence.
@@ -137,9 +129,8 @@ pub(super) struct Snapshot {
     pub(super) time: Instant,
     /// The init that is explained.
     pub(super) init: Pid,
-    pub(super) command: Option<Pid>,
-    /// False if the command may have exited, so that `command` is an orphan.
-    pub(super) is_command_certain: bool,
+    /// The programs that each init has started.
+    programs: BTreeMap<Pid, Programs>,
     /// The living processes.
     pub(super) tree: Tree,
     /// The init and its descendants, and all processes that could receive a signal with them.
@@ -176,16 +167,16 @@ impl Snapshot {
         let mut snapshot = Self {
             time: Instant::now(),
             init,
-            command: None,
-            is_command_certain: true,
+            programs: BTreeMap::new(),
             tree: Tree::new(living.collect()),
             facts,
             pipe_readers: BTreeSet::new(),
             hides_processes: hides_processes(),
         };
-        if let Some((command, is_certain)) = snapshot.find_command(init) {
-            (snapshot.command, snapshot.is_command_certain) = (Some(command), is_certain);
-        }
+        let has_programs = |facts: &&Facts| facts.process.pid == init || facts.init().is_some();
+        let programs = snapshot.facts.values().filter(has_programs);
+        snapshot.programs =
+            programs.map(|facts| (facts.process.pid, Programs::find(&snapshot, facts))).collect();
         for facts in snapshot.facts.values().filter(|facts| facts.init().is_some()) {
             let init = facts.process.pid;
             let Ok(pipeline) = Pipeline::read(&snapshot.tree, init) else { continue };
@@ -224,26 +215,27 @@ impl Snapshot {
         pid == self.init || self.get(pid).is_some_and(adopts)
     }
 
-    /// The process that runs the command of an init. `None` if the command has exited.
-    pub(super) fn command_of(&self, init: Pid) -> Option<Pid> {
-        self.find_command(init).map(|(command, _)| command)
+    /// The living children of a process.
+    pub(super) fn children(&self, parent: Pid) -> impl Iterator<Item = &Facts> {
+        self.tree.children(parent).iter().filter_map(|child| self.get(child.pid))
     }
 
-    /// The same, and false if the init may have reaped its command, so that the process may be an orphan.
-    fn find_command(&self, init: Pid) -> Option<(Pid, bool)> {
-        let facts = self.get(init)?;
-        let candidates = || self.tree.children(init).iter().filter(|child| facts.can_have_command(child));
-        // The init may have older children from before its exec, and the command may have executed a file.
-        let runs_it = |child: &&Process| {
-            let both = self.get(child.pid).zip(facts.init());
-            both.is_some_and(|(child, init)| child.arguments.ends_with(&init.command))
-        };
-        if let Some(command) = Process::oldest(candidates().filter(runs_it)) {
-            return Some((command.pid, true));
+    /// The programs that an init has started. None for another process.
+    pub(super) fn programs_of(&self, init: Pid) -> &Programs {
+        self.programs.get(&init).unwrap_or(&NO_PROGRAMS)
+    }
+
+    /// The parents of zombies, and the number of each. An init reaps its zombies.
+    pub(super) fn parents_of_zombies(&self) -> BTreeMap<Pid, usize> {
+        let mut parents = BTreeMap::new();
+        for zombie in self.facts.values().filter(|facts| facts.process.state == State::Zombie) {
+            let parent = zombie.process.parent;
+            if self.get(parent).is_some_and(|facts| matches!(facts.role, Role::Shell | Role::Program)) {
+                let count: &mut usize = parents.entry(parent).or_default();
+                *count = count.saturating_add(1);
+            }
         }
-        let command = Process::oldest(candidates())?;
-        let may_outlive = facts.init().is_some_and(|init| init.config.settings.may_outlive_command());
-        Some((command.pid, !may_outlive || !facts.may_have_reaped))
+        parents
     }
 }
 
