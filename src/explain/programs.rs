@@ -46,22 +46,23 @@ impl Programs {
                 others.push(child);
             }
         }
-        let is_missing = |found: Option<&Facts>, is_optional: bool| found.is_none() && !is_optional;
+        let unnamed = helpers.iter().zip(named).filter(|(found, _)| found.is_none());
+        let (unnamed, missing) =
+            (unnamed.clone().count(), unnamed.filter(|(_, helper)| !helper.is_optional).count());
         let may_outlive = config.is_some_and(|config| config.settings.may_outlive_command());
-        let may_have_exited = may_outlive && init.may_have_reaped
-            || helpers.iter().zip(named).any(|(found, helper)| is_missing(*found, helper.is_optional));
+        let may_have_exited = may_outlive && init.may_have_reaped || missing > 0;
         let is_certain = command.is_some() || !may_have_exited;
 
-        // A program may change its command line. So the other session leaders that are older than the command
-        // are helpers.
-        let unnamed = helpers.iter().filter(|found| found.is_none()).count();
+        // A program may change its command line. So other session leaders that are older than the command are
+        // helpers. If the command has changed it, one of them may be the command.
         let leaders = others.iter().filter(|child| leads_session(child)).count();
-        let are_all_there = command.is_some() && leaders >= unnamed;
-        for (found, helper) in helpers.iter_mut().zip(named) {
-            if is_missing(*found, helper.is_optional && !are_all_there) {
-                let leader = others.iter().position(|child| leads_session(child));
-                *found = leader.map(|index| others.remove(index));
-            }
+        let is_one_command = command.is_none() && leaders == others.len();
+        let free = leaders.saturating_sub(is_one_command.into());
+        for (found, helper) in helpers.iter_mut().zip(named).filter(|(found, _)| found.is_none()) {
+            let is_there =
+                if helper.is_optional { command.is_some() && free >= unnamed } else { free >= missing };
+            let leader = others.iter().position(|child| is_there && leads_session(child));
+            *found = leader.map(|index| others.remove(index));
         }
         let required = helpers.iter().zip(named).filter(|(_, helper)| !helper.is_optional);
         let begin = required.filter_map(|(found, _)| Some((*found)?.process.age())).max();
