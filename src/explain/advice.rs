@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::facts::{Facts, Snapshot};
+use super::facts::Facts;
 use super::handling::{Effect, Handling};
 use super::inits::{Edition, Init, Role};
 use super::predict::{Change, Prediction};
+use super::snapshot::Snapshot;
 use crate::options::settings::{Forward, Limit, Source};
 use crate::signal::Signum;
 

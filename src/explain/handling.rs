@@ -111,7 +111,7 @@ impl Handling {
         has_cap_kill || ours.contains(&their_real) || ours.contains(&their_saved)
     }
 
-    /// Whether its file has capabilities, so that no process of its user may read its environment (ptrace(2)).
+    /// Whether its file has capabilities, so that its user may not read its environment (ptrace(2)).
     pub(super) fn has_capable_file(&self) -> bool {
         !self.users.contains(&0) && self.capabilities != 0
     }

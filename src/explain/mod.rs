@@ -1,7 +1,7 @@
 //! `--explain`: a report on the effect of a signal, without sending it.
 //!
-//! `facts` reads /proc, `programs` finds the command and the helpers, `answer` asks the policy, `predict` finds
-//! the consequences, `advice` tries changes, `report` writes the text.
+//! `snapshot` reads /proc, `programs` finds the command and the helpers, `answer` asks the policy, `predict`
+//! finds the consequences, `advice` tries changes, `report` writes the text.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -12,9 +12,9 @@ use crate::options::Question;
 use crate::process::State;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::{output, tty};
-use facts::Snapshot;
 use predict::{Change, Prediction};
 use report::Report;
+use snapshot::Snapshot;
 
 mod advice;
 mod answer;
@@ -24,6 +24,7 @@ mod inits;
 mod predict;
 mod programs;
 mod report;
+mod snapshot;
 
 /// Writes the report. Succeeds if every process receives the signal, the container waits for all of them, and
 /// there is no zombie.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use super::answer::{Answer, Deadline};
-use super::facts::{Facts, Snapshot};
+use super::facts::Facts;
 use super::handling::Effect;
 use super::inits::{Edition, Init, Role};
+use super::snapshot::Snapshot;
 use crate::options::settings::{Forward, Isolation, Limit, Settings, Source};
 use crate::policy::{Action, Care, Recipient};
 use crate::process::descendants::Tree;

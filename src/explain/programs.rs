@@ -2,7 +2,7 @@
 
 use nix::unistd::Pid;
 
-use super::facts::{Facts, Snapshot};
+use super::facts::Facts;
 use super::inits::Init;
 use crate::options::personality::{Isolation, last_part};
 use crate::options::settings;
@@ -23,12 +23,11 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// Reads the children from the oldest on. Helpers are older than the command, and orphans are younger. The
-    /// init may have older children from before its exec.
-    pub(super) fn find(snapshot: &Snapshot, init: &Facts) -> Self {
+    /// Finds the programs among the children of an init. Helpers are older than the command, and orphans are
+    /// younger. The init may have older children from before its exec.
+    pub(super) fn find(init: &Facts, mut children: Vec<&Facts>) -> Self {
         let config = init.init().map(|init| &init.config);
         let named = config.map(|config| &*config.helpers).unwrap_or_default();
-        let mut children: Vec<&Facts> = snapshot.children(init.process.pid).collect();
         children.sort_by_key(|child| child.process.age());
 
         let (mut helpers, mut command, mut others) = (vec![None; named.len()], None, Vec::new());
