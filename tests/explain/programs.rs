@@ -5,7 +5,9 @@ use std::path::Path;
 use nix::unistd::Pid;
 
 use super::{Row, TWO, explain, wait_for_two};
-use crate::support::{Report, Running, can_have_pid_namespaces, init_beyond, procfs, send, with_probe};
+use crate::support::{
+    Report, Running, can_have_pid_namespaces, init_beyond, init_under_test, procfs, send, with_probe,
+};
 
 const SHUTS_DOWN: &str = "if it exits, everything is shut down";
 const MAY_EXIT: &str = "it may exit";
@@ -105,6 +107,24 @@ fn exit_of_a_helper_by_the_signal_shuts_down() {
         running.wait_for_line(Report::Got(10).by("main"));
         if signals {
             running.wait_for_line(Report::Got(15).by("main"));
+        }
+    }
+}
+
+#[test]
+fn helper_of_a_nested_init_is_reached() {
+    let nested = init_under_test().display().to_string();
+    let command = [&[&*nested, "--with", "probe dispose Catches helper", "--"], MAIN].concat();
+    for options in [&["--forward", "tree"][..], &["--drain", "60s"]] {
+        let Some(running) = start(options, &[], &command, &["helper", "main"]) else { return };
+        let told = explain(&running, "--explain=USR1");
+        for name in ["helper", "main"] {
+            let fate = told.row(pid_of(&running, name)).map(|row| &*row.fate);
+            assert_eq!(fate, Some("catches it"), "{told}");
+        }
+        running.signal(libc::SIGUSR1);
+        for name in ["helper", "main"] {
+            running.wait_for_line(Report::Got(10).by(name));
         }
     }
 }
