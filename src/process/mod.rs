@@ -183,10 +183,15 @@ impl Process {
         Ok(Self::read(self.pid)?.is_some_and(|now| now.started == self.started))
     }
 
-    /// The oldest of the children of one process. Of two that started in one tick, it has the lower PID, but
-    /// a PID below the parent's was assigned after PIDs had wrapped around.
+    /// Orders the children of one process from the oldest on. Of two that started in one tick, the older has
+    /// the lower PID, but a PID below the parent's was assigned after PIDs had wrapped around.
+    pub(crate) fn age(&self) -> impl Ord + Copy {
+        (self.started, self.pid < self.parent, self.pid)
+    }
+
+    /// The oldest of the children of one process.
     pub(crate) fn oldest<'a>(children: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
-        children.min_by_key(|child| (child.started, child.pid < child.parent, child.pid))
+        children.min_by_key(|child| child.age())
     }
 }
 
