@@ -495,6 +495,24 @@ fn nested_init_starts_no_helper_again() {
 }
 
 #[test]
+fn nested_init_as_helper_signals_its_program_once() {
+    for forward in ["child", "group", "tree"] {
+        in_both_settings(|start| {
+            let inner = format!("{} {}", init_under_test().display(), helper(Order::Work("helper", 20)));
+            let start = start.words(["--forward", forward, "--with", &inner]);
+            let running = start.probe(Order::Work("main", 30)).start();
+            wait_for_lines(&running, &["helper", "main"].map(|name| Report::Ready.by(name)));
+            running.signal(libc::SIGTERM);
+            let outcome = running.outcome();
+            outcome.expect_code(0).expect_stderr("");
+            for name in ["helper", "main"] {
+                expect_lines(&outcome, &[(Report::Got(15).by(name), 1), (Report::Finished.by(name), 1)]);
+            }
+        });
+    }
+}
+
+#[test]
 fn daemon_of_an_optional_helper_is_drained() {
     in_both_settings(|start| {
         let value = format!("-{}", helper(Order::Daemon("daemon", 100)));

@@ -512,6 +512,27 @@ fn signal_rewritten_to_a_request_starts_the_hook() {
 }
 
 #[test]
+fn ctrl_c_starts_the_hook_of_a_single_child() {
+    in_both_settings(|start| {
+        let start = start.words(["-c", "--pre-stop", "sh -c 'echo hook $DUMB_INIT_SIGNAL >&2'"]);
+        let text = "exec >&2; exec probe work main 20";
+        let (running, mut terminal) = start.words(script(text)).start_on_terminal();
+        running.wait_for_debug_line("main ready");
+        terminal.keys("\x03");
+        // The command has the signal from the terminal already.
+        running.wait_for_debug_line("main got 2");
+        running.wait_for_debug_line("hook INT");
+        running.signal(libc::SIGTERM);
+        let outcome = running.outcome();
+        outcome.expect_code(0);
+        for line in ["main got 2", "main got 15", "hook INT", "hook TERM"] {
+            let times = usize::from(line != "hook TERM");
+            assert_eq!(count_lines(&outcome.stderr(), line), times, "{line}\n{outcome}");
+        }
+    });
+}
+
+#[test]
 fn helper_exit_starts_the_hook() {
     in_both_settings(|start| {
         let value = hook_script("echo hook $DUMB_INIT_SIGNAL; exec probe record 10");
