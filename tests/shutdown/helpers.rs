@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::{count_lines, expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::differences::tests_the_original;
 use crate::support::{
-    Condition, Order, Outcome, Property, Report, Running, Scratch, Start, init_beyond, init_under_test,
-    procfs, send, with_probe, without_pids,
+    Condition, Order, Outcome, Property, Report, Running, Scratch, Start, decoded, init_beyond,
+    init_under_test, procfs, send, with_probe, without_pids,
 };
 
 /// The value of `--with` for the probe with this order.
@@ -73,8 +73,6 @@ fn helper_leads_a_session_and_reads_nothing() {
             let outcome = running.outcome();
             outcome.expect_code(0).expect_stderr("");
             let pid = outcome.report(Property::Pid);
-            let cwd: String =
-                scratch.path().display().to_string().bytes().map(|b| format!("{b:02x}")).collect();
             for (property, expected) in [
                 (Property::Sid, pid.as_str()),
                 (Property::Pgid, &pid),
@@ -82,10 +80,11 @@ fn helper_leads_a_session_and_reads_nothing() {
                 (Property::Descriptors, "0 1 2"),
                 (Property::Dispositions, ""),
                 (Property::Blocked, ""),
-                (Property::Cwd, &cwd),
             ] {
                 assert_eq!(outcome.report(property), expected, "{property} {options:?}\n{outcome}");
             }
+            let directory = scratch.path().display().to_string();
+            assert_eq!(decoded(&outcome.report(Property::Cwd)), directory);
         });
     }
 }
@@ -493,6 +492,24 @@ fn nested_init_starts_no_helper_again() {
             expect_lines(&outcome, &lines.map(|report| (report.by(name), 1)));
         }
     });
+}
+
+#[test]
+fn nested_init_as_helper_signals_its_program_once() {
+    for forward in ["child", "group", "tree"] {
+        in_both_settings(|start| {
+            let inner = format!("{} {}", init_under_test().display(), helper(Order::Work("helper", 20)));
+            let start = start.words(["--forward", forward, "--with", &inner]);
+            let running = start.probe(Order::Work("main", 30)).start();
+            wait_for_lines(&running, &["helper", "main"].map(|name| Report::Ready.by(name)));
+            running.signal(libc::SIGTERM);
+            let outcome = running.outcome();
+            outcome.expect_code(0).expect_stderr("");
+            for name in ["helper", "main"] {
+                expect_lines(&outcome, &[(Report::Got(15).by(name), 1), (Report::Finished.by(name), 1)]);
+            }
+        });
+    }
 }
 
 #[test]

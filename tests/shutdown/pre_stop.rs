@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 use super::{count_lines, expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::differences::tests_the_original;
 use crate::support::{
-    Order, Outcome, Property, Report, Running, Scratch, Start, init_beyond, init_under_test, procfs,
+    Order, Outcome, Property, Report, Running, Scratch, Start, decoded, init_beyond, init_under_test, procfs,
     property, send, with_probe,
 };
 
@@ -58,9 +58,7 @@ fn expect_order(outcome: &Outcome, lines: &[String]) {
 /// The entries of a reported environment.
 fn environment(report: &str) -> Vec<String> {
     let text = property(report, Property::Environment).expect("an environment");
-    let digit = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    let entry = |hex: &str| hex.as_bytes().chunks(2).map(digit).map(char::from).collect();
-    text.split(' ').map(entry).collect()
+    text.split(' ').map(decoded).collect()
 }
 
 #[test]
@@ -83,8 +81,6 @@ fn hook_has_session_directory_and_variables() {
             let report = fs::read_to_string(&file).expect("a report");
             let value = |name| property(&report, name).expect("a property");
             let pid = value(Property::Pid);
-            let cwd: String =
-                scratch.path().display().to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
             for (property, expected) in [
                 (Property::Sid, pid.as_str()),
                 (Property::Pgid, &pid),
@@ -92,10 +88,11 @@ fn hook_has_session_directory_and_variables() {
                 (Property::Descriptors, "0 1 2"),
                 (Property::Dispositions, ""),
                 (Property::Blocked, ""),
-                (Property::Cwd, &cwd),
             ] {
                 assert_eq!(value(property), expected, "{property}\n{report}");
             }
+            let directory = scratch.path().display().to_string();
+            assert_eq!(decoded(&value(Property::Cwd)), directory);
             let environment = environment(&report);
             let values = |name: &str| -> Vec<&str> {
                 environment.iter().filter_map(|entry| entry.strip_prefix(name)).collect()
@@ -512,6 +509,27 @@ fn signal_rewritten_to_a_request_starts_the_hook() {
             outcome.expect_code(42).expect_stdout(&format!("ready\nhook\ngot {got}\n")).expect_stderr("");
         });
     }
+}
+
+#[test]
+fn ctrl_c_starts_the_hook_of_a_single_child() {
+    in_both_settings(|start| {
+        let start = start.words(["-c", "--pre-stop", "sh -c 'echo hook $DUMB_INIT_SIGNAL >&2'"]);
+        let text = "exec >&2; exec probe work main 20";
+        let (running, mut terminal) = start.words(script(text)).start_on_terminal();
+        running.wait_for_debug_line("main ready");
+        terminal.keys("\x03");
+        // The command has the signal from the terminal already.
+        running.wait_for_debug_line("main got 2");
+        running.wait_for_debug_line("hook INT");
+        running.signal(libc::SIGTERM);
+        let outcome = running.outcome();
+        outcome.expect_code(0);
+        for line in ["main got 2", "main got 15", "hook INT", "hook TERM"] {
+            let times = usize::from(line != "hook TERM");
+            assert_eq!(count_lines(&outcome.stderr(), line), times, "{line}\n{outcome}");
+        }
+    });
 }
 
 #[test]

@@ -19,7 +19,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use outcome::{Outcome, property};
+pub use outcome::{Outcome, decoded, property};
 pub use probe_protocol::{Condition, Disposition, END_OF_CONDITIONS, Order, Property, Report};
 pub use procfs::Held;
 pub use run::{Running, Start, send};
