@@ -3,12 +3,15 @@
 
 use std::io;
 
+use nix::unistd::Pid;
+
 use crate::log::{self, Message};
 use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
 use crate::options::settings::Config;
 use crate::options::{self, Invocation, UsageError};
-use crate::policy::{Helper, Policy};
+use crate::policy::{Helper, Policy, Reason};
+use crate::report::Report;
 use crate::signal::exit_status::ExitStatus;
 use crate::spawn::{self, Child, Role, Setting, shebang, terminal};
 use crate::supervisor::delivery::Delivery;
@@ -32,6 +35,7 @@ pub(crate) fn run(
         Ok(start) => start,
         Err(status) => return status,
     };
+    let environment = environment.for_children();
     log::init(config.verbosity);
     let mask = match inherited_mask {
         Ok(mask) => mask,
@@ -64,7 +68,8 @@ pub(crate) fn run(
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
-    if needs_descendants || personality != Personality::DumbInit {
+    // An outer init recognises this one by the name, since a hook keeps it in its working directory.
+    if needs_descendants || !config.hook.is_empty() || personality != Personality::DumbInit {
         sys::parent::take_name(personality.process_name());
     }
     let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };
@@ -73,15 +78,23 @@ pub(crate) fn run(
     }
     let isolation = config.settings.isolation();
     let background = Setting { init: personality, mask, role: Role::Background };
-    let (helpers, failed) = start_helpers(&config.helpers, &environment, &background);
+    let mut report = config.report.map(Report::new);
+    let mut helpers = Vec::new();
+    let failed = start_helpers(&config.helpers, &environment, &background, &mut helpers, report.as_mut());
     // From here to the spawn, a key on the terminal is lost. So no message may be written in between.
     let (hand_off, earlier) = terminal::hand_off(personality, isolation);
     let setting = Setting { role: Role::Command(isolation, &hand_off), ..background };
     // The process of a helper that could not be executed stands for the command.
     let child = failed.unwrap_or_else(|| spawn::spawn(&argv, &environment, &setting));
-    let Ok(Child { pid: command, failure }) = child else {
-        supervisor::terminate(&helpers);
-        return refuse(Message::NoFork);
+    let Child { pid: command, failure } = match child {
+        Ok(child) => child,
+        Err(errno) => {
+            supervisor::terminate(&helpers);
+            if let Some(report) = report {
+                report.write(Reason::NotStarted(errno), ExitStatus::FAILURE);
+            }
+            return refuse(Message::NoFork);
+        }
     };
 
     // The point of no return: from here on, nothing may end the program before the command exits.
@@ -89,17 +102,20 @@ pub(crate) fn run(
     last_resort::prepare(Some(if isolation == Isolation::None { pid } else { pid.wrapping_neg() }));
     drop(hand_off);
     release_inherited(!config.hook.is_empty());
+    if let Some(report) = &mut report {
+        report.name_command(command, config.helpers.get(helpers.len()).map_or(&argv, |failed| &failed.argv));
+    }
+    let pids: Vec<Pid> = helpers.iter().map(|helper| helper.pid).collect();
+    let texts = config.helpers.iter().map(|helper| helper.text.as_slice());
+    let texts = pids.iter().copied().zip(texts).collect();
     let policy = Policy::new(config.settings, command).with_start_failure(failure);
-    let mut delivery =
-        Delivery::new(command, helpers.iter().map(|helper| helper.pid).collect(), older_children);
-    let mut policy = policy.with_helpers(helpers.clone());
+    let mut policy = policy.with_helpers(helpers);
+    let mut delivery = Delivery::new(command, pids, older_children);
     let start_hook = |signum| {
         spawn::spawn(&config.hook, &environment.for_hook(signum, command), &background).map(|hook| hook.pid)
     };
-    let texts = config.helpers.iter().map(|helper| helper.text.as_slice());
-    let helpers = helpers.iter().map(|helper| helper.pid).zip(texts).collect();
-    let programs = Programs { command, helpers, start_hook: &start_hook };
-    supervisor::supervise(&mut policy, &mut delivery, &programs, earlier)
+    let programs = Programs { command, helpers: texts, start_hook: &start_hook };
+    supervisor::supervise(&mut policy, &mut delivery, &programs, report, earlier)
 }
 
 /// Logs the reason not to start the command.
@@ -108,23 +124,26 @@ fn refuse(reason: Message) -> ExitStatus {
     ExitStatus::FAILURE
 }
 
-/// Starts the helpers in their order. Returns those that run, and the result for the first one that could not
-/// be started.
+/// Starts the helpers in their order. Returns the result for the first one that could not be started.
 fn start_helpers(
     helpers: &[options::settings::Helper],
     environment: &Environment,
     setting: &Setting<'_>,
-) -> (Vec<Helper>, Option<nix::Result<Child>>) {
-    let mut running = Vec::new();
+    running: &mut Vec<Helper>,
+    mut report: Option<&mut Report>,
+) -> Option<nix::Result<Child>> {
     for helper in helpers {
         match spawn::spawn(&helper.argv, environment, setting) {
             Ok(Child { pid, failure: None }) => {
                 running.push(Helper { pid, is_optional: helper.is_optional });
+                if let Some(report) = &mut report {
+                    report.name_helper(pid, &helper.argv);
+                }
             }
-            failed => return (running, Some(failed)),
+            failed => return Some(failed),
         }
     }
-    (running, None)
+    None
 }
 
 /// Releases inherited descriptors and the working directory. Others may wait for the end of a pipe, or for an

@@ -25,7 +25,7 @@ use crate::sys::signals::Failure;
 pub(crate) mod escape;
 pub(crate) mod strerror;
 
-const PREFIX: &str = "[dumb-init] ";
+pub(crate) const PREFIX: &str = "[dumb-init] ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
@@ -267,6 +267,18 @@ pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, message: ProcessM
 pub(crate) fn write_ignored_text(rewrite: &[u8]) {
     let text =
         format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
+    write_to_stderr([text.as_bytes()]);
+}
+
+/// Writes lines that have the prefix already.
+pub(crate) fn write_report(lines: &str) {
+    write_to_stderr([lines.as_bytes()]);
+}
+
+/// Reports that a file for the report, with a path of any length, cannot be written.
+pub(crate) fn write_no_report(path: &CStr, errno: Errno) {
+    let (path, number) = (Escaped(path.to_bytes()), errno as i32);
+    let text = format!("{PREFIX}Unable to write report {path} (errno={number} {}).\n", strerror(errno));
     write_to_stderr([text.as_bytes()]);
 }
 

@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use super::UsageError;
 pub(crate) use super::personality::Isolation;
 use super::personality::Personality;
-pub(crate) use super::value::{Delay, Forward, Limit, Source};
+pub(crate) use super::value::{Delay, Destination, Format, Forward, Limit, Source};
 use super::value::{Given, Value};
 use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
@@ -82,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) helpers: Vec<Helper>,
     /// `--pre-stop`: the words of the hook. None if there is no hook.
     pub(crate) hook: Vec<Arg>,
+    /// `--report`
+    pub(crate) report: Option<Destination>,
     /// Effects of variables, which may come unseen from a base image.
     pub(crate) notes: Vec<Message>,
     /// Rewrites with text after the rule.
@@ -134,6 +136,7 @@ impl Config {
             subreaper: subreaper || settings.may_outlive_command() || settings.forward == Forward::Tree,
             helpers,
             hook,
+            report: options.report.value,
             notes,
             rewrites_with_trailing_text: options.rewrites_with_trailing_text,
             settings,
@@ -156,6 +159,7 @@ pub(crate) struct Options {
     pub(super) helpers: Setting<Vec<Vec<u8>>>,
     pub(super) pre_stop: Setting<Vec<u8>>,
     pub(super) pre_stop_timeout: Setting<Limit>,
+    pub(super) report: Setting<Destination>,
     pub(super) parent_death_signal: Setting<Signum>,
     pub(super) subreaper: Setting<bool>,
     pub(super) explain: Setting<Signum>,

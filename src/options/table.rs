@@ -202,6 +202,15 @@ pub static DUMB_INIT: &[Row] = &[
         ..SHUTDOWN
     },
     Row {
+        long: Some("--report"),
+        value_name: Some("FILE"),
+        variable: Some("DUMB_INIT_REPORT=/dev/termination-log"),
+        help: "Write the reason of the exit, and the events before it, to FILE\n\
+               (- for stderr; *.json for JSON)",
+        effect: Effect::Set(|options, given| options.report.set(given)),
+        ..SHUTDOWN
+    },
+    Row {
         long: Some("--with"),
         value_name: Some("HELPER"),
         variable: Some("DUMB_INIT_WITH=crond -f"),

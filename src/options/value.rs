@@ -1,6 +1,6 @@
 //! The types of values that options and variables take, and the message about an invalid one.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::time::Duration;
 
@@ -179,6 +179,36 @@ impl Value for Delay {
     }
 }
 
+/// The place to which a report is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Destination {
+    #[default]
+    Stderr,
+    File(CString, Format),
+}
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Value for Destination {
+    const IS: &'static str = "an absolute path, or -";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        match text {
+            b"-" => Some(Self::Stderr),
+            [b'/', ..] => {
+                let format = if text.ends_with(b".json") { Format::Json } else { Format::Text };
+                Some(Self::File(CString::new(text).ok()?, format))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Parses a duration with integers, since std's parser of floats adds 15 kB.
 fn parse_duration(text: &[u8]) -> Option<Duration> {
     let text = std::str::from_utf8(text).ok()?;
@@ -226,6 +256,17 @@ mod tests {
         }
         assert_eq!(Limit::parse(b"forever"), Some(Limit::Never));
         assert_eq!(Limit::parse(b"18446744073709551615"), Some(Limit::After(Duration::from_secs(u64::MAX))));
+    }
+
+    #[test]
+    fn report_goes_to_an_absolute_path_or_stderr() {
+        let file = |path: &CStr, format| Some(Destination::File(path.to_owned(), format));
+        assert_eq!(Destination::parse(b"-"), Some(Destination::Stderr));
+        assert_eq!(Destination::parse(b"/dev/json"), file(c"/dev/json", Format::Text));
+        assert_eq!(Destination::parse(b"/a b.json"), file(c"/a b.json", Format::Json));
+        for text in ["", "a", "./a", "--", "/a\0b"] {
+            assert_eq!(Destination::parse(text.as_bytes()), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use super::last_resort;
 use crate::log::{self, Message};
 use crate::policy::{Event, Policy, SignalSource};
+use crate::report::Report;
 use crate::signal::Signum;
 use crate::sys::children::{self, Change, NoChild};
 use crate::sys::signals::{self, Received, Sender};
@@ -44,12 +45,12 @@ impl Events {
     }
 
     /// Returns the next event, and sleeps until there is one.
-    pub(super) fn next(&mut self, policy: &Policy) -> Event {
+    pub(super) fn next(&mut self, policy: &Policy, mut report: Option<&mut Report>) -> Event {
         loop {
             let event = match self.queue.pop_front() {
                 Some(event) => Some(event),
-                None if self.is_reaping => self.next_child(policy),
-                None => self.wait(policy),
+                None if self.is_reaping => self.next_child(policy, report.as_deref_mut()),
+                None => self.wait(policy, report.as_deref_mut()),
             };
             if let Some(event) = event {
                 return event;
@@ -57,7 +58,7 @@ impl Events {
         }
     }
 
-    fn next_child(&mut self, policy: &Policy) -> Option<Event> {
+    fn next_child(&mut self, policy: &Policy, report: Option<&mut Report>) -> Option<Event> {
         // Before a child is peeked at, since wait4(2), the fallback, reaps it.
         let is_signals_turn = self.reaped % EXITS_BEFORE_SIGNALS == EXITS_BEFORE_SIGNALS - 1;
         self.reaped = self.reaped.saturating_add(u32::from(is_signals_turn));
@@ -65,7 +66,7 @@ impl Events {
             return Some(Event::Deadline);
         }
         if let Some(received) = is_signals_turn.then(signals::take_any).flatten() {
-            return Some(self.signal(received, policy));
+            return Some(self.signal(received, policy, report));
         }
         let change = children::peek();
         self.reaped = self.reaped.saturating_add(u32::from(change.is_ok()));
@@ -84,18 +85,21 @@ impl Events {
 
     /// Waits for a signal or the policy's deadline. `None` if neither has come, for example because we were
     /// stopped meanwhile.
-    fn wait(&mut self, policy: &Policy) -> Option<Event> {
+    fn wait(&mut self, policy: &Policy, report: Option<&mut Report>) -> Option<Event> {
         if is_due(policy) {
             return Some(Event::Deadline);
         }
         log_failure_of_signals();
         let timeout = policy.deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        signals::wait(timeout).map(|received| self.signal(received, policy))
+        signals::wait(timeout).map(|received| self.signal(received, policy, report))
     }
 
-    fn signal(&self, received: Received, policy: &Policy) -> Event {
+    fn signal(&self, received: Received, policy: &Policy, report: Option<&mut Report>) -> Event {
         let Received { signum, sender, may_be_key, .. } = received;
         last_resort::record_signal(Some(signum));
+        if let Some(report) = report {
+            report.received(signum, sender);
+        }
         match sender {
             Some(Sender { pid, uid, .. }) => log::write(Message::Sender { signum, pid, uid }),
             // The exit of the child is logged.

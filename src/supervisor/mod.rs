@@ -9,8 +9,9 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::log::{self, Message};
-use crate::policy::{self, Action, Event, Helper, Policy};
+use crate::policy::{self, Action, Event, Helper, Policy, Recipient};
 use crate::process;
+use crate::report::Report;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::children::{self, Change, NoChild};
@@ -38,19 +39,27 @@ pub(crate) fn supervise(
     policy: &mut Policy,
     delivery: &mut Delivery,
     programs: &Programs<'_>,
+    mut report: Option<Report>,
     earlier: Vec<Event>,
 ) -> ExitStatus {
     let command = programs.command;
     let mut events = Events::new(command, earlier);
     loop {
-        let event = events.next(policy);
+        let event = events.next(policy, report.as_mut());
+        if let (Some(report), Event::Ended { pid, status }) = (&mut report, event) {
+            report.ended(Instant::now(), pid, status, policy.killed_at());
+        }
         #[cfg(feature = "deliberate-panic")]
         fail_deliberately(event);
         for action in policy.decide(Instant::now(), event) {
             match action {
                 Action::Log(message) => log::write(message),
                 Action::Forward(signum, recipient, care) => {
-                    delivery.forward(signum, recipient, care);
+                    let members = report.as_ref().map_or(0, |_| delivery::members(recipient));
+                    let found = delivery.forward(signum, recipient, care);
+                    if let Some(report) = &mut report {
+                        report.forwarded(Instant::now(), signum, recipient, found.max(members));
+                    }
                     last_resort::record_signal(None);
                 }
                 Action::ResumeIfStopped(recipient) => delivery.resume(recipient),
@@ -62,7 +71,11 @@ pub(crate) fn supervise(
                     }
                 }
                 Action::Round(drain) => {
-                    policy.on_round(delivery.round(drain));
+                    let found = delivery.round(drain);
+                    if let (Some(report), Some((signum, scope))) = (&mut report, drain) {
+                        report.forwarded(Instant::now(), signum, Recipient::Unsignalled(scope), found);
+                    }
+                    policy.on_round(found > 0);
                     events.start_reaping();
                 }
                 Action::KillAll => {
@@ -96,8 +109,11 @@ pub(crate) fn supervise(
                 }),
                 // ESRCH: it has exited.
                 Action::SignalHook(signum, pid) => _ = signals::send_to_group(pid, signum),
-                Action::Exit(status, _) => {
+                Action::Exit(status, reason) => {
                     delivery.log_remaining();
+                    if let Some(report) = report {
+                        report.write(reason, status);
+                    }
                     return status;
                 }
             }

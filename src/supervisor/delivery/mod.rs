@@ -144,10 +144,13 @@ impl Delivery {
         look
     }
 
-    /// Forwards a signal, and logs it.
-    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) {
+    /// Forwards a signal, and logs it. Returns the number of processes that were signalled one by one.
+    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) -> usize {
         let (pid, result) = match recipient {
-            Recipient::Nobody => return log::write(Message::Forwarded(signum)),
+            Recipient::Nobody => {
+                log::write(Message::Forwarded(signum));
+                return 0;
+            }
             Recipient::Tree => return self.forward_to_each(signum, Reach::Everyone, care),
             Recipient::Unsignalled(scope) => return self.forward_to_each(signum, Reach::Drain(scope), care),
             Recipient::Process(pid) => {
@@ -176,6 +179,7 @@ impl Delivery {
         if result.is_ok() && recipient == Recipient::Group(pid) {
             log_excluded(signum, pid);
         }
+        0
     }
 
     /// Records and logs the recipients of a call of kill(2). It comes before the call, since a nested init
@@ -207,22 +211,23 @@ impl Delivery {
         false
     }
 
-    fn forward_to_each(&mut self, signum: Signum, reach: Reach, care: Care) {
-        self.walk(signum, reach, care);
+    fn forward_to_each(&mut self, signum: Signum, reach: Reach, care: Care) -> usize {
+        let count = self.walk(signum, reach, care);
         self.close_our_end_if_alone();
         log::write(Message::Forwarded(signum));
+        count
     }
 
     /// Sends the drain's signal to processes that have not received it, and deferred signals that are due.
-    /// Returns whether the next round should come soon, since new processes were found.
-    pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> bool {
-        let has_found = drain.is_some_and(|(signum, scope)| {
+    /// Returns the number of processes found. If there are any, the next round should come soon.
+    pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> usize {
+        let found = drain.map_or(0, |(signum, scope)| {
             let care = Care { records: true, spares_readers: signum.asks_to_end() };
             self.walk(signum, Reach::Drain(scope), care)
         });
         self.send_deferred(drain.is_some_and(|(_, scope)| scope == Scope::Everyone));
         self.close_our_end_if_alone();
-        has_found
+        found
     }
 
     /// Kills every descendant, and logs the name of each.
@@ -263,6 +268,17 @@ impl Delivery {
                 log::write_process(process.pid, &process.name, ProcessMessage::LeftBehind);
             }
         }
+    }
+}
+
+/// The number of members of a group that receives a signal by one call, as far as /proc shows them.
+pub(super) fn members(recipient: Recipient) -> usize {
+    match recipient {
+        Recipient::Group(leader) => process::members_of_group(leader).count(),
+        Recipient::RestOfGroup(leader) => {
+            process::members_of_group(leader).filter(|&pid| pid != leader).count()
+        }
+        Recipient::Process(_) | Recipient::Tree | Recipient::Unsignalled(_) | Recipient::Nobody => 0,
     }
 }
 

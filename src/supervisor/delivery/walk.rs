@@ -37,8 +37,8 @@ impl Reach {
 }
 
 impl Delivery {
-    /// Signals the descendants within reach, until no new one appears. Returns whether there was one.
-    pub(super) fn walk(&mut self, signum: Signum, mut reach: Reach, care: Care) -> bool {
+    /// Signals the descendants within reach, until no new one appears. Returns their number.
+    pub(super) fn walk(&mut self, signum: Signum, mut reach: Reach, care: Care) -> usize {
         // The processes that this walk has signalled, and their starts.
         let mut signalled = BTreeMap::new();
         for pass in 0..MOST_PASSES {
@@ -66,7 +66,7 @@ impl Delivery {
                 reach = Reach::Drain(Scope::Roots);
             }
         }
-        !signalled.is_empty()
+        signalled.len()
     }
 
     /// The processes to signal in one pass. The first rule that fits a process decides:
