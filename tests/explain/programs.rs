@@ -112,6 +112,23 @@ fn exit_of_a_helper_by_the_signal_shuts_down() {
 }
 
 #[test]
+fn stopped_helper_is_resumed_if_the_signal_asks_to_end() {
+    let helper = &["probe dispose Catches helper"];
+    for options in [&[][..], &["-c"]] {
+        let Some(running) = start(options, helper, MAIN, &["helper", "main"]) else { return };
+        let helper = pid_of(&running, "helper");
+        send(Pid::from_raw(helper), libc::SIGSTOP);
+        procfs::wait_for_state(Pid::from_raw(helper), 'T');
+        for (signal, fate) in [("USR1", "is stopped"), ("TERM", "catches it")] {
+            let told = explain(&running, &format!("--explain={signal}"));
+            assert_eq!(told.row(helper).map(|row| &*row.fate), Some(fate), "{told}");
+        }
+        running.signal(libc::SIGTERM);
+        running.wait_for_line(Report::Got(15).by("helper"));
+    }
+}
+
+#[test]
 fn helper_of_a_nested_init_is_reached() {
     let nested = init_under_test().display().to_string();
     let command = [&[&*nested, "--with", "probe dispose Catches helper", "--"], MAIN].concat();
