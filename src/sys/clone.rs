@@ -4,8 +4,8 @@
 //! called exec or has exited. So no signal is forwarded to a child that is not the command yet.
 //!
 //! If the kernel refuses that (a seccomp filter on clone's flags; an own time namespace, before Linux 6.1),
-//! the child gets a copy of our memory, as with fork(2), and its exec closes a pipe that we read. qemu-user makes
-//! such a copy without an error. Then the exec is looked for in /proc.
+//! the child gets a copy of our memory, as with fork(2), and its exec closes a pipe that we read. qemu-user
+//! makes such a copy without an error. Then the exec is looked for in /proc.
 
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
