@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::mem;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::log::{self, escape::Escaped, strerror::strerror};
@@ -123,6 +124,12 @@ impl Report {
         if self.start.is_some() || self.named.iter().any(|(named, _)| *named == pid) {
             self.record(now, self.ending(pid, status, deadline));
         }
+    }
+
+    /// Writes the report of a program that could not be started.
+    pub(crate) fn write_not_started(mut self, argv: &[Arg], errno: Errno) {
+        self.name_helper(Pid::from_raw(0), argv);
+        self.write(Reason::NotStarted(errno), ExitStatus::FAILURE);
     }
 
     /// Writes the report, if it can be written. `status` is the exit status of the program.
