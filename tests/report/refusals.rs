@@ -61,3 +61,12 @@ fn refused_session_is_not_an_exit_of_the_command() {
         assert_eq!(verdict(outcome.expect_code(1)), expected, "{outcome}");
     });
 }
+
+#[test]
+fn child_without_shared_memory_reports_only_the_status() {
+    in_both_settings(|start| {
+        let start = start.condition(Condition::RefusedCloneVm(libc::EPERM));
+        let outcome = start.words(["--report", "-", "/nonexistent"]).run();
+        assert_eq!(verdict(outcome.expect_code(2)), "exited by itself; exit status 2", "{outcome}");
+    });
+}

@@ -79,6 +79,18 @@ fn key_is_a_request_from_the_terminal() {
 }
 
 #[test]
+fn key_to_the_command_alone_is_from_outside() {
+    in_both_settings(|start| {
+        let (running, mut terminal) = start.words(["--report", "-"]).probe(Order::Hang).start_on_terminal();
+        running.wait_for_line(Line::Ready);
+        terminal.keys("\x03");
+        let outcome = running.outcome();
+        let expected = "killed from outside: SIGINT; exit status 130";
+        assert_eq!(verdict(&outcome), expected, "{outcome}");
+    });
+}
+
+#[test]
 fn rewritten_request_names_both_signals() {
     for (rewrite, number, signals, status) in [
         ("TERM:QUIT", libc::SIGTERM, "SIGQUIT (received as SIGTERM)", 131),
