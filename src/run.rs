@@ -3,6 +3,7 @@
 
 use std::io;
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::log::{self, Message};
@@ -10,7 +11,7 @@ use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
 use crate::options::settings::Config;
 use crate::options::{self, Invocation, UsageError};
-use crate::policy::{Helper, Policy, Reason};
+use crate::policy::{Helper, Policy};
 use crate::report::Report;
 use crate::signal::exit_status::ExitStatus;
 use crate::spawn::{self, Child, Role, Setting, shebang, terminal};
@@ -37,12 +38,15 @@ pub(crate) fn run(
     };
     let environment = environment.for_children();
     log::init(config.verbosity);
+    let mut report = config.report.filter(|_| argv.is_some()).map(Report::new);
     let mask = match inherited_mask {
         Ok(mask) => mask,
-        Err(errno) => return refuse(Message::NotBlocked(errno)),
+        Err(errno) => {
+            return refuse(Message::NotBlocked(errno), errno, report, argv.as_deref().unwrap_or_default());
+        }
     };
     if let Err(errno) = sys::signals::can_be_fetched() {
-        return refuse(Message::NotFetched(errno));
+        return refuse(Message::NotFetched(errno), errno, report, argv.as_deref().unwrap_or_default());
     }
     config.notes.iter().copied().for_each(log::write);
     config.rewrites_with_trailing_text.iter().for_each(|rewrite| log::write_ignored_text(rewrite));
@@ -78,22 +82,19 @@ pub(crate) fn run(
     }
     let isolation = config.settings.isolation();
     let background = Setting { init: personality, mask, role: Role::Background };
-    let mut report = config.report.map(Report::new);
     let mut helpers = Vec::new();
     let failed = start_helpers(&config.helpers, &environment, &background, &mut helpers, report.as_mut());
     // From here to the spawn, a key on the terminal is lost. So no message may be written in between.
     let (hand_off, earlier) = terminal::hand_off(personality, isolation);
     let setting = Setting { role: Role::Command(isolation, &hand_off), ..background };
     // The process of a helper that could not be executed stands for the command.
+    let started = config.helpers.get(helpers.len()).map_or(&argv, |failed| &failed.argv);
     let child = failed.unwrap_or_else(|| spawn::spawn(&argv, &environment, &setting));
     let Child { pid: command, failure } = match child {
         Ok(child) => child,
         Err(errno) => {
             supervisor::terminate(&helpers);
-            if let Some(report) = report {
-                report.write(Reason::NotStarted(errno), ExitStatus::FAILURE);
-            }
-            return refuse(Message::NoFork);
+            return refuse(Message::NoFork, errno, report, started);
         }
     };
 
@@ -103,7 +104,7 @@ pub(crate) fn run(
     drop(hand_off);
     release_inherited(!config.hook.is_empty());
     if let Some(report) = &mut report {
-        report.name_command(command, config.helpers.get(helpers.len()).map_or(&argv, |failed| &failed.argv));
+        report.name_command(command, started);
     }
     let pids: Vec<Pid> = helpers.iter().map(|helper| helper.pid).collect();
     let texts = config.helpers.iter().map(|helper| helper.text.as_slice());
@@ -118,9 +119,12 @@ pub(crate) fn run(
     supervisor::supervise(&mut policy, &mut delivery, &programs, report, earlier)
 }
 
-/// Logs the reason not to start the command.
-fn refuse(reason: Message) -> ExitStatus {
+/// Logs and reports the reason not to start a program.
+fn refuse(reason: Message, errno: Errno, report: Option<Report>, argv: &[Arg]) -> ExitStatus {
     log::write(reason);
+    if let Some(report) = report {
+        report.write_not_started(argv, errno);
+    }
     ExitStatus::FAILURE
 }
 

@@ -33,6 +33,7 @@ mod panics;
 mod peers;
 mod pid_1;
 mod refused_calls;
+mod report;
 mod services;
 mod shebang;
 mod shutdown;

@@ -27,7 +27,7 @@ use delays::DelayedSignals;
 pub(crate) use event::{Event, SignalSource};
 pub(crate) use hook::GRACE as GRACE_OF_HOOK;
 use hook::{Held, Hook};
-pub(crate) use reason::{Deadline, Reason};
+pub(crate) use reason::{Deadline, Reason, Request};
 use shutdown::Shutdown;
 
 mod action;
@@ -50,8 +50,8 @@ pub(crate) struct Policy {
     helpers: Vec<Helper>,
     /// The helper whose exit ends the container.
     failed_helper: Option<(Pid, ExitStatus)>,
-    /// The first signal that was forwarded to shut down.
-    request: Option<Signum>,
+    /// The signals that were forwarded to the command, in their order, each once.
+    requests: Vec<Request>,
     /// The error that kept the command from being executed.
     start_failure: Option<Errno>,
     delayed: DelayedSignals,
@@ -109,7 +109,7 @@ impl Policy {
             circumstances: Circumstances::default(),
             helpers: Vec::new(),
             failed_helper: None,
-            request: None,
+            requests: Vec::new(),
             start_failure: None,
             delayed: DelayedSignals::default(),
             hook: Hook::default(),
@@ -227,7 +227,7 @@ impl Policy {
         let remaining = self.remaining();
         let terminates = !self.waits_for_descendants() && self.settings.personality.terminates_remaining();
         self.circumstances = Circumstances {
-            is_requested: self.request.is_some(),
+            is_requested: self.request().is_some(),
             is_at_deadline: self.shutdown.killed_at.is_some() && status == ExitStatus::Killed(Signum::KILL),
         };
         self.status = Some(status);
@@ -281,14 +281,24 @@ impl Policy {
             Reason::Helper { pid, status }
         } else if let Some(deadline) = deadline {
             Reason::Deadline(deadline)
-        } else if let Some(signum) = self.request {
-            Reason::Requested(signum)
+        } else if let Some(request) = self.request().or_else(|| self.fatal_request(status)) {
+            Reason::Requested(request)
         } else {
             match status {
                 ExitStatus::Killed(signum) if !signum.reports_a_fault() => Reason::Killed(signum),
                 ExitStatus::Killed(_) | ExitStatus::Exited(_) => Reason::ByItself,
             }
         }
+    }
+
+    /// The first request to shut down.
+    fn request(&self) -> Option<Request> {
+        self.requests.iter().copied().find(|request| request.shuts_down())
+    }
+
+    /// The request that has killed the command.
+    fn fatal_request(&self, status: ExitStatus) -> Option<Request> {
+        self.requests.iter().copied().find(|request| status == ExitStatus::Killed(request.sent))
     }
 
     fn on_exit_of_other(&mut self, pid: Pid, status: ExitStatus, out: &mut Decision) {
@@ -304,7 +314,7 @@ impl Policy {
         }
         // Once the container is shutting down, helpers are expected to exit.
         let is_shutting_down =
-            self.has_ended() || self.request.is_some() || self.delayed_signals().any(Signum::shuts_down);
+            self.has_ended() || self.request().is_some() || self.delayed_signals().any(Signum::shuts_down);
         if helper.is_some_and(|helper| !helper.is_optional)
             && !is_shutting_down
             && self.failed_helper.is_none()
@@ -407,10 +417,11 @@ impl Policy {
             out.extend(of_helpers.into_iter().map(Action::ResumeIfStopped));
         }
         let is_drain = matches!(recipient, Recipient::Unsignalled(_));
-        if (signum.shuts_down() || to.shuts_down()) && !is_drain {
-            if !self.has_ended() || self.settings.linger {
-                self.request = self.request.or(Some(signum));
-            }
+        let request = Request { received: signum, sent: to };
+        if !is_drain && (!self.has_ended() || self.settings.linger) && !self.requests.contains(&request) {
+            self.requests.push(request);
+        }
+        if request.shuts_down() && !is_drain {
             self.on_shutdown(out);
         }
     }

@@ -13,8 +13,8 @@ use crate::signal::exit_status::ExitStatus;
 pub(crate) enum Reason {
     /// The command has exited, or died of its own fault (SIGSEGV, SIGABRT).
     ByItself,
-    /// This signal was forwarded to end the command, before it exited.
-    Requested(Signum),
+    /// A signal was forwarded to shut down, or has killed the command.
+    Requested(Request),
     /// A signal that we did not send has killed the command.
     Killed(Signum),
     /// Our own SIGKILL has ended the command.
@@ -23,6 +23,20 @@ pub(crate) enum Reason {
     Helper { pid: Pid, status: ExitStatus },
     /// The command or a helper could not be executed.
     NotStarted(Errno),
+}
+
+/// A signal that was forwarded. `-r` may have rewritten it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Request {
+    pub(crate) received: Signum,
+    pub(crate) sent: Signum,
+}
+
+impl Request {
+    /// Whether the signal shuts down, as it was received or sent.
+    pub(super) fn shuts_down(self) -> bool {
+        self.received.shuts_down() || self.sent.shuts_down()
+    }
 }
 
 /// The option whose time is over when descendants are killed.

@@ -7,17 +7,18 @@ use std::cmp::Reverse;
 use std::mem;
 use std::time::Instant;
 
+use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::log::{self, escape::Escaped, strerror::strerror};
 use crate::options::settings::Destination;
-use crate::policy::{Deadline, Reason, Recipient};
+use crate::policy::{Deadline, Reason, Recipient, Request};
 use crate::process::{self, Process, descendants::Tree};
 use crate::signal::exit_status::ExitStatus;
 use crate::signal::{Name, Signum};
 use crate::sys::arguments::Arg;
 use crate::sys::output;
-use crate::sys::signals::Sender;
+use crate::sys::signals::Received;
 use content::{Content, FIRST_EVENTS, Verdict};
 use memory::{Cgroup, Memory};
 
@@ -69,7 +70,8 @@ impl Report {
     }
 
     /// Records the sender of a signal, before the signal is forwarded and ends the sender.
-    pub(crate) fn received(&mut self, signum: Signum, sender: Option<Sender>) {
+    pub(crate) fn received(&mut self, received: Received) {
+        let Received { signum, sender, may_be_key } = received;
         let is_known = self.senders.iter().any(|(other, _)| *other == signum);
         if signum == Signum::CHLD || is_known && signum.shuts_down() {
             return;
@@ -82,7 +84,10 @@ impl Report {
                 name => format!("PID {pid} ({name})"),
             }),
             // The kernel sends SIGHUP when a terminal is closed.
-            None => (signum.comes_from_a_key() || signum == Signum::HUP).then(|| "the terminal".to_owned()),
+            None => {
+                let is_terminal = may_be_key && (signum.comes_from_a_key() || signum == Signum::HUP);
+                is_terminal.then(|| "the terminal".to_owned())
+            }
         };
         self.senders.push((signum, sender));
         if signum.shuts_down() {
@@ -119,6 +124,12 @@ impl Report {
         if self.start.is_some() || self.named.iter().any(|(named, _)| *named == pid) {
             self.record(now, self.ending(pid, status, deadline));
         }
+    }
+
+    /// Writes the report of a program that could not be started.
+    pub(crate) fn write_not_started(mut self, argv: &[Arg], errno: Errno) {
+        self.name_helper(Pid::from_raw(0), argv);
+        self.write(Reason::NotStarted(errno), ExitStatus::FAILURE);
     }
 
     /// Writes the report, if it can be written. `status` is the exit status of the program.
@@ -219,7 +230,7 @@ impl Report {
                 ("exited by itself", format!("killed by {}", Name(signum)), Some(signum))
             }
             (Reason::ByItself, _) => ("exited by itself", String::new(), None),
-            (Reason::Requested(signum), _) => return self.request(signum),
+            (Reason::Requested(request), _) => return self.request(request),
             (Reason::Killed(signum), _) => ("killed from outside", Name(signum).to_string(), Some(signum)),
             (Reason::Deadline(Deadline::Drain(time)), _) => {
                 ("killed at the deadline", format!("--drain {time:?}"), None)
@@ -236,18 +247,17 @@ impl Report {
         Verdict { words, detail, signal, sender: None }
     }
 
-    fn request(&self, signum: Signum) -> Verdict {
-        let same = self.senders.iter().find(|(received, _)| *received == signum);
-        // Another signal was received if it was rewritten to this one.
-        let (received, sender) = same.or(self.senders.last()).cloned().unwrap_or((signum, None));
-        let mut detail = Name(signum).to_string();
-        if received != signum {
+    fn request(&self, Request { received, sent }: Request) -> Verdict {
+        let sender = self.senders.iter().find(|(signum, _)| *signum == received);
+        let sender = sender.and_then(|(_, sender)| sender.clone());
+        let mut detail = Name(sent).to_string();
+        if received != sent {
             detail = format!("{detail} (received as {})", Name(received));
         }
         if let Some(sender) = &sender {
             detail = format!("{detail} from {sender}");
         }
-        Verdict { words: "stopped on request", detail, signal: Some(signum), sender }
+        Verdict { words: "stopped on request", detail, signal: Some(sent), sender }
     }
 }
 

@@ -1,7 +1,5 @@
 use std::time::Duration;
 
-use nix::errno::Errno;
-
 use super::content::MOST_BYTES;
 use super::*;
 use crate::options::settings::Format;
@@ -17,6 +15,15 @@ fn report() -> Report {
     report
 }
 
+fn request(received: Signum, sent: Signum) -> Reason {
+    Reason::Requested(Request { received, sent })
+}
+
+/// A signal without a sender.
+fn received(signum: Signum, may_be_key: bool) -> Received {
+    Received { signum, sender: None, may_be_key }
+}
+
 fn memory(kills: u64) -> Memory {
     Memory { peak: Some(490 << 20), limit: Some(512 << 20), kills: Some(kills) }
 }
@@ -26,6 +33,7 @@ fn verdict_is_one_line_for_each_reason() {
     let segv = Signum::new(libc::SIGSEGV).unwrap();
     let by_137 = ExitStatus::Exited(137);
     let killed = Reason::Killed(Signum::KILL);
+    let requested = request(Signum::TERM, Signum::TERM);
     let deadline = Reason::Deadline(Deadline::KillAfter(Duration::from_secs(2)));
     let helper = Reason::Helper { pid: HELPER, status: ExitStatus::Exited(1) };
     let by_helper = "a helper exited: crond -f (PID 2147483646) exited with status 1; exit status 1";
@@ -45,7 +53,7 @@ fn verdict_is_one_line_for_each_reason() {
         (deadline, KILLED, 1, "killed at the deadline: --kill-after 2s; exit status 137"),
         (helper, ExitStatus::FAILURE, 0, by_helper),
         (Reason::NotStarted(Errno::ENOENT), ExitStatus::NOT_EXECUTED, 0, not_found),
-        (Reason::Requested(Signum::TERM), by_137, 1, "stopped on request: SIGTERM; exit status 137"),
+        (requested, by_137, 1, "stopped on request: SIGTERM; exit status 137"),
     ] {
         let report = Report { status: Some(status), ..report() };
         let text = report.finish(reason, status, Some(memory(kills))).text("");
@@ -58,16 +66,19 @@ fn request_names_the_first_sender_and_a_rewritten_signal() {
     let verdict = |signum, sender: &str| {
         let mut report = Report { senders: vec![(Signum::TERM, Some(sender.to_owned()))], ..report() };
         // The second one is not the reason.
-        report.received(Signum::TERM, None);
-        report.finish(Reason::Requested(signum), ExitStatus::SUCCESS, None).text("")
+        report.received(received(Signum::TERM, false));
+        report.received(received(Signum::WINCH, true));
+        report.finish(request(Signum::TERM, signum), ExitStatus::SUCCESS, None).text("")
     };
     let outside = "stopped on request: SIGTERM from outside the container; exit status 0\n";
     assert_eq!(verdict(Signum::TERM, "outside the container"), outside);
     let rewritten = "stopped on request: SIGQUIT (received as SIGTERM) from PID 12 (sh); exit status 0\n";
     assert_eq!(verdict(Signum::QUIT, "PID 12 (sh)"), rewritten);
     let mut key = report();
-    key.received(Signum::INT, None);
-    assert_eq!(key.senders, [(Signum::INT, Some("the terminal".to_owned()))]);
+    key.received(received(Signum::INT, true));
+    // The way in which it is fetched does not show the sender.
+    key.received(received(Signum::QUIT, false));
+    assert_eq!(key.senders, [(Signum::INT, Some("the terminal".to_owned())), (Signum::QUIT, None)]);
 }
 
 #[test]
@@ -135,7 +146,7 @@ fn json_has_every_key_and_escapes_names() {
     report.events[1].0 = report.events[0].0;
     report.zombies = Some(vec![(44, "node (PID 12)".to_owned())]);
     let memory = Memory { peak: Some(1), limit: None, kills: Some(0) };
-    let content = report.finish(Reason::Requested(Signum::TERM), ExitStatus::SUCCESS, Some(memory));
+    let content = report.finish(request(Signum::TERM, Signum::TERM), ExitStatus::SUCCESS, Some(memory));
     let expected = r#"{"verdict":"stopped on request","detail":"SIGTERM from PID 12 (sh)",
 "signal":"SIGTERM","sender":"PID 12 (sh)","exit_status":0,"events":[
 {"time":0.000,"text":"SIGTERM forwarded to process 2147483647"},

@@ -69,6 +69,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
                 hand_off.log_ignored();
                 if let Err(errno) = lead_session(hand_off) {
                     log::write_without_logger(Message::NoSetsid(errno));
+                    failure = Some(errno);
                     return ExitStatus::FAILURE.code().into();
                 }
             }
@@ -80,6 +81,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
         if let Err(errno) = signals::set_mask(mask) {
             // With every signal blocked, only SIGKILL could end the command.
             log::write_without_logger(Message::NotUnblocked(errno));
+            failure = Some(errno);
             return ExitStatus::FAILURE.code().into();
         }
         let environment = environment.with_command(unistd::getpid());

@@ -95,10 +95,10 @@ impl Events {
     }
 
     fn signal(&self, received: Received, policy: &Policy, report: Option<&mut Report>) -> Event {
-        let Received { signum, sender, may_be_key, .. } = received;
+        let Received { signum, sender, may_be_key } = received;
         last_resort::record_signal(Some(signum));
         if let Some(report) = report {
-            report.received(signum, sender);
+            report.received(received);
         }
         match sender {
             Some(Sender { pid, uid, .. }) => log::write(Message::Sender { signum, pid, uid }),

@@ -90,6 +90,30 @@ fn command_exit_ends_the_policy_after_a_last_signal() {
 }
 
 #[test]
+fn forwarded_signal_that_ends_the_command_is_the_reason() {
+    let request = |received, sent| Reason::Requested(Request { received, sent });
+    let usr1 = Signum::new(libc::SIGUSR1).unwrap();
+    let killed = Event::Ended { pid: COMMAND, status: ExitStatus::Killed(Signum::HUP) };
+    for (received, event, expected) in [
+        (Signum::HUP, killed, request(Signum::HUP, Signum::HUP)),
+        (usr1, ended(COMMAND), request(usr1, Signum::TERM)),
+        // It ignores the signal.
+        (Signum::HUP, ended(COMMAND), Reason::Killed(Signum::TERM)),
+    ] {
+        let mut policy = Policy::new(settings(Forward::Group, &["10:15"]), COMMAND);
+        for signum in [received, Signum::WINCH] {
+            decide(&mut policy, Instant::now(), direct(signum));
+        }
+        let actions = decide(&mut policy, Instant::now(), event);
+        let reason = actions.last().map(|action| match action {
+            Action::Exit(_, reason) => *reason,
+            action => panic!("{action:?}"),
+        });
+        assert_eq!(reason, Some(expected), "{received:?}");
+    }
+}
+
+#[test]
 fn exit_of_another_child_is_only_logged() {
     for names_orphans in [false, true] {
         let status = ExitStatus::Killed(Signum::TERM);

@@ -273,11 +273,12 @@ impl Delivery {
 
 /// The number of members of a group that receives a signal by one call, as far as /proc shows them.
 pub(super) fn members(recipient: Recipient) -> usize {
+    let is_alive =
+        |pid: &Pid| Process::read(*pid).is_ok_and(|process| process.is_none_or(|found| found.is_alive()));
+    let living = |leader| process::members_of_group(leader).filter(is_alive);
     match recipient {
-        Recipient::Group(leader) => process::members_of_group(leader).count(),
-        Recipient::RestOfGroup(leader) => {
-            process::members_of_group(leader).filter(|&pid| pid != leader).count()
-        }
+        Recipient::Group(leader) => living(leader).count(),
+        Recipient::RestOfGroup(leader) => living(leader).filter(|&pid| pid != leader).count(),
         Recipient::Process(_) | Recipient::Tree | Recipient::Unsignalled(_) | Recipient::Nobody => 0,
     }
 }
