@@ -92,7 +92,7 @@ fn deadline_rule_applies_after_our_own_sigkill_only() {
 fn deadline_of_other_processes_is_none_of_the_command() {
     in_both_settings(|start| {
         let text = "setsid probe work stubborn 999999 & exec probe record 15";
-        let options = ["--drain", "300ms", "--exit-map", "deadline:42:1,deadline:137:2"];
+        let options = ["--drain", "2s", "--exit-map", "deadline:42:1,deadline:137:2"];
         let running = start.words(options).words(script(text)).start();
         wait_for_lines(&running, &[Report::Ready.by("stubborn"), Report::Ready.to_string()]);
         send(find(&running, "15"), libc::SIGTERM);
