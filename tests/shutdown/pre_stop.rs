@@ -224,7 +224,7 @@ fn repeated_signal_ends_hook_and_delay_at_once() {
 }
 
 #[test]
-fn hook_ended_by_a_repeated_signal_is_killed_a_second_later() {
+fn hook_ended_by_a_repeated_signal_has_one_more_second() {
     in_both_settings(|start| {
         let options = ["--pre-stop-timeout", "1h", "--pre-stop", &hook(HELD)];
         let running = start.words(options).probe(Order::Record(15)).start();
@@ -380,7 +380,9 @@ fn hook_timeout_counts_after_the_command_exit() {
         send(find(&running, "12"), libc::SIGUSR2);
         let outcome = running.outcome();
         outcome.expect_code(42);
-        assert!(before.elapsed() >= Duration::from_secs(3), "{outcome}");
+        // Less than the default.
+        let took = before.elapsed();
+        assert!((3.0..10.0).contains(&took.as_secs_f64()), "{took:?}\n{outcome}");
         assert!(outcome.stderr().contains("has not exited in time"), "{outcome}");
     });
 }
