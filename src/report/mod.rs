@@ -1,7 +1,7 @@
 //! The report of `--report`: the reason of the exit, the last events before it, memory and zombies.
 //!
-//! [`Report`] collects them, and is written once, as the last act of the program. Nothing of this runs without
-//! the option.
+//! [`Report`] collects them, and is written once, as the last act of the program. Without the option, nothing
+//! of this runs.
 
 use std::cmp::Reverse;
 use std::mem;
