@@ -36,6 +36,7 @@ pub(crate) fn run(
         Ok(start) => start,
         Err(status) => return status,
     };
+    let environment = environment.for_children();
     log::init(config.verbosity);
     let mut report = config.report.filter(|_| argv.is_some()).map(Report::new);
     let mask = match inherited_mask {
@@ -71,7 +72,8 @@ pub(crate) fn run(
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
-    if needs_descendants || personality != Personality::DumbInit {
+    // An outer init recognises this one by the name, since a hook keeps it in its working directory.
+    if needs_descendants || !config.hook.is_empty() || personality != Personality::DumbInit {
         sys::parent::take_name(personality.process_name());
     }
     let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };

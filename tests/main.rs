@@ -22,6 +22,7 @@ mod docker;
 mod documentation;
 mod execution;
 mod explain;
+mod gvisor;
 mod hazards;
 mod inheritance;
 mod lifecycle;

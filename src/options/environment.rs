@@ -1,6 +1,7 @@
 //! Our environment, and the command's.
 //!
-//! The command gets every entry byte for byte, but for those that name our process and mean the command's.
+//! The command gets every entry byte for byte, but for those that name our process and mean the command's,
+//! and those that start programs beside it.
 
 use std::ffi::{CStr, CString};
 use std::fmt::Display;
@@ -14,7 +15,11 @@ use crate::sys::arguments::Arg;
 use crate::sys::exec::Strings;
 use crate::sys::signals;
 
-/// The environment that we were started with, or that of the hook.
+/// The variables that start programs. An init below us would start them again, and a helper with an init in
+/// its `#!` line would start itself without end.
+const STARTING_PROGRAMS: [&str; 2] = ["DUMB_INIT_WITH", "DUMB_INIT_PRE_STOP"];
+
+/// The environment that we were started with, or that of our children.
 pub(crate) struct Environment {
     entries: Vec<Arg>,
     is_ours: bool,
@@ -23,6 +28,15 @@ pub(crate) struct Environment {
 impl Environment {
     pub(crate) fn new(entries: Vec<Arg>) -> Self {
         Self { entries, is_ours: true }
+    }
+
+    /// The environment of all programs that we start.
+    pub(crate) fn for_children(self) -> Self {
+        let starts = |entry: &Arg| STARTING_PROGRAMS.iter().any(|name| value_of(entry, name).is_some());
+        if !self.entries.iter().any(starts) {
+            return self;
+        }
+        Self { entries: self.entries.into_iter().filter(|entry| !starts(entry)).collect(), is_ours: false }
     }
 
     /// The value of a variable, the first one if there are two (getenv(3)).

@@ -228,7 +228,7 @@ fn programs(
     };
     let mut helpers = Vec::new();
     for text in options.helpers.value.take().into_iter().flatten() {
-        let optional = text.strip_prefix(b"-");
+        let optional = text.trim_ascii_start().strip_prefix(b"-");
         let argv = words(options.helpers.source, &text, optional.unwrap_or(&text))?;
         helpers.push(Helper { is_optional: optional.is_some(), argv, text });
     }

@@ -59,6 +59,14 @@ pub(crate) enum Recipient {
 }
 
 impl Recipient {
+    /// The process that it is, or that leads it.
+    pub(crate) fn process(self) -> Option<Pid> {
+        match self {
+            Self::Process(pid) | Self::Group(pid) | Self::RestOfGroup(pid) => Some(pid),
+            Self::Tree | Self::Unsignalled(_) | Self::Nobody => None,
+        }
+    }
+
     /// Whether one call of kill(2) to this recipient signals a process. False for recipients that are found
     /// one by one.
     pub(crate) fn includes(self, member: Pid, group: Pid) -> bool {

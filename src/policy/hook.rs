@@ -11,7 +11,7 @@ use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 
 /// The time between SIGTERM and SIGKILL to a hook that does not exit.
-pub(super) const GRACE: Duration = Duration::from_secs(1);
+pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
 /// A request to end, which is held until the hook has exited.
 #[derive(Clone, Copy, Debug)]

@@ -25,6 +25,7 @@ use crate::signal::rewrite::Outcome;
 pub(crate) use action::{Action, Care, Recipient, Scope};
 use delays::DelayedSignals;
 pub(crate) use event::{Event, SignalSource};
+pub(crate) use hook::GRACE as GRACE_OF_HOOK;
 use hook::{Held, Hook};
 pub(crate) use reason::{Deadline, Reason, Request};
 use shutdown::Shutdown;

@@ -117,14 +117,17 @@ fn report_that_is_too_long_loses_middle_lines() {
     let flood = || {
         let mut report = Report::default();
         report.name_command(COMMAND, &[c"\x1b\xff\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\\"\\"; 99]);
-        for _ in 0..1000 {
+        report.forwarded(Instant::now(), Signum::TERM, Recipient::Process(COMMAND), 1);
+        for _ in 1..1000 {
             report.ended(Instant::now(), COMMAND, KILLED, Some(Deadline::Drain(Duration::MAX)));
         }
+        assert_eq!(report.name(COMMAND).len(), NAME_BYTES);
         report.zombies = Some(vec![(usize::MAX, report.process(COMMAND)); MOST_PARENTS]);
         report.finish(Reason::Helper { pid: COMMAND, status: KILLED }, KILLED, Some(memory(u64::MAX)))
     };
     let text = flood().fit(|content| content.text(log::PREFIX));
     assert!((3800..=MOST_BYTES).contains(&text.len()), "{}", text.len());
+    assert!(text.contains("    0.000 s  SIGTERM forwarded to process 2147483647\n"));
     let left_out = 1000 - text.matches(" s  ").count();
     let line = text.lines().nth(FIRST_EVENTS + 1).unwrap();
     assert_eq!(line, format!("{}... {left_out} lines left out", log::PREFIX));
