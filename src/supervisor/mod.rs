@@ -46,19 +46,20 @@ pub(crate) fn supervise(
     let mut events = Events::new(command, earlier);
     loop {
         let event = events.next(policy, report.as_mut());
+        let now = Instant::now();
         if let (Some(report), Event::Ended { pid, status }) = (&mut report, event) {
-            report.ended(Instant::now(), pid, status, policy.killed_at());
+            report.ended(now, pid, status, policy.killed_at());
         }
         #[cfg(feature = "deliberate-panic")]
         fail_deliberately(event);
-        for action in policy.decide(Instant::now(), event) {
+        for action in policy.decide(now, event) {
             match action {
                 Action::Log(message) => log::write(message),
                 Action::Forward(signum, recipient, care) => {
                     let members = report.as_ref().map_or(0, |_| delivery::members(recipient));
                     let found = delivery.forward(signum, recipient, care);
                     if let Some(report) = &mut report {
-                        report.forwarded(Instant::now(), signum, recipient, found.max(members));
+                        report.forwarded(now, signum, recipient, found.max(members));
                     }
                     last_resort::record_signal(None);
                 }
@@ -73,7 +74,7 @@ pub(crate) fn supervise(
                 Action::Round(drain) => {
                     let found = delivery.round(drain);
                     if let (Some(report), Some((signum, scope))) = (&mut report, drain) {
-                        report.forwarded(Instant::now(), signum, Recipient::Unsignalled(scope), found);
+                        report.forwarded(now, signum, Recipient::Unsignalled(scope), found);
                     }
                     policy.on_round(found > 0);
                     events.start_reaping();
