@@ -272,7 +272,7 @@ fn names_of_other_inits_report_by_the_variable() {
 
 /// The init at this path as a plain process and, if possible, as PID 1, with a report on stderr.
 fn in_settings_as(path: &Path) -> impl Iterator<Item = Start> {
-    let start = |_| Start::program(path).variable("DUMB_INIT_REPORT", "-");
+    let start = |()| Start::program(path).variable("DUMB_INIT_REPORT", "-");
     let (plain, first) = (Some(()), can_have_pid_namespaces().then_some(()));
     plain.map(start).into_iter().chain(first.map(start).map(Start::in_namespace))
 }
