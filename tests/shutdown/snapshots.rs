@@ -3,6 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::resource::Resource;
 use nix::unistd::Pid;
 
 use super::{count_lines, expect_lines, in_both_settings, script, wait_for_lines};
@@ -25,10 +26,11 @@ fn tree() -> String {
 const READY: [&str; 4] = ["far ready", "orphan ready", "near ready", "main ready"];
 
 /// Lowers a limit of a process that runs.
-fn limit(pid: Pid, resource: libc::__rlimit_resource_t, to: u64) {
+fn limit(pid: Pid, resource: Resource, to: u64) {
     let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
     // SAFETY: reads the limit.
-    let result = unsafe { libc::prlimit(pid.as_raw(), resource, &raw const limit, std::ptr::null_mut()) };
+    let result =
+        unsafe { libc::prlimit(pid.as_raw(), resource as _, &raw const limit, std::ptr::null_mut()) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
@@ -53,7 +55,7 @@ fn drain_works_with_one_free_descriptor() {
         for options in [&["--drain", "4s"][..], &["--linger", "--drain", "60s"], &["-c", "--drain", "4s"]] {
             in_both_settings(|start| {
                 let running = start_tree(start.words(options));
-                limit(running.pid(), libc::RLIMIT_NOFILE, descriptors);
+                limit(running.pid(), Resource::RLIMIT_NOFILE, descriptors);
                 running.signal(libc::SIGTERM);
                 let outcome = running.outcome();
                 outcome.expect_code(0).expect_stderr("");
@@ -70,7 +72,7 @@ fn drain_without_a_free_descriptor_signals_the_group() {
     for options in [&["--drain", "1s"][..], &["--linger", "--drain", "1s"], &["-c", "--drain", "1s"]] {
         in_both_settings(|start| {
             let mut running = start_tree(start.words(options));
-            limit(running.pid(), libc::RLIMIT_NOFILE, 3);
+            limit(running.pid(), Resource::RLIMIT_NOFILE, 3);
             let begin = Instant::now();
             running.signal(libc::SIGTERM);
             assert_eq!(running.wait().code(), Some(0), "{running}");
@@ -277,7 +279,7 @@ fn exhausted_memory_loses_no_signal() {
             };
             running.descendants().iter().filter(|pid| is_sleep(pid)).count() == 400
         });
-        limit(pid, libc::RLIMIT_AS, address_space(pid));
+        limit(pid, Resource::RLIMIT_AS, address_space(pid));
         let begin = Instant::now();
         send(pid, libc::SIGTERM);
         let mut running = running;

@@ -12,7 +12,7 @@ use crate::started::{End, PATIENCE, Started};
 use crate::state::{becomes_so, children};
 use crate::support::{Condition, Order, Scratch, init_under_test, skip};
 
-const CALLS: [libc::c_long; 20] = [
+const CALLS: &[libc::c_long] = &[
     libc::SYS_capget,
     libc::SYS_chdir,
     libc::SYS_clone3,
@@ -24,6 +24,7 @@ const CALLS: [libc::c_long; 20] = [
     libc::SYS_openat,
     libc::SYS_pidfd_open,
     libc::SYS_pidfd_send_signal,
+    #[cfg(not(any(target_arch = "aarch64", target_arch = "riscv64", target_arch = "loongarch64")))]
     libc::SYS_poll,
     libc::SYS_ppoll,
     libc::SYS_prctl,
@@ -52,7 +53,7 @@ pub fn run(plan: &mut Plan) {
             let result = check(Case { place, mode, condition }).map(|()| 1);
             part.note(result.map_err(|what| format!("{condition}: {what}")));
         };
-        for call in CALLS {
+        for &call in CALLS {
             for errno in [libc::ENOSYS, libc::EPERM] {
                 let needs_session = call == libc::SYS_setsid && mode == Mode::Group;
                 let check = if needs_session { no_session } else { normal_run };

@@ -2,17 +2,20 @@
 //! system calls.
 //!
 //! `cargo build --examples && cargo test --test stress` takes about two minutes. `-- long` tries
-//! more, and names of parts (`-- early chaos`) leave the others out. `INIT_UNDER_TEST` names the
+//! more, and names of parts (`-- early chaos`) leave the others out. A number (`-- early 1000`) is
+//! the number of tries. `INIT_UNDER_TEST` names the
 //! init, as with the suite. Each part prints a line. Failures are described, and the exit status is
 //! 1. `SEED` repeats the random choices of a run.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A panic reports a broken set-up.
 #![allow(unsafe_code, unreachable_pub)] // Raw clones and execs; a program has no public items.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // Parts that `injection` alone calls.
 
 mod bursts;
 mod chaos;
 mod early;
 mod faults;
+#[cfg_attr(not(target_arch = "x86_64"), path = "no_injection.rs")]
 mod injection;
 mod orphans;
 mod part;
@@ -86,7 +89,10 @@ fn live_as_pid_1(words: &[String]) -> ExitCode {
 
 fn test(words: &[String]) -> ExitCode {
     let known = |word: &String| {
-        word == "long" || word.starts_with(injection::ONE) || PARTS.iter().any(|(name, _)| name == word)
+        word == "long"
+            || word.parse::<u64>().is_ok()
+            || word.starts_with(injection::ONE)
+            || PARTS.iter().any(|(name, _)| name == word)
     };
     assert!(words.iter().all(known), "none of these is a part, or `long`: {words:?}");
     // Many of the processes are meant to be killed.
@@ -94,13 +100,16 @@ fn test(words: &[String]) -> ExitCode {
     start::forget_what_std_ignores();
     let seed =
         env::var("SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("SEED is a number"));
-    let mut plan = Plan::new(words.iter().any(|word| word == "long"), seed);
+    let tries = words.iter().find_map(|word| word.parse().ok());
+    let mut plan = Plan::new(words.iter().any(|word| word == "long"), tries, seed);
     if let Some(fault) = words.iter().find_map(|word| word.strip_prefix(injection::ONE)) {
         injection::run_one(&mut plan, fault);
         return if plan.summarize() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     for (name, run) in PARTS {
-        if words.iter().all(|word| word == "long") || words.iter().any(|word| word == name) {
+        if words.iter().all(|word| PARTS.iter().all(|(part, _)| part != word))
+            || words.iter().any(|word| word == name)
+        {
             run(&mut plan);
         }
     }

@@ -16,6 +16,8 @@ const MOST_HANGS: u64 = 10;
 /// The run of this program.
 pub struct Plan {
     long: bool,
+    /// Number of tries of each part, instead of its own.
+    tries: Option<u64>,
     pub seed: u64,
     started: Instant,
     cases: u64,
@@ -23,10 +25,10 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn new(long: bool, seed: u64) -> Self {
+    pub fn new(long: bool, tries: Option<u64>, seed: u64) -> Self {
         let length = if long { "long" } else { "short" };
         println!("{}, {length}, SEED={seed}", init_under_test().display());
-        Self { long, seed, started: Instant::now(), cases: 0, wrong: 0 }
+        Self { long, tries, seed, started: Instant::now(), cases: 0, wrong: 0 }
     }
 
     pub fn is_short(&self) -> bool {
@@ -35,7 +37,7 @@ impl Plan {
 
     /// Number of tries.
     pub fn count(&self, short: u64, long: u64) -> u64 {
-        if self.long { long } else { short }
+        self.tries.map_or(if self.long { long } else { short }, |tries| tries.min(long))
     }
 
     /// Prints the last line, and returns how much went wrong.

@@ -28,7 +28,13 @@ pub use terminal::Terminal;
 /// Longest wait of a test, far longer than needed on a busy machine. It is short if the original is
 /// expected to fail.
 pub fn deadline() -> Instant {
-    Instant::now() + Duration::from_secs(if differences::expects_failure() { 5 } else { 60 })
+    Instant::now() + patience(Duration::from_secs(if differences::expects_failure() { 5 } else { 60 }))
+}
+
+/// A time limit, `TEST_PATIENCE` times as long on a slow machine (ci/emulate).
+pub fn patience(limit: Duration) -> Duration {
+    let factor = env::var("TEST_PATIENCE").map_or(1, |factor| factor.parse().expect("a number"));
+    limit * factor
 }
 
 /// Program under test: that of `INIT_UNDER_TEST`, or the one built with these tests.

@@ -10,6 +10,13 @@ use super::procfs;
 /// A process that is held between two system calls.
 pub struct Traced(Pid);
 
+/// A stop of a process before or after a system call.
+pub enum Stop {
+    Entry(SystemCall),
+    /// With the call's result.
+    Exit(i64),
+}
+
 /// A system call and its arguments.
 pub struct SystemCall {
     pub number: libc::c_long,
@@ -22,6 +29,35 @@ impl SystemCall {
         let [a, b, c, d, ..] = self.arguments[index].to_le_bytes();
         i32::from_le_bytes([a, b, c, d])
     }
+}
+
+/// `PTRACE_GET_SYSCALL_INFO`, which libc and nix lack for musl.
+pub fn system_call_stop(pid: Pid) -> nix::Result<Stop> {
+    const PTRACE_GET_SYSCALL_INFO: i32 = 0x420e;
+    const PTRACE_SYSCALL_INFO_ENTRY: u8 = 1;
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        stop: u8,
+        architecture: u32,
+        instruction_pointer: u64,
+        stack_pointer: u64,
+        /// The number at entry, or the result at exit.
+        first: u64,
+        arguments: [u64; 6],
+        reserved: u64,
+    }
+    let mut info = Info::default();
+    // SAFETY: the kernel writes at most as many bytes as `info` has.
+    let result =
+        unsafe { libc::ptrace(PTRACE_GET_SYSCALL_INFO as _, pid.as_raw(), size_of::<Info>(), &raw mut info) };
+    Errno::result(result)?;
+    Ok(if info.stop == PTRACE_SYSCALL_INFO_ENTRY {
+        let number = libc::c_long::try_from(info.first).unwrap_or(-1);
+        Stop::Entry(SystemCall { number, arguments: info.arguments })
+    } else {
+        Stop::Exit(info.first.cast_signed())
+    })
 }
 
 impl Traced {
@@ -50,13 +86,9 @@ impl Traced {
             if !matches!(self.next_stop(), WaitStatus::PtraceSyscall(_)) {
                 continue;
             }
-            let info = ptrace::syscall_info(self.0).expect("PTRACE_GET_SYSCALL_INFO");
-            if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
-                // SAFETY: `op` says that it is this variant.
-                let entry = unsafe { info.u.entry };
-                if numbers.iter().any(|&number| entry.nr == number.cast_unsigned()) {
-                    return;
-                }
+            let stop = system_call_stop(self.0).expect("PTRACE_GET_SYSCALL_INFO");
+            if matches!(stop, Stop::Entry(call) if numbers.contains(&call.number)) {
+                return;
             }
         }
     }
@@ -76,20 +108,14 @@ impl Traced {
                 WaitStatus::PtraceSyscall(_) => {}
                 _ => continue,
             }
-            let info = ptrace::syscall_info(self.0).expect("PTRACE_GET_SYSCALL_INFO");
-            if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
-                // SAFETY: `op` says that it is this variant.
-                let entry = unsafe { info.u.entry };
-                let number = libc::c_long::try_from(entry.nr).expect("a number");
-                if number == libc::SYS_exit_group {
+            match system_call_stop(self.0).expect("PTRACE_GET_SYSCALL_INFO") {
+                Stop::Entry(call) if call.number == libc::SYS_exit_group => {
                     let detached = ptrace::detach(self.0, None);
                     assert!(matches!(detached, Ok(()) | Err(Errno::ESRCH)), "{detached:?}");
                     return calls;
                 }
-                entered = Some(SystemCall { number, arguments: entry.args });
-            } else if let Some(call) = entered.take() {
-                // SAFETY: as above; a call that was entered is left.
-                calls.push((call, unsafe { info.u.exit }.sval));
+                Stop::Entry(call) => entered = Some(call),
+                Stop::Exit(result) => calls.extend(entered.take().map(|call| (call, result))),
             }
         }
     }

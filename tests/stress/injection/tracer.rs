@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use super::calls::{Call, Fault, Phase, When};
 use crate::start::Start;
 use crate::started::{End, Started};
+use crate::support::trace::{self, Stop};
 
 /// Observations of the tracer until the end of the init.
 #[derive(Debug)]
@@ -136,13 +137,14 @@ impl Tracer {
     }
 
     fn system_call(&mut self, pid: Pid) {
-        let Ok(info) = ptrace::syscall_info(pid) else { return };
-        if info.op == libc::PTRACE_SYSCALL_INFO_ENTRY {
-            // SAFETY: `op` says that it is this variant.
-            let number = unsafe { info.u.entry }.nr;
-            self.entry(pid, Call(c_long::try_from(number).unwrap_or(-1)));
-        } else if let Some(errno) = self.pending.remove(&pid) {
-            set_result(pid, errno);
+        match trace::system_call_stop(pid) {
+            Ok(Stop::Entry(call)) => self.entry(pid, Call(call.number)),
+            Ok(Stop::Exit(_)) => {
+                if let Some(errno) = self.pending.remove(&pid) {
+                    set_result(pid, errno);
+                }
+            }
+            Err(_) => {}
         }
     }
 
