@@ -12,6 +12,7 @@ mod log;
 pub mod options;
 mod policy;
 mod process;
+mod report;
 mod run;
 mod signal;
 mod spawn;

@@ -3,16 +3,20 @@
 
 use std::io;
 
+use nix::errno::Errno;
+use nix::unistd::Pid;
+
 use crate::log::{self, Message};
 use crate::options::environment::Environment;
 use crate::options::personality::{Isolation, Personality};
 use crate::options::settings::Config;
 use crate::options::{self, Invocation, UsageError};
-use crate::policy::Policy;
+use crate::policy::{Helper, Policy};
+use crate::report::Report;
 use crate::signal::exit_status::ExitStatus;
-use crate::spawn::{self, Setting, shebang, terminal};
+use crate::spawn::{self, Child, Role, Setting, shebang, terminal};
 use crate::supervisor::delivery::Delivery;
-use crate::supervisor::{self, last_resort};
+use crate::supervisor::{self, Programs, last_resort};
 use crate::sys::arguments::Arg;
 use crate::sys::signals::SignalMask;
 use crate::{explain, sys};
@@ -32,13 +36,17 @@ pub(crate) fn run(
         Ok(start) => start,
         Err(status) => return status,
     };
+    let environment = environment.for_children();
     log::init(config.verbosity);
+    let mut report = config.report.filter(|_| argv.is_some()).map(Report::new);
     let mask = match inherited_mask {
         Ok(mask) => mask,
-        Err(errno) => return refuse(Message::NotBlocked(errno)),
+        Err(errno) => {
+            return refuse(Message::NotBlocked(errno), errno, report, argv.as_deref().unwrap_or_default());
+        }
     };
     if let Err(errno) = sys::signals::can_be_fetched() {
-        return refuse(Message::NotFetched(errno));
+        return refuse(Message::NotFetched(errno), errno, report, argv.as_deref().unwrap_or_default());
     }
     config.notes.iter().copied().for_each(log::write);
     config.rewrites_with_trailing_text.iter().for_each(|rewrite| log::write_ignored_text(rewrite));
@@ -48,13 +56,13 @@ pub(crate) fn run(
     if config.subreaper {
         supervisor::adopt_orphans();
     }
-    if let Some(signum) = config.parent_death_signal
-        && let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum)
-    {
-        log::write(Message::NoParentDeathSignal(errno));
+    if let Some(signum) = config.parent_death_signal {
+        if let Err(errno) = sys::parent::signal_at_the_end_of(parent, signum) {
+            log::write(Message::NoParentDeathSignal(errno));
+        }
     }
     let Some(argv) = argv else {
-        release_inherited();
+        release_inherited(false);
         last_resort::prepare(None);
         return supervisor::pause();
     };
@@ -64,7 +72,8 @@ pub(crate) fn run(
         return ExitStatus::FAILURE;
     }
     let needs_descendants = config.settings.needs_descendants();
-    if needs_descendants || personality != Personality::DumbInit {
+    // An outer init recognises this one by the name, since a hook keeps it in its working directory.
+    if needs_descendants || !config.hook.is_empty() || personality != Personality::DumbInit {
         sys::parent::take_name(personality.process_name());
     }
     let older_children = if needs_descendants { supervisor::older_children() } else { Vec::new() };
@@ -72,33 +81,82 @@ pub(crate) fn run(
         config.settings.keeps_terminal = terminal::keep();
     }
     let isolation = config.settings.isolation();
+    let background = Setting { init: personality, mask, role: Role::Background };
+    let mut helpers = Vec::new();
+    let failed = start_helpers(&config.helpers, &environment, &background, &mut helpers, report.as_mut());
     // From here to the spawn, a key on the terminal is lost. So no message may be written in between.
     let (hand_off, earlier) = terminal::hand_off(personality, isolation);
-    let setting = Setting { init: personality, isolation, mask, hand_off: &hand_off };
-    let Ok(command) = spawn::spawn(&argv, &environment, &setting) else {
-        return refuse(Message::NoFork);
+    let setting = Setting { role: Role::Command(isolation, &hand_off), ..background };
+    // The process of a helper that could not be executed stands for the command.
+    let started = config.helpers.get(helpers.len()).map_or(&argv, |failed| &failed.argv);
+    let child = failed.unwrap_or_else(|| spawn::spawn(&argv, &environment, &setting));
+    let Child { pid: command, failure } = match child {
+        Ok(child) => child,
+        Err(errno) => {
+            supervisor::terminate(&helpers);
+            return refuse(Message::NoFork, errno, report, started);
+        }
     };
 
     // The point of no return: from here on, nothing may end the program before the command exits.
     let pid = command.as_raw();
     last_resort::prepare(Some(if isolation == Isolation::None { pid } else { pid.wrapping_neg() }));
     drop(hand_off);
-    release_inherited();
-    let mut policy = Policy::new(config.settings, command);
-    let mut delivery = Delivery::new(command, older_children);
-    supervisor::supervise(&mut policy, &mut delivery, command, earlier)
+    release_inherited(!config.hook.is_empty());
+    if let Some(report) = &mut report {
+        report.name_command(command, started);
+    }
+    let pids: Vec<Pid> = helpers.iter().map(|helper| helper.pid).collect();
+    let texts = config.helpers.iter().map(|helper| helper.text.as_slice());
+    let texts = pids.iter().copied().zip(texts).collect();
+    let policy = Policy::new(config.settings, command).with_start_failure(failure);
+    let mut policy = policy.with_helpers(helpers);
+    let mut delivery = Delivery::new(command, pids, older_children);
+    let start_hook = |signum| {
+        spawn::spawn(&config.hook, &environment.for_hook(signum, command), &background).map(|hook| hook.pid)
+    };
+    let programs = Programs { command, helpers: texts, start_hook: &start_hook };
+    supervisor::supervise(&mut policy, &mut delivery, &programs, report, earlier)
 }
 
-/// Logs the reason not to start the command.
-fn refuse(reason: Message) -> ExitStatus {
+/// Logs and reports the reason not to start a program.
+fn refuse(reason: Message, errno: Errno, report: Option<Report>, argv: &[Arg]) -> ExitStatus {
     log::write(reason);
+    if let Some(report) = report {
+        report.write_not_started(argv, errno);
+    }
     ExitStatus::FAILURE
 }
 
+/// Starts the helpers in their order. Returns the result for the first one that could not be started.
+fn start_helpers(
+    helpers: &[options::settings::Helper],
+    environment: &Environment,
+    setting: &Setting<'_>,
+    running: &mut Vec<Helper>,
+    mut report: Option<&mut Report>,
+) -> Option<nix::Result<Child>> {
+    for helper in helpers {
+        match spawn::spawn(&helper.argv, environment, setting) {
+            Ok(Child { pid, failure: None }) => {
+                running.push(Helper { pid, is_optional: helper.is_optional });
+                if let Some(report) = &mut report {
+                    report.name_helper(pid, &helper.argv);
+                }
+            }
+            failed => return Some(failed),
+        }
+    }
+    None
+}
+
 /// Releases inherited descriptors and the working directory. Others may wait for the end of a pipe, or for an
-/// unmount.
-fn release_inherited() {
+/// unmount. The hook needs the directory.
+fn release_inherited(keeps_directory: bool) {
     sys::fds::close_others();
+    if keeps_directory {
+        return;
+    }
     if let Err(errno) = nix::unistd::chdir("/") {
         log::write(Message::NoChdir(errno));
     }

@@ -174,6 +174,31 @@ fn help_and_version_go_to_stderr() {
 }
 
 #[test]
+fn single_p_runs_no_command() {
+    wanted_difference("22. `-P` as the only argument", Original::Fails, || {
+        for number in [libc::SIGTERM, libc::SIGINT] {
+            let running = init().word("-P").variable("DUMB_INIT_DEBUG", "1").start();
+            running.wait_for_debug_line("Running in debug mode.");
+            running.signal(libc::SIGUSR1);
+            running.wait_for_debug_line("Received signal 10.");
+            running.signal(number);
+            running.outcome().expect_code(0).expect_stdout("");
+        }
+        // The first word may be split.
+        let running = init().words(["-S", "-P"]).variable("DUMB_INIT_DEBUG", "1").start();
+        running.wait_for_debug_line("Running in debug mode.");
+        running.signal(libc::SIGTERM);
+        running.outcome().expect_code(0);
+        let text = "dumb-init: variable DUMB_INIT_SUBREAPER takes 1 or 0, not 'x'\n";
+        init().word("-P").variable("DUMB_INIT_SUBREAPER", "x").run().expect_code(1).expect_stderr(text);
+    });
+    // With other words it is no option.
+    for words in [&["-P", "true"][..], &["-v", "-P"], &["-P", "-P"], &["-Pv"], &["-P", "--"]] {
+        refused(words, "dumb-init: invalid option -- 'P'\n");
+    }
+}
+
+#[test]
 fn help_text_is_our_own() {
     wanted_difference("1. The help text", Original::Fails, || {
         let help = run(&["--help"]).stderr();

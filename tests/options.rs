@@ -29,7 +29,7 @@ fn invalid_value_is_refused_on_one_line_with_its_source() {
     let forward = "child, group or tree";
     let limit = "a duration (10s, 500ms, 2m, 1h, forever)";
     let delay = "SIGNAL:DURATION (TERM:5s) for a signal that can be held";
-    let rule = "CODE or CODE:NEW (143, 143:0), each from 0 to 255";
+    let rule = "CODE, CODE:NEW, asked:CODE[:NEW] or deadline:CODE[:NEW] (143, 143:0), each from 0 to 255";
     let signal = "a signal (15, TERM, SIGTERM, RTMIN+3)";
     let rewrite = "SIGNAL:SIGNAL or SIGNAL:0 (15:3, TERM:QUIT, HUP:0)";
     let switch = "1 or 0";
@@ -38,7 +38,14 @@ fn invalid_value_is_refused_on_one_line_with_its_source() {
         ("drain", "DRAIN", "1s", limit, &["x", "10d", "-1s", "1 s", "never"]),
         ("kill-after", "KILL_AFTER", "1s", limit, &["10sec", "1e3"]),
         ("delay", "DELAY", "TERM:1s", delay, &["TERM", "TERM:forever", "TERM:5s,", "KILL:5s", "5s:TERM"]),
-        ("exit-map", "EXIT_MAP", "1", rule, &["256", "143:", "143:0:1", "TERM"]),
+        (
+            "exit-map",
+            "EXIT_MAP",
+            "1",
+            rule,
+            &["256", "143:", "143:0:1", "TERM", "asked:", "Asked:1", "asked:deadline:1", "later:1"],
+        ),
+        ("pre-stop-timeout", "PRE_STOP_TIMEOUT", "1s", limit, &["x", "-1s", "10d"]),
         ("parent-death-signal", "PARENT_DEATH_SIGNAL", "TERM", signal, &["0", "65", "TERMINATE"]),
         ("", "REWRITE", "", rewrite, &["15", "TERM:QUIT,", "32:3", "x:3"]),
         ("", "LINGER", "", switch, &["yes", "2", "true"]),
@@ -67,6 +74,47 @@ fn invalid_value_is_refused_on_one_line_with_its_source() {
             .unwrap()
             .expect_code(0)
             .expect_stderr("");
+    }
+}
+
+#[test]
+fn invalid_program_is_refused_before_anything_starts() {
+    const QUOTES: &str = "words whose quotes are closed";
+    for (option, name) in [("--with", "DUMB_INIT_WITH"), ("--pre-stop", "DUMB_INIT_PRE_STOP")] {
+        for (value, is) in [
+            ("'a", QUOTES),
+            ("a\\", "words without a backslash at the end"),
+            ("$x", "words in which every $ is the beginning of ${NAME}"),
+            ("#x", "a command"),
+            ("${UNSET}", "a command"),
+            (" ", "a command"),
+            ("", "a command"),
+        ] {
+            // A helper that is valid comes before.
+            let words = ["--with", "echo started", option, value];
+            let Some(outcome) = run(&[], &words, &["report"]) else { return };
+            let text = format!("dumb-init: option '{option}' takes {is}, not '{value}'\n");
+            outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
+            // An empty variable, or an empty line, counts as not set.
+            if value.trim().is_empty() && option == "--with" || value.is_empty() {
+                run(&[(name, value)], &[], &["exit", "4"]).unwrap().expect_code(4).expect_stderr("");
+                continue;
+            }
+            let text = format!("dumb-init: variable {name} takes {is}, not '{value}'\n");
+            let outcome = run(&[(name, value)], &[], &["report"]).unwrap();
+            outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
+            // A variable with an overriding option is not read.
+            run(&[(name, value)], &[option, "sleep 99"], &["exit", "4"]).unwrap().expect_code(4);
+        }
+    }
+    for (value, shown, is) in [("-", "-", "a command"), ("-'a", "'a", QUOTES)] {
+        let text = format!("dumb-init: option '--with' takes {is}, not '{shown}'\n");
+        let Some(outcome) = run(&[], &["--with", value], &["report"]) else { return };
+        outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
+        let lines = format!("echo started\n{value}\n");
+        let text = format!("dumb-init: variable DUMB_INIT_WITH takes {is}, not '{shown}'\n");
+        let outcome = run(&[("DUMB_INIT_WITH", &lines)], &[], &["report"]).unwrap();
+        outcome.expect_code(1).expect_stdout("").expect_stderr(&text);
     }
 }
 

@@ -81,7 +81,7 @@ fn shebang_line_can_name_the_init() {
 }
 
 /// Settings that let all three programs finish.
-const CURES: [&[(&str, &str)]; 5] = [
+pub(crate) const CURES: [&[(&str, &str)]; 5] = [
     &[("DUMB_INIT_DRAIN", "10s")],
     &[("DUMB_INIT_DRAIN", "10s"), ("DUMB_INIT_SETSID", "0")],
     &[("DUMB_INIT_DRAIN", "forever"), ("DUMB_INIT_SETSID", "0"), ("DUMB_INIT_FORWARD", "group")],

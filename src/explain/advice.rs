@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::facts::{Facts, Snapshot};
+use super::facts::Facts;
 use super::handling::{Effect, Handling};
 use super::inits::{Edition, Init, Role};
 use super::predict::{Change, Prediction};
+use super::snapshot::Snapshot;
 use crate::options::settings::{Forward, Limit, Source};
 use crate::signal::Signum;
 
@@ -28,6 +29,10 @@ pub(super) fn advise(prediction: &Prediction<'_>) -> Option<String> {
     let Prediction { snapshot, signum, .. } = *prediction;
     let facts = snapshot.get(snapshot.init)?;
     if facts.hides_variables() {
+        if facts.handling.has_capable_file() {
+            let user = "root with CAP_SYS_PTRACE, since the file of the init has capabilities";
+            return Some(format!("--explain as {user}: docker exec --privileged --user 0"));
+        }
         // The user and the group must be the same (proc_pid_environ(5), ptrace(2)).
         let Handling { users: [real, ..], group, .. } = facts.handling;
         let user = format!("docker exec --user {real}:{group}");

@@ -32,7 +32,8 @@ pub(super) struct Handling {
     /// The real, effective and saved user.
     pub(super) users: [u32; 3],
     pub(super) group: u32,
-    has_cap_kill: bool,
+    /// The effective capabilities, in which capability n is bit n.
+    capabilities: u64,
 }
 
 /// Effect of a signal on a process.
@@ -106,12 +107,18 @@ impl Handling {
     pub(super) fn may_signal(&self, other: &Self) -> bool {
         let ([real, effective, _], [their_real, _, their_saved]) = (self.users, other.users);
         let ours = [real, effective];
-        self.has_cap_kill || ours.contains(&their_real) || ours.contains(&their_saved)
+        let has_cap_kill = self.capabilities.wrapping_shr(CAP_KILL) & 1 == 1;
+        has_cap_kill || ours.contains(&their_real) || ours.contains(&their_saved)
+    }
+
+    /// Whether its file has capabilities, so that its user may not read its environment (ptrace(2)).
+    pub(super) fn has_capable_file(&self) -> bool {
+        !self.users.contains(&0) && self.capabilities != 0
     }
 
     /// Reads a process. It may do anything if /proc does not show it.
     pub(super) fn read(pid: Pid) -> Self {
-        Self::try_read(pid).unwrap_or(Self { hides_waiting: true, has_cap_kill: true, ..Self::default() })
+        Self::try_read(pid).unwrap_or(Self { hides_waiting: true, capabilities: !0, ..Self::default() })
     }
 
     fn try_read(pid: Pid) -> Option<Self> {
@@ -141,7 +148,7 @@ impl Handling {
             is_pid_1: field(status, "NSpid")?.split_ascii_whitespace().last() == Some("1"),
             users: [users.next()?, users.next()?, users.next()?],
             group: field(status, "Gid")?.split_ascii_whitespace().next()?.parse().ok()?,
-            has_cap_kill: mask("CapEff")?.wrapping_shr(CAP_KILL) & 1 == 1,
+            capabilities: mask("CapEff")?,
             ..Self::default()
         })
     }
@@ -171,7 +178,7 @@ impl Handling {
 fn field<'a>(status: &'a [u8], name: &str) -> Option<&'a str> {
     let mut lines = status.split(|&byte| byte == b'\n');
     let value = lines.find_map(|line| line.strip_prefix(name.as_bytes())?.strip_prefix(b":"))?;
-    str::from_utf8(value).ok().map(str::trim)
+    std::str::from_utf8(value).ok().map(str::trim)
 }
 
 /// The signal set at an address in the memory of a process.

@@ -110,7 +110,7 @@ fn program(pid: Pid, words: &[Arg]) -> Vec<u8> {
 pub(super) fn stat_field(pid: Pid, number: usize) -> Option<u64> {
     let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let end = text.iter().rposition(|&byte| byte == b')')?;
-    let mut fields = str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace();
+    let mut fields = std::str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace();
     fields.nth(number.checked_sub(2)?)?.parse().ok()
 }
 

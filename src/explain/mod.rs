@@ -1,6 +1,7 @@
 //! `--explain`: a report on the effect of a signal, without sending it.
 //!
-//! `facts` reads /proc, `predict` asks the policy, `advice` tries changes, `report` writes the text.
+//! `snapshot` reads /proc, `programs` finds the command and the helpers, `answer` asks the policy, `predict`
+//! finds the consequences, `advice` tries changes, `report` writes the text.
 
 use std::env;
 use std::io::{self, IsTerminal, Write};
@@ -11,18 +12,22 @@ use crate::options::Question;
 use crate::process::State;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::{output, tty};
-use facts::Snapshot;
 use predict::{Change, Prediction};
 use report::Report;
+use snapshot::Snapshot;
 
 mod advice;
+mod answer;
 mod facts;
 mod handling;
 mod inits;
 mod predict;
+mod programs;
 mod report;
+mod snapshot;
 
-/// Writes the report. Succeeds if every process receives the signal and the container waits for all of them.
+/// Writes the report. Succeeds if every process receives the signal, the container waits for all of them, and
+/// there is no zombie.
 pub(crate) fn explain(question: &Question) -> ExitStatus {
     let pid = question.init.unwrap_or(Pid::from_raw(1));
     let fail = |text: &str| {
@@ -46,7 +51,9 @@ pub(crate) fn explain(question: &Question) -> ExitStatus {
     if let Err(error) = write(&report, advice::advise(&prediction)) {
         return fail(&format!("unable to write: {error}"));
     }
-    if prediction.is_good() && !snapshot.is_uncertain() { ExitStatus::SUCCESS } else { ExitStatus::Exited(1) }
+    let has_zombies = !snapshot.parents_of_zombies().is_empty();
+    let is_good = prediction.is_good() && !snapshot.is_uncertain() && !has_zombies;
+    if is_good { ExitStatus::SUCCESS } else { ExitStatus::Exited(1) }
 }
 
 fn write(report: &Report<'_>, advice: Option<String>) -> io::Result<()> {

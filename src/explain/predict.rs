@@ -4,26 +4,26 @@
 //! are recorded instead of executed. An init below that receives a signal is predicted in the same way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::facts::{Facts, Snapshot};
+use super::answer::{Answer, Deadline};
+use super::facts::Facts;
 use super::handling::Effect;
 use super::inits::{Edition, Init, Role};
-use crate::log::Message;
+use super::snapshot::Snapshot;
 use crate::options::settings::{Forward, Isolation, Limit, Settings, Source};
-use crate::policy::{Action, Care, Event, Policy, Recipient, SignalSource};
+use crate::policy::{Action, Care, Recipient};
 use crate::process::descendants::Tree;
 use crate::process::{Process, State};
 use crate::signal::Signum;
-use crate::signal::exit_status::ExitStatus;
 
 /// Time at which a process receives a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum When {
     AtOnce,
-    /// When the command has exited.
+    /// When the command has exited, or a helper.
     AfterCommand,
     /// When its parent has exited, or half of the time of a drain is over.
     AfterParent,
@@ -48,13 +48,6 @@ pub(super) struct Fate {
     pub(super) when: When,
 }
 
-/// Time at which an init kills the remaining processes.
-#[derive(Clone, Copy)]
-pub(super) enum Deadline {
-    AfterSignal(Duration),
-    AfterCommand(Duration),
-}
-
 /// A change of settings that could be advised.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Change {
@@ -72,52 +65,6 @@ struct Sender {
     resumes: bool,
 }
 
-/// The answer of the policy of one init to one signal.
-struct Answer {
-    actions: Vec<Action>,
-    /// The actions when the command has exited.
-    last_actions: Vec<Action>,
-    /// For how long the signal is held.
-    held: Option<Duration>,
-    deadline: Option<Deadline>,
-    /// Whether the init waits for the remaining processes when its command has exited.
-    is_patient: bool,
-}
-
-impl Answer {
-    fn new(settings: Settings, command: Option<Pid>, signum: Signum, now: Instant) -> Self {
-        const NO_PROCESS: Pid = Pid::from_raw(i32::MAX);
-        let pid = command.unwrap_or(NO_PROCESS);
-        let exit = Event::Ended { pid, status: ExitStatus::SUCCESS };
-        let mut policy = Policy::new(settings, pid);
-        let mut decide = |at: Instant, event| {
-            let actions = policy.decide(at, event);
-            (actions, policy.kills_at())
-        };
-        let old_deadline = if command.is_none() { decide(now, exit).1 } else { None };
-        let (mut actions, mut deadline) = decide(now, Event::Signal(signum, SignalSource::Direct));
-        let held = actions.iter().find_map(|action| {
-            if let Action::Log(Message::Holding(_, duration)) = *action { Some(duration) } else { None }
-        });
-        let forwarded_at = held.and_then(|duration| now.checked_add(duration)).unwrap_or(now);
-        if held.is_some() {
-            let (more, later) = decide(forwarded_at, Event::Deadline);
-            actions.extend(more);
-            deadline = later;
-        }
-        let (last_actions, last_deadline) = decide(now, exit);
-        let ends = last_actions.iter().any(|action| matches!(action, Action::Exit(_)));
-        let is_patient = command.is_none() || !ends;
-        let deadline = if is_patient && last_deadline != deadline {
-            last_deadline.map(|at| Deadline::AfterCommand(at.saturating_duration_since(now)))
-        } else {
-            let new = deadline.filter(|_| deadline != old_deadline);
-            new.map(|at| Deadline::AfterSignal(at.saturating_duration_since(forwarded_at)))
-        };
-        Self { actions, last_actions, held, deadline, is_patient }
-    }
-}
-
 /// The answer to a question: a signal to the init, with its settings as they are or after a change.
 pub(super) struct Prediction<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -127,7 +74,10 @@ pub(super) struct Prediction<'a> {
     tree: Tree,
     /// The signal that the explained init forwards.
     pub(super) forwarded: Option<Signum>,
+    /// For how long `--delay` holds it.
     pub(super) held: Option<Duration>,
+    /// For how long the hook holds it at most.
+    pub(super) held_by_hook: Option<Limit>,
     pub(super) deadline: Option<Deadline>,
     /// Whether the explained init waits for the remaining processes when its command has exited.
     pub(super) waits: bool,
@@ -157,6 +107,7 @@ impl<'a> Prediction<'a> {
             tree: tree_after(snapshot, change),
             forwarded: None,
             held: None,
+            held_by_hook: None,
             deadline: None,
             waits: false,
             fates: Vec::new(),
@@ -192,20 +143,29 @@ impl<'a> Prediction<'a> {
             }
         };
         let is_outer = pid == self.snapshot.init;
-        let command = self.snapshot.command_of(pid);
-        let answer = Answer::new(self.settings_of(init, is_outer), command, signum, self.snapshot.time);
-        let Answer { held, deadline, is_patient, .. } = answer;
+        let programs = self.snapshot.programs_of(pid);
+        let (command, helpers) = (programs.command, programs.running(init));
+        let settings = self.settings_of(init, is_outer);
+        let mut answer = Answer::new(settings, command, helpers.clone(), signum, self.snapshot.time);
+        let Answer { held, held_by_hook, deadline, is_patient, .. } = answer;
         let sender = Sender { pid, command, when, resumes: init.edition != Edition::Peer };
         self.patient.extend(is_patient.then_some(pid));
-        let (forwarded, exits) = self.act(sender, &answer.actions);
+        let (forwarded, mut exits) = self.act(sender, &answer.actions);
         if is_outer {
-            (self.forwarded, self.held, self.deadline, self.waits) = (forwarded, held, deadline, is_patient);
+            (self.forwarded, self.deadline, self.waits) = (forwarded, deadline, is_patient);
+            (self.held, self.held_by_hook) = (held, held_by_hook);
+        }
+        let later = Sender { when: when.max(When::AfterCommand), ..sender };
+        // A helper that does not survive the signal ends the container.
+        for helper in helpers {
+            if !exits && self.gone.contains(&helper.pid) {
+                exits = self.act(later, &answer.on_exit(helper.pid)).1;
+            }
         }
         // The kernel kills all processes together with PID 1, before they could act on its last signal.
         let is_end_of_all = is_outer && !is_patient && facts.handling.is_pid_1;
-        if exits && !is_end_of_all {
-            let sender = Sender { when: when.max(When::AfterCommand), ..sender };
-            self.act(sender, &answer.last_actions);
+        if let Some(command) = command.filter(|_| exits && !is_end_of_all) {
+            self.act(later, &answer.on_exit(command));
         }
         let waits_for_ever = is_patient && deadline.is_none();
         let has_survivor = || below(&self.tree, [pid]).iter().any(|pid| !self.gone.contains(pid));
@@ -237,10 +197,10 @@ impl<'a> Prediction<'a> {
                 exits |= self.drain(sender, signum, care);
                 continue;
             }
-            // A SIGCONT follows, to the whole group if the command is stopped, or to each descendant that is.
-            let is_command_stopped =
-                sender.command.and_then(|pid| self.snapshot.get(pid)).is_some_and(Facts::is_stopped);
-            let resumes = resumes && (recipient == Recipient::Tree || is_command_stopped);
+            // A SIGCONT follows, to the whole group if its leader is stopped, or to each descendant that is.
+            let is_leader_stopped =
+                recipient.process().and_then(|pid| self.snapshot.get(pid)).is_some_and(Facts::is_stopped);
+            let resumes = resumes && (recipient == Recipient::Tree || is_leader_stopped);
             for process in self.recipients(sender, recipient, care) {
                 exits |= self.send(sender, signum, &process, care, resumes);
             }
@@ -364,12 +324,13 @@ impl<'a> Prediction<'a> {
         let left_behind = below(&self.tree, self.gone.iter().filter(|_| self.has_walk).copied());
         let unknown = &(&below(&self.tree, self.unknown.iter().copied()) | &self.unknown) | &left_behind;
         let family = &below(&self.tree, [self.snapshot.init]) | &BTreeSet::from([self.snapshot.init]);
+        let is_command_certain = self.snapshot.programs_of(self.snapshot.init).is_certain;
         let fate_of = |facts: &Facts| {
             let pid = facts.process.pid;
             let fate = self.fate(facts);
             let is_unknown = match fate.effect {
                 Effect::NotSignalled if self.refused.contains(&pid) => false,
-                Effect::NotSignalled => unknown.contains(&pid) || !self.snapshot.is_command_certain,
+                Effect::NotSignalled => unknown.contains(&pid) || !is_command_certain,
                 effect => effect == Effect::IsStopped && left_behind.contains(&pid),
             };
             let fate = Fate { effect: if is_unknown { Effect::Unknown } else { fate.effect }, ..fate };
@@ -425,7 +386,7 @@ impl<'a> Prediction<'a> {
         for _ in 0..=all.len() {
             let Some(init) = next else { return false };
             let family = below(&self.tree, [init]);
-            let command = self.snapshot.command_of(init);
+            let command = self.snapshot.programs_of(init).command;
             let is_below = all.iter().all(|pid| *pid == init || family.contains(pid));
             let is_command_alone = all.iter().all(|&pid| pid == init || Some(pid) == command);
             if !is_below || is_command_alone || self.patient.contains(&init) {
@@ -437,7 +398,7 @@ impl<'a> Prediction<'a> {
     }
 
     /// Workers that receive the signal at the same time as a master that stops them itself. A master is the
-    /// command, or the program that a start script runs.
+    /// command, a helper, or the program that a start script runs.
     pub(super) fn workers(&self) -> Vec<Pid> {
         let handled = |facts: &Facts| {
             let first = self.arrivals_at(facts.process.pid).find(|arrival| arrival.when == When::AtOnce);
@@ -448,9 +409,9 @@ impl<'a> Prediction<'a> {
             let Some(master) = self.snapshot.get(worker.process.parent) else { return false };
             let Some(arrival) = handled(master) else { return false };
             let script = self.snapshot.get(master.process.parent).filter(|parent| parent.is_shell());
-            let command = self.snapshot.command_of(arrival.sender);
-            let is_command = |facts: &Facts| Some(facts.process.pid) == command;
-            (is_command(master) || script.is_some_and(is_command))
+            let programs = self.snapshot.programs_of(arrival.sender);
+            let is_program = |facts: &Facts| programs.includes(facts.process.pid);
+            (is_program(master) || script.is_some_and(is_program))
                 && matches!(master.role, Role::Program)
                 && worker.process.group == master.process.group
                 && worker.resembles(master)
@@ -481,7 +442,7 @@ fn tree_after(snapshot: &Snapshot, change: Change) -> Tree {
     let group = init.map(|init| init.process.group).filter(|_| starts_session);
     let moved = |process: &Process| {
         let is_moved = process.pid != snapshot.init && Some(process.group) == group;
-        let command = snapshot.command.filter(|_| is_moved);
+        let command = snapshot.programs_of(snapshot.init).command.filter(|_| is_moved);
         Process { group: command.unwrap_or(process.group), ..*process }
     };
     Tree::new(snapshot.tree.processes().iter().map(moved).collect())

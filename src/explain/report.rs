@@ -1,14 +1,16 @@
 //! The text of the report: sentences, and a table for a terminal or tab-separated lines for a program.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use nix::unistd::Pid;
 
+use super::answer::Deadline;
 use super::facts::{Facts, LONGEST_NAME, cut, line_of};
 use super::handling::Effect;
 use super::inits::{Edition, Init, Role};
-use super::predict::{Deadline, Fate, Prediction, When};
-use crate::options::settings::{Forward, Source};
+use super::predict::{Fate, Prediction, When};
+use crate::options::settings::{Forward, Limit, Source};
 use crate::process::Process;
 use crate::signal::{Name, Signum};
 
@@ -25,9 +27,10 @@ pub(super) struct Report<'a> {
 type Row = ([String; 6], &'static str);
 
 impl Report<'_> {
-    /// The table for a terminal of this width.
+    /// The table for a terminal of this width. It draws the process tree by indentation.
     pub(super) fn table(&self, width: usize, has_colours: bool) -> String {
-        let rows = self.rows();
+        let (fates, depths): (Vec<Fate>, Vec<usize>) = self.tree().into_iter().unzip();
+        let rows = self.rows(&fates);
         let mut widths = [5, 4, 4, 4, 15, 0];
         for (cells, _) in &rows {
             for (width, cell) in widths.iter_mut().zip(cells) {
@@ -35,24 +38,50 @@ impl Report<'_> {
             }
         }
         let [pid, parent, group, session, signal, _] = widths;
-        let line = |([own, of_parent, of_group, of_session, fate, command], colour): &Row| {
-            let numbers =
-                format!("{own:>pid$}  {of_parent:>parent$}  {of_group:>group$}  {of_session:>session$}");
-            let used = [numbers.len(), signal, 4].iter().sum();
-            let command = cut(command, width.saturating_sub(used).max(8));
-            let (on, off) = if has_colours && !colour.is_empty() { (*colour, "\x1b[0m") } else { ("", "") };
-            let line = format!("{numbers}  {on}{fate:<signal$}{off}  {command}");
-            line.trim_end().to_owned() + "\n"
-        };
-        rows.iter().map(line).collect()
+        let line =
+            |(([own, of_parent, of_group, of_session, fate, command], colour), depth): (&Row, usize)| {
+                let numbers =
+                    format!("{own:>pid$}  {of_parent:>parent$}  {of_group:>group$}  {of_session:>session$}");
+                let used = [numbers.len(), signal, 4].iter().sum();
+                let left = width.saturating_sub(used).max(8);
+                // Half of the column is left for the names.
+                let indentation = depth.saturating_mul(2).min(left / 2);
+                let command = cut(&format!("{:indentation$}{command}", ""), left);
+                let (on, off) =
+                    if has_colours && !colour.is_empty() { (*colour, "\x1b[0m") } else { ("", "") };
+                let line = format!("{numbers}  {on}{fate:<signal$}{off}  {command}");
+                line.trim_end().to_owned() + "\n"
+            };
+        rows.iter().zip(std::iter::once(0).chain(depths)).map(line).collect()
     }
 
-    /// The same for programs.
+    /// The same for programs, in the order of PIDs.
     pub(super) fn lines(&self) -> String {
-        self.rows().iter().map(|(cells, _)| cells.join("\t") + "\n").collect()
+        self.rows(&self.prediction.fates).iter().map(|(cells, _)| cells.join("\t") + "\n").collect()
     }
 
-    fn rows(&self) -> Vec<Row> {
+    /// Each process after its parent, with its depth in the tree.
+    fn tree(&self) -> Vec<(Fate, usize)> {
+        let fates = &self.prediction.fates;
+        let shown: BTreeSet<Pid> = fates.iter().map(|fate| fate.pid).collect();
+        let mut children: BTreeMap<Option<Pid>, Vec<Fate>> = BTreeMap::new();
+        for fate in fates.iter().rev() {
+            let parent = self.prediction.snapshot.parent_of(fate.pid).filter(|pid| shown.contains(pid));
+            children.entry(parent).or_default().push(*fate);
+        }
+        let mut next: Vec<(Fate, usize)> = Vec::new();
+        let mut below =
+            |parent, depth| children.remove(&parent).into_iter().flatten().map(move |fate| (fate, depth));
+        next.extend(below(None, 0));
+        let mut found = Vec::new();
+        while let Some((fate, depth)) = next.pop() {
+            found.push((fate, depth));
+            next.extend(below(Some(fate.pid), depth.saturating_add(1)));
+        }
+        found
+    }
+
+    fn rows(&self, fates: &[Fate]) -> Vec<Row> {
         let header = ["PID", "PPID", "PGID", "SID", &Name(self.prediction.signum).to_string(), "COMMAND"];
         let row = |fate: &Fate| {
             let facts = self.prediction.snapshot.get(fate.pid)?;
@@ -61,7 +90,7 @@ impl Report<'_> {
             let (text, colour) = fate_in_words(*fate);
             Some(([pid, parent, group, session, text, facts.line()], colour))
         };
-        let rows = self.prediction.fates.iter().filter_map(row);
+        let rows = fates.iter().filter_map(row);
         std::iter::once((header.map(str::to_owned), "")).chain(rows).collect()
     }
 
@@ -88,8 +117,25 @@ impl Report<'_> {
         if self.init.hides_variables() {
             lines.push("Its environment cannot be read: variables in it may change this.".into());
         }
-        lines.extend(self.init.init().map(|init| self.conduct(init)));
+        if let Some(init) = self.init.init() {
+            lines.extend(self.helpers(init));
+            lines.push(self.conduct(init));
+        }
         lines.join("\n") + "\n"
+    }
+
+    fn helpers(&self, init: &Init) -> impl Iterator<Item = String> {
+        let snapshot = self.prediction.snapshot;
+        let helpers = init.config.helpers.iter().zip(&snapshot.programs_of(snapshot.init).helpers);
+        helpers.map(|(helper, pid)| {
+            let name = cut(&line_of(&helper.argv), LONGEST_NAME);
+            let consequence =
+                if helper.is_optional { "it may exit" } else { "if it exits, everything is shut down" };
+            match pid {
+                Some(pid) => format!("Helper {name} (PID {pid}): {consequence}"),
+                None => format!("Helper {name}: not running; {consequence}"),
+            }
+        })
     }
 
     fn conduct(&self, init: &Init) -> String {
@@ -97,7 +143,18 @@ impl Report<'_> {
         let rewrite = init.config.settings.rewrites.get(self.prediction.signum);
         let source = source_in_words(init.config.rewrites_source, |_| String::new());
         if let Some(to) = self.prediction.forwarded {
-            let held = self.prediction.held.map(|time| format!("held for {time:?}, then "));
+            let held = match (self.prediction.held_by_hook, self.prediction.held) {
+                (Some(longest), delay) => {
+                    let hook = cut(&line_of(&init.config.hook), LONGEST_NAME);
+                    let delay = delay.map(|time| format!(" and {time:?} have passed")).unwrap_or_default();
+                    let longest = match longest {
+                        Limit::After(time) => format!(", at most {time:?}"),
+                        Limit::Never => String::new(),
+                    };
+                    Some(format!("held until the pre-stop hook {hook} has exited{delay}{longest}, then "))
+                }
+                (None, delay) => delay.map(|time| format!("held for {time:?}, then ")),
+            };
             let reason = match rewrite {
                 _ if to == self.prediction.signum => "",
                 Some(_) => &source,
@@ -161,7 +218,8 @@ impl Report<'_> {
 
     fn command(&self) -> String {
         let snapshot = self.prediction.snapshot;
-        match (self.init.init(), snapshot.command.and_then(|command| snapshot.get(command))) {
+        let command = snapshot.programs_of(snapshot.init).command;
+        match (self.init.init(), command.and_then(|command| snapshot.get(command))) {
             (Some(init), _) => cut(&line_of(&init.command), LONGEST_NAME),
             (None, Some(process)) => process.program(),
             (None, None) => "the command".into(),
@@ -189,9 +247,19 @@ impl Report<'_> {
             (!pids.is_empty()).then(|| format!("{label}: PID {}.", pids.join(", ")))
         };
         let mut lines: Vec<String> = lists.into_iter().filter_map(list).collect();
-        if let Some(pid) = snapshot.command.filter(|_| !snapshot.is_command_certain) {
+        let programs = snapshot.programs_of(snapshot.init);
+        if let Some(pid) = programs.command.filter(|_| !programs.is_certain) {
             lines.push(format!("PID {pid} seems to be the command, which may have exited before."));
         }
+        lines.extend(snapshot.parents_of_zombies().iter().map(|(&pid, count)| {
+            let name = snapshot.get(pid).map(Facts::program).unwrap_or_default();
+            let (noun, reason) =
+                if *count == 1 { ("zombie", "its parent") } else { ("zombies", "their parent") };
+            format!(
+                "{count} {noun} of {name} (PID {pid}): only {reason} can reap {}.",
+                if *count == 1 { "it" } else { "them" }
+            )
+        }));
         lines.extend(self.time());
         if snapshot.hides_processes {
             lines.push("There may be more: /proc hides other users' processes (hidepid).".into());
@@ -201,7 +269,7 @@ impl Report<'_> {
 
     /// The time until the container ends, since an engine kills all processes after a while.
     fn time(&self) -> Option<String> {
-        let Prediction { forwarded, held, deadline, .. } = *self.prediction;
+        let Prediction { forwarded, held, held_by_hook, deadline, .. } = *self.prediction;
         if !self.prediction.signum.shuts_down() || forwarded.is_none() || !self.init.handling.is_pid_1 {
             return None;
         }
@@ -211,8 +279,15 @@ impl Report<'_> {
             None if self.prediction.waits => (Duration::ZERO, " until the last process has exited".into()),
             None => (Duration::ZERO, format!(" until {} has exited", self.command())),
         };
-        let time = held.unwrap_or_default().checked_add(time).filter(|time| !time.is_zero())?;
         let engine = "docker stop kills everything after 10s unless --time is longer";
+        let held = match held_by_hook {
+            Some(Limit::After(time)) => time,
+            Some(Limit::Never) => {
+                return Some(format!("The shutdown may take as long as the pre-stop hook: {engine}."));
+            }
+            None => held.unwrap_or_default(),
+        };
+        let time = held.checked_add(time).filter(|time| !time.is_zero())?;
         Some(format!("The shutdown may take {time:?}{more}: {engine}."))
     }
 }
@@ -223,10 +298,12 @@ fn recipients(init: &Init) -> String {
     if settings.linger {
         return "every descendant, since it lingers".into();
     }
-    let recipients = match settings.forward {
-        Forward::Child => "its direct child alone",
-        Forward::Group => "the process group of its child",
-        Forward::Tree => "every descendant",
+    let recipients = match (settings.forward, init.config.helpers.is_empty()) {
+        (Forward::Child, true) => "its direct child alone",
+        (Forward::Child, false) => "its direct child and its helpers alone",
+        (Forward::Group, true) => "the process group of its child",
+        (Forward::Group, false) => "the process groups of its child and its helpers",
+        (Forward::Tree, _) => "every descendant",
     };
     let value = settings.forward.name();
     let source = source_in_words(init.config.forward_source, |name| match name {

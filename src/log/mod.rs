@@ -25,7 +25,7 @@ use crate::sys::signals::Failure;
 pub(crate) mod escape;
 pub(crate) mod strerror;
 
-const PREFIX: &str = "[dumb-init] ";
+pub(crate) const PREFIX: &str = "[dumb-init] ";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
@@ -75,6 +75,9 @@ pub(crate) enum Message {
     Draining,
     Lingering,
     Reaped(Pid),
+    HookFailed(ExitStatus),
+    HookTimedOut,
+    NoHook(Errno),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +101,10 @@ impl Message {
             | Self::NoProc
             | Self::NoLook(_)
             | Self::Hidden
-            | Self::Reaped(_) => Level::Warn,
+            | Self::Reaped(_)
+            | Self::HookFailed(_)
+            | Self::HookTimedOut
+            | Self::NoHook(_) => Level::Warn,
             Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
             _ => Level::Debug,
         }
@@ -173,6 +179,9 @@ impl fmt::Display for Message {
             Self::Draining => out.write_str("Draining: waiting for all descendants to end."),
             Self::Lingering => out.write_str("Lingering: waiting for all descendants to end."),
             Self::Reaped(pid) => write!(out, "Reaped an orphan, PID {pid}."),
+            Self::HookFailed(status) => write!(out, "The pre-stop hook {status}; shutting down."),
+            Self::NoHook(errno) => failure(out, "start the pre-stop hook", errno, "."),
+            Self::HookTimedOut => out.write_str("The pre-stop hook has not exited in time; terminating it."),
         }
     }
 }
@@ -261,8 +270,22 @@ pub(crate) fn write_ignored_text(rewrite: &[u8]) {
     write_to_stderr([text.as_bytes()]);
 }
 
+/// Writes lines that have the prefix already.
+pub(crate) fn write_report(lines: &str) {
+    write_to_stderr([lines.as_bytes()]);
+}
+
+/// Reports that a file for the report, with a path of any length, cannot be written.
+pub(crate) fn write_no_report(path: &CStr, errno: Errno) {
+    let (path, number) = (Escaped(path.to_bytes()), errno as i32);
+    let text = format!("{PREFIX}Unable to write report {path} (errno={number} {}).\n", strerror(errno));
+    write_to_stderr([text.as_bytes()]);
+}
+
 pub(crate) fn write_panic(panic: &PanicHookInfo<'_>) {
-    let message = panic.payload_as_str().unwrap_or_default();
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let message = text.or(payload.downcast_ref().copied()).unwrap_or_default();
     let (file, line) = panic.location().map_or(("?", 0), |place| (place.file(), place.line()));
     write_line(format_args!("A bug: panic at {file}:{line}: {message}. Going on."));
 }
@@ -276,6 +299,12 @@ pub(crate) fn write_out_of_memory() {
 pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";
     write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
+}
+
+/// Reports that a helper has exited, by the text that it was given as.
+pub(crate) fn write_helper(text: &[u8], pid: Pid, status: ExitStatus) {
+    let line = format!("{PREFIX}helper '{}' (PID {pid}) {status}; shutting down\n", Escaped(text));
+    write_to_stderr([line.as_bytes()]);
 }
 
 /// Reports, in the child, that the command cannot be executed. Its name may be of any length.

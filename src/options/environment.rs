@@ -1,24 +1,42 @@
 //! Our environment, and the command's.
 //!
-//! The command gets every entry byte for byte, but for those that name our process and mean the command's.
+//! The command gets every entry byte for byte, but for those that name our process and mean the command's,
+//! and those that start programs beside it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt::Display;
 use std::io::Write;
 use std::mem;
 
 use nix::unistd::Pid;
 
+use crate::signal::{Name, Signum};
 use crate::sys::arguments::Arg;
 use crate::sys::exec::Strings;
 use crate::sys::signals;
 
-/// The environment that we were started with.
-pub(crate) struct Environment(Vec<Arg>);
+/// The variables that start programs. An init below us would start them again, and a helper with an init in
+/// its `#!` line would start itself without end.
+const STARTING_PROGRAMS: [&str; 2] = ["DUMB_INIT_WITH", "DUMB_INIT_PRE_STOP"];
+
+/// The environment that we were started with, or that of our children.
+pub(crate) struct Environment {
+    entries: Vec<Arg>,
+    is_ours: bool,
+}
 
 impl Environment {
     pub(crate) fn new(entries: Vec<Arg>) -> Self {
-        Self(entries)
+        Self { entries, is_ours: true }
+    }
+
+    /// The environment of all programs that we start.
+    pub(crate) fn for_children(self) -> Self {
+        let starts = |entry: &Arg| STARTING_PROGRAMS.iter().any(|name| value_of(entry, name).is_some());
+        if !self.entries.iter().any(starts) {
+            return self;
+        }
+        Self { entries: self.entries.into_iter().filter(|entry| !starts(entry)).collect(), is_ours: false }
     }
 
     /// The value of a variable, the first one if there are two (getenv(3)).
@@ -30,7 +48,7 @@ impl Environment {
     /// command's.
     pub(crate) fn for_command(&self, init: Pid) -> CommandEnvironment {
         let names_init =
-            |value: &[u8]| str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));
+            |value: &[u8]| std::str::from_utf8(value).is_ok_and(|value| value.parse() == Ok(init.as_raw()));
         let naming_init = |name| {
             self.find(name).filter(|(_, value)| names_init(value)).map(|(index, _)| Entry::new(name, index))
         };
@@ -40,15 +58,35 @@ impl Environment {
         let pidfd_id = pidfd_id.map(|(index, _)| Entry::new(LISTEN_PIDFDID, index));
         let entries: Vec<Entry> =
             [naming_init(WATCHDOG_PID), listen_pid, pidfd_id].into_iter().flatten().collect();
-        let strings = (!entries.is_empty()).then(|| Strings::new(self.0.iter().copied()));
-        CommandEnvironment { strings, entries }
+        CommandEnvironment { strings: None, entries }.prepared(self)
+    }
+
+    /// The environment of a helper or the hook.
+    pub(crate) fn for_background(&self) -> CommandEnvironment {
+        CommandEnvironment { strings: None, entries: Vec::new() }.prepared(self)
+    }
+
+    /// The environment of the hook, which learns the signal and the command's PID.
+    pub(crate) fn for_hook(&self, signum: Signum, command: Pid) -> Self {
+        let signal = Name(signum).to_string();
+        let values = [signal.trim_start_matches("SIG").to_owned(), command.to_string()];
+        let names = ["DUMB_INIT_SIGNAL", "DUMB_INIT_COMMAND_PID"];
+        let is_set = |entry: &Arg| names.iter().any(|name| value_of(entry, name).is_some());
+        // The hook runs once, and the strings live as long as the program.
+        let leak = |text: String| CString::new(text).ok().map(|text| &*Box::leak(text.into_boxed_c_str()));
+        let variables = names.iter().zip(values).filter_map(|(name, value)| leak(format!("{name}={value}")));
+        let others = self.entries.iter().copied().filter(|entry| !is_set(entry));
+        Self { entries: others.chain(variables).collect(), is_ours: false }
     }
 
     /// The index and value of a variable, the first one if there are two.
     fn find(&self, name: &str) -> Option<(usize, &[u8])> {
-        let value = |entry: &Arg| entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=");
-        self.0.iter().enumerate().find_map(|(index, entry)| Some((index, value(entry)?)))
+        self.entries.iter().enumerate().find_map(|(index, entry)| Some((index, value_of(entry, name)?)))
     }
+}
+
+fn value_of(entry: &Arg, name: &str) -> Option<&'static [u8]> {
+    entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
 
 /// sd_listen_fds(3): the process for which the sockets are.
@@ -73,6 +111,12 @@ struct Entry {
 }
 
 impl CommandEnvironment {
+    /// Copies the pointers if the strings differ from those that we were started with.
+    fn prepared(self, environment: &Environment) -> Self {
+        let differs = !self.entries.is_empty() || !environment.is_ours;
+        Self { strings: differs.then(|| Strings::new(environment.entries.iter().copied())), ..self }
+    }
+
     /// Has the entries name the process `command`. Allocates nothing.
     pub(crate) fn with_command(&mut self, command: Pid) -> Option<&Strings> {
         let strings = self.strings.as_mut()?;

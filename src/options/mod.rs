@@ -13,7 +13,7 @@ use crate::sys::arguments::Arg;
 use environment::Environment;
 use getopt::Reader;
 use personality::Personality;
-use settings::{Config, Options};
+use settings::{Config, Helper, Options};
 use table::{DIAGNOSIS, Effect, Row, SPLIT_STRING};
 use value::{Given, Source};
 
@@ -104,6 +104,8 @@ pub(crate) fn parse_as(
         }
         Personality::Tini | Personality::Catatonit => words.into(),
     };
+    // podman runs its pause container so, after resolving a link.
+    let (words, is_pause) = if *words == [c"-P"] { (Cow::default(), true) } else { (words, false) };
 
     let rows = rows(init);
     let permutes = init != Personality::DumbInit && environment.get("POSIXLY_CORRECT").is_none();
@@ -130,12 +132,13 @@ pub(crate) fn parse_as(
     if let Some(question) = question(program, &options, has_other_options, &command)? {
         return Ok(Invocation::Explain(question));
     }
-    let pauses = options.pauses.value.is_some();
+    let pauses = is_pause || options.pauses.value.is_some();
     if command.is_empty() && !pauses {
         return Err(UsageError::no_command(init, program));
     }
     read_variables(program, &mut options, environment)?;
-    let config = Config::new(options);
+    let (helpers, hook) = programs(program, &mut options, environment)?;
+    let config = Config::new(options, helpers, hook);
     Ok(if pauses { Invocation::Pause(config) } else { Invocation::Run(config, command) })
 }
 
@@ -199,12 +202,39 @@ fn split_first_word<'w>(
         Ok(Some((row, text))) if row.name() == SPLIT_STRING => text,
         _ => return Ok(words.into()),
     };
-    let variable = |name| str::from_utf8(name).ok().and_then(|name| environment.get(name));
-    let split = split_string::split(text, variable)
-        .map_err(|error| Given { program, source: Source::Option("--split-string"), text }.refusal(error))?;
-    // Words live as long as the program. None of these contains a zero byte.
+    let given = Given { program, source: Source::Option("--split-string"), text };
+    Ok(split(&given, environment)?.into_iter().chain(reader.into_command()).collect())
+}
+
+/// Splits a value into words, which live as long as the program.
+fn split(given: &Given<'_>, environment: &Environment) -> Result<Vec<Arg>, UsageError> {
+    let variable = |name| std::str::from_utf8(name).ok().and_then(|name| environment.get(name));
+    let words = split_string::split(given.text, variable).map_err(|error| given.refusal(error))?;
+    // None of them contains a zero byte.
     let leak = |word| CString::new(word).ok().map(|word| &*Box::leak(word.into_boxed_c_str()));
-    Ok(split.into_iter().filter_map(leak).chain(reader.into_command()).collect())
+    Ok(words.into_iter().filter_map(leak).collect())
+}
+
+/// The helpers of `--with`, and the words of the hook of `--pre-stop`.
+fn programs(
+    program: &CStr,
+    options: &mut Options,
+    environment: &Environment,
+) -> Result<(Vec<Helper>, Vec<Arg>), UsageError> {
+    let words = |source, text: &[u8], command: &[u8]| {
+        let words = split(&Given { program, source, text: command }, environment)?;
+        let refusal = || Given { program, source, text }.refusal("a command");
+        if words.is_empty() { Err(refusal()) } else { Ok(words) }
+    };
+    let mut helpers = Vec::new();
+    for text in options.helpers.value.take().into_iter().flatten() {
+        let optional = text.trim_ascii_start().strip_prefix(b"-");
+        let argv = words(options.helpers.source, &text, optional.unwrap_or(&text))?;
+        helpers.push(Helper { is_optional: optional.is_some(), argv, text });
+    }
+    let hook = options.pre_stop.value.take();
+    let hook = hook.map_or(Ok(Vec::new()), |text| words(options.pre_stop.source, &text, &text))?;
+    Ok((helpers, hook))
 }
 
 #[cfg(test)]

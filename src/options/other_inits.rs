@@ -137,7 +137,7 @@ fn named_signal(name: &[u8]) -> Option<Signum> {
 /// Reads an exit status that stands for 0. An empty text is 0, as for strtol(3).
 fn expected_code(text: &[u8]) -> Option<ExitRule> {
     let text = if text.is_empty() { b"0" } else { text.trim_ascii_start() };
-    let number: i64 = str::from_utf8(text).ok()?.parse().ok()?;
+    let number: i64 = std::str::from_utf8(text).ok()?.parse().ok()?;
     ExitRule::parse(u8::try_from(number).ok()?.to_string().as_bytes())
 }
 

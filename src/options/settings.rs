@@ -7,12 +7,13 @@ use nix::unistd::Pid;
 use super::UsageError;
 pub(crate) use super::personality::Isolation;
 use super::personality::Personality;
-pub(crate) use super::value::{Delay, Forward, Limit, Source};
+pub(crate) use super::value::{Delay, Destination, Format, Forward, Limit, Source};
 use super::value::{Given, Value};
 use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};
 use crate::signal::rewrite::{Rewrite, RewriteTable};
+use crate::sys::arguments::Arg;
 
 #[derive(Clone)]
 pub(crate) struct Settings {
@@ -30,6 +31,8 @@ pub(crate) struct Settings {
     /// `--delay`: the times that signals are held. The last one of a signal counts.
     pub(crate) delays: Vec<Delay>,
     pub(crate) exit_map: ExitMap,
+    /// `--pre-stop`: the time for the hook to exit. `None` if there is no hook.
+    pub(crate) pre_stop: Option<Limit>,
     /// Whether we stay the leader of our terminal's session. If the command led it, the kernel would send
     /// SIGHUP to the processes that a drain waits for as soon as the command exits (setsid(2), NOTES).
     pub(crate) keeps_terminal: bool,
@@ -38,7 +41,7 @@ pub(crate) struct Settings {
 /// The settings of dumb-init without options.
 impl Default for Settings {
     fn default() -> Self {
-        Config::new(Options::default()).settings
+        Config::new(Options::default(), Vec::new(), Vec::new()).settings
     }
 }
 
@@ -75,27 +78,50 @@ pub(crate) struct Config {
     pub(crate) parent_death_signal: Option<Signum>,
     /// Whether to adopt orphans although we are not PID 1.
     pub(crate) subreaper: bool,
+    /// `--with`
+    pub(crate) helpers: Vec<Helper>,
+    /// `--pre-stop`: the words of the hook. None if there is no hook.
+    pub(crate) hook: Vec<Arg>,
+    /// `--report`
+    pub(crate) report: Option<Destination>,
     /// Effects of variables, which may come unseen from a base image.
     pub(crate) notes: Vec<Message>,
     /// Rewrites with text after the rule.
     pub(crate) rewrites_with_trailing_text: Vec<Vec<u8>>,
 }
 
+/// A program that is started before the command.
+#[derive(Clone)]
+pub(crate) struct Helper {
+    /// The value of the option, for messages.
+    pub(crate) text: Vec<u8>,
+    /// Whether it may exit without consequences.
+    pub(crate) is_optional: bool,
+    pub(crate) argv: Vec<Arg>,
+}
+
+/// The drain of a container with helpers.
+const DRAIN_OF_HELPERS: Limit = Limit::After(Duration::from_secs(10));
+const PRE_STOP_TIMEOUT: Limit = Limit::After(Duration::from_secs(10));
+
 impl Config {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options, helpers: Vec<Helper>, hook: Vec<Arg>) -> Self {
         let personality = options.personality;
         let mut rewrites = RewriteTable::default();
         options.rewrites.value.into_iter().flatten().for_each(|rewrite| rewrites.set(rewrite));
+        let implied_drain = (!helpers.is_empty()).then_some(DRAIN_OF_HELPERS);
+        let drain = options.drain.value.or(implied_drain);
         let settings = Settings {
             personality,
             names_orphans: options.names_orphans.value.unwrap_or(false),
             forward: options.forward.value.unwrap_or(personality.default_forward()),
             rewrites,
-            drain: options.drain.value.filter(|&drain| drain != Limit::After(Duration::ZERO)),
+            drain: drain.filter(|&drain| drain != Limit::After(Duration::ZERO)),
             linger: options.linger.value.unwrap_or(false),
             kill_after: options.kill_after.value.unwrap_or(Limit::Never),
             delays: options.delays.value.unwrap_or_default(),
             exit_map: ExitMap::new(options.exit_rules.value.unwrap_or_default()),
+            pre_stop: (!hook.is_empty()).then(|| options.pre_stop_timeout.value.unwrap_or(PRE_STOP_TIMEOUT)),
             keeps_terminal: false,
         };
         // catatonit always adopts orphans.
@@ -108,6 +134,9 @@ impl Config {
             rewrites_source: options.rewrites.source,
             parent_death_signal: options.parent_death_signal.value,
             subreaper: subreaper || settings.may_outlive_command() || settings.forward == Forward::Tree,
+            helpers,
+            hook,
+            report: options.report.value,
             notes,
             rewrites_with_trailing_text: options.rewrites_with_trailing_text,
             settings,
@@ -127,6 +156,10 @@ pub(crate) struct Options {
     pub(super) kill_after: Setting<Limit>,
     pub(super) delays: Setting<Vec<Delay>>,
     pub(super) exit_rules: Setting<Vec<ExitRule>>,
+    pub(super) helpers: Setting<Vec<Vec<u8>>>,
+    pub(super) pre_stop: Setting<Vec<u8>>,
+    pub(super) pre_stop_timeout: Setting<Limit>,
+    pub(super) report: Setting<Destination>,
     pub(super) parent_death_signal: Setting<Signum>,
     pub(super) subreaper: Setting<bool>,
     pub(super) explain: Setting<Signum>,
@@ -139,6 +172,20 @@ pub(crate) struct Options {
 }
 
 impl Options {
+    /// Adds the helper of an option, or those of a variable, which has one per line.
+    pub(super) fn add_helpers(&mut self, given: &Given<'_>) {
+        let is_line = |line: &&[u8]| !line.trim_ascii().is_empty();
+        let texts: Vec<Vec<u8>> = if given.is_variable() {
+            given.text.split(|&byte| byte == b'\n').filter(is_line).map(<[u8]>::to_vec).collect()
+        } else {
+            vec![given.text.to_vec()]
+        };
+        if !self.helpers.beats(given.source) {
+            self.helpers.value.get_or_insert_default().extend(texts);
+            self.helpers.source = given.source;
+        }
+    }
+
     /// Sets `-c`. Its variable has no effect under another name: these inits start no session.
     pub(super) fn set_single_child(&mut self, given: &Given<'_>) {
         if given.text == b"0" && self.personality == Personality::DumbInit {

@@ -174,11 +174,53 @@ pub static DUMB_INIT: &[Row] = &[
     },
     Row {
         long: Some("--exit-map"),
-        value_name: Some("CODE[:NEW]"),
-        variable: Some("DUMB_INIT_EXIT_MAP=143,130:0"),
-        help: "Exit with NEW (default 0) if COMMAND exits with CODE (repeatable)",
+        value_name: Some("[asked:|deadline:]CODE[:NEW]"),
+        variable: Some("DUMB_INIT_EXIT_MAP=asked:143,130:0"),
+        help: "Exit with NEW (default 0) if COMMAND exits with CODE: only if it\n\
+               was asked to, or killed at a deadline (repeatable)",
         effect: Effect::Set(|options, given| options.exit_rules.add(given)),
         ..SHUTDOWN
+    },
+    Row {
+        long: Some("--pre-stop"),
+        value_name: Some("HOOK"),
+        variable: Some("DUMB_INIT_PRE_STOP=/leave.sh"),
+        help: "Run HOOK at the first SIGTERM, SIGINT or SIGQUIT, and forward\n\
+               the signal when it has exited",
+        effect: Effect::Set(|options, given| {
+            options.pre_stop.replace(given.text.to_vec(), given.source);
+            Ok(())
+        }),
+        ..SHUTDOWN
+    },
+    Row {
+        long: Some("--pre-stop-timeout"),
+        value_name: Some("DURATION"),
+        variable: Some("DUMB_INIT_PRE_STOP_TIMEOUT=5s"),
+        help: "Terminate HOOK after DURATION (default 10s)",
+        effect: Effect::Set(|options, given| options.pre_stop_timeout.set(given)),
+        ..SHUTDOWN
+    },
+    Row {
+        long: Some("--report"),
+        value_name: Some("FILE"),
+        variable: Some("DUMB_INIT_REPORT=/dev/termination-log"),
+        help: "Write the reason of the exit, and the events before it, to FILE\n\
+               (- for stderr; *.json for JSON)",
+        effect: Effect::Set(|options, given| options.report.set(given)),
+        ..SHUTDOWN
+    },
+    Row {
+        long: Some("--with"),
+        value_name: Some("HELPER"),
+        variable: Some("DUMB_INIT_WITH=crond -f"),
+        help: "Start HELPER before COMMAND, and shut down if it exits; -HELPER\n\
+               may exit (repeatable; the variable has one per line)",
+        effect: Effect::Set(|options, given| {
+            options.add_helpers(given);
+            Ok(())
+        }),
+        ..START
     },
     Row {
         long: Some("--parent-death-signal"),

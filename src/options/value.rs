@@ -1,6 +1,6 @@
 //! The types of values that options and variables take, and the message about an invalid one.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fmt;
 use std::time::Duration;
 
@@ -88,7 +88,7 @@ impl Value for Pid {
 
     fn parse(text: &[u8]) -> Option<Self> {
         let digits = Some(text).filter(|text| text.iter().all(u8::is_ascii_digit))?;
-        str::from_utf8(digits).ok()?.parse().ok().filter(|&pid| pid > 0).map(Self::from_raw)
+        std::str::from_utf8(digits).ok()?.parse().ok().filter(|&pid| pid > 0).map(Self::from_raw)
     }
 }
 
@@ -109,7 +109,8 @@ impl Value for Rewrite {
 }
 
 impl Value for ExitRule {
-    const IS: &'static str = "CODE or CODE:NEW (143, 143:0), each from 0 to 255";
+    const IS: &'static str =
+        "CODE, CODE:NEW, asked:CODE[:NEW] or deadline:CODE[:NEW] (143, 143:0), each from 0 to 255";
 
     fn parse(text: &[u8]) -> Option<Self> {
         Self::parse(text)
@@ -178,9 +179,39 @@ impl Value for Delay {
     }
 }
 
+/// The place to which a report is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Destination {
+    #[default]
+    Stderr,
+    File(CString, Format),
+}
+
+/// The format of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+impl Value for Destination {
+    const IS: &'static str = "an absolute path, or -";
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        match text {
+            b"-" => Some(Self::Stderr),
+            [b'/', ..] => {
+                let format = if text.ends_with(b".json") { Format::Json } else { Format::Text };
+                Some(Self::File(CString::new(text).ok()?, format))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Parses a duration with integers, since std's parser of floats adds 15 kB.
 fn parse_duration(text: &[u8]) -> Option<Duration> {
-    let text = str::from_utf8(text).ok()?;
+    let text = std::str::from_utf8(text).ok()?;
     let (number, unit) =
         text.split_at(text.find(|char: char| !matches!(char, '0'..='9' | '.')).unwrap_or(text.len()));
     let nanoseconds: u128 = match unit {
@@ -225,6 +256,17 @@ mod tests {
         }
         assert_eq!(Limit::parse(b"forever"), Some(Limit::Never));
         assert_eq!(Limit::parse(b"18446744073709551615"), Some(Limit::After(Duration::from_secs(u64::MAX))));
+    }
+
+    #[test]
+    fn report_goes_to_an_absolute_path_or_stderr() {
+        let file = |path: &CStr, format| Some(Destination::File(path.to_owned(), format));
+        assert_eq!(Destination::parse(b"-"), Some(Destination::Stderr));
+        assert_eq!(Destination::parse(b"/dev/json"), file(c"/dev/json", Format::Text));
+        assert_eq!(Destination::parse(b"/a b.json"), file(c"/a b.json", Format::Json));
+        for text in ["", "a", "./a", "--", "/a\0b"] {
+            assert_eq!(Destination::parse(text.as_bytes()), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use nix::unistd::Pid;
 
+use super::Reason;
 use crate::log::Message;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
@@ -21,7 +22,7 @@ pub(crate) enum Action {
     ContinueIfSuspended(Pid),
     /// Looks for remaining processes. Sends them the drain's signal, if there is one, and deferred signals.
     Round(Option<(Signum, Scope)>),
-    /// Sends SIGKILL to every descendant, and logs the name of each.
+    /// Sends SIGKILL to every descendant but the hook, and logs the name of each.
     KillAll,
     /// Reports an event for each child that has exited or stopped.
     CollectChildren,
@@ -31,8 +32,14 @@ pub(crate) enum Action {
     DetachTraced(Pid, Option<Signum>),
     /// Stops the program until SIGCONT.
     StopOurselves,
+    /// Logs that a helper has exited, and that the container shuts down.
+    LogHelper(Pid, ExitStatus),
+    /// Starts the hook for this signal. An event reports whether that succeeded.
+    RunHook(Signum),
+    /// Sends a signal to the group of the hook.
+    SignalHook(Signum, Pid),
     /// Exits with this status.
-    Exit(ExitStatus),
+    Exit(ExitStatus, Reason),
 }
 
 /// The recipient of a signal.
@@ -52,6 +59,14 @@ pub(crate) enum Recipient {
 }
 
 impl Recipient {
+    /// The process that it is, or that leads it.
+    pub(crate) fn process(self) -> Option<Pid> {
+        match self {
+            Self::Process(pid) | Self::Group(pid) | Self::RestOfGroup(pid) => Some(pid),
+            Self::Tree | Self::Unsignalled(_) | Self::Nobody => None,
+        }
+    }
+
     /// Whether one call of kill(2) to this recipient signals a process. False for recipients that are found
     /// one by one.
     pub(crate) fn includes(self, member: Pid, group: Pid) -> bool {

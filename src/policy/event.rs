@@ -18,6 +18,10 @@ pub(crate) enum Event {
     AllReaped,
     /// No child is left. As PID 1 or a subreaper we have no other descendants either.
     NoChildren,
+    /// The hook was started with this PID.
+    HookStarted(Pid),
+    /// The hook could not be started.
+    HookNotStarted,
     /// The time of [`super::Policy::deadline`] has come.
     Deadline,
 }

@@ -14,21 +14,27 @@
 
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::unistd::Pid;
 
 use crate::log::Message;
 use crate::options::settings::{Forward, Isolation, Settings};
 use crate::signal::Signum;
-use crate::signal::exit_status::ExitStatus;
+use crate::signal::exit_status::{Circumstances, ExitStatus};
 use crate::signal::rewrite::Outcome;
 pub(crate) use action::{Action, Care, Recipient, Scope};
 use delays::DelayedSignals;
 pub(crate) use event::{Event, SignalSource};
+pub(crate) use hook::GRACE as GRACE_OF_HOOK;
+use hook::{Held, Hook};
+pub(crate) use reason::{Deadline, Reason, Request};
 use shutdown::Shutdown;
 
 mod action;
 mod delays;
 mod event;
+mod hook;
+mod reason;
 mod shutdown;
 
 /// The decisions about one command.
@@ -38,8 +44,29 @@ pub(crate) struct Policy {
     command: Pid,
     /// The command's exit status. `None` as long as it runs.
     status: Option<ExitStatus>,
+    /// The circumstances of the command's exit.
+    circumstances: Circumstances,
+    /// The helpers that are running.
+    helpers: Vec<Helper>,
+    /// The helper whose exit ends the container.
+    failed_helper: Option<(Pid, ExitStatus)>,
+    /// The signals that were forwarded to the command, in their order, each once.
+    requests: Vec<Request>,
+    /// The error that kept the command from being executed.
+    start_failure: Option<Errno>,
     delayed: DelayedSignals,
+    hook: Hook,
+    /// The status to exit with when the hook has exited.
+    pending_exit: Option<ExitStatus>,
     shutdown: Shutdown,
+}
+
+/// A running helper of `--with`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Helper {
+    pub(crate) pid: Pid,
+    /// Whether it may exit without consequences.
+    pub(crate) is_optional: bool,
 }
 
 /// The actions for an event, decided at one moment.
@@ -51,6 +78,10 @@ struct Decision {
 impl Decision {
     fn push(&mut self, action: Action) {
         self.actions.push(action);
+    }
+
+    fn extend(&mut self, actions: impl IntoIterator<Item = Action>) {
+        self.actions.extend(actions);
     }
 
     fn log(&mut self, message: Message) {
@@ -71,8 +102,30 @@ impl Policy {
         for &signum in settings.personality.dropped_signals() {
             settings.rewrites.set_default(signum, Outcome::Dropped);
         }
-        let (delayed, shutdown) = (DelayedSignals::default(), Shutdown::default());
-        Self { settings, command, status: None, delayed, shutdown }
+        Self {
+            settings,
+            command,
+            status: None,
+            circumstances: Circumstances::default(),
+            helpers: Vec::new(),
+            failed_helper: None,
+            requests: Vec::new(),
+            start_failure: None,
+            delayed: DelayedSignals::default(),
+            hook: Hook::default(),
+            pending_exit: None,
+            shutdown: Shutdown::default(),
+        }
+    }
+
+    /// Adds the helpers that were started before the command.
+    pub(crate) fn with_helpers(self, helpers: Vec<Helper>) -> Self {
+        Self { helpers, ..self }
+    }
+
+    /// Sets the error that kept the command from being executed. Its process exits then.
+    pub(crate) fn with_start_failure(self, start_failure: Option<Errno>) -> Self {
+        Self { start_failure, ..self }
     }
 
     /// The command's exit status. `None` as long as it runs.
@@ -85,9 +138,9 @@ impl Policy {
         self.status.is_some()
     }
 
-    /// The signals that `--delay` delays now.
+    /// The signals that `--delay` or the hook delays now.
     pub(crate) fn delayed_signals(&self) -> impl Iterator<Item = Signum> {
-        self.delayed.signals()
+        self.delayed.signals().chain(self.hook.held.map(|held| held.signum))
     }
 
     /// The time at which the remaining descendants receive SIGKILL.
@@ -95,9 +148,14 @@ impl Policy {
         self.shutdown.kill_at
     }
 
+    /// The deadline at which descendants were killed.
+    pub(crate) fn killed_at(&self) -> Option<Deadline> {
+        self.shutdown.killed_at
+    }
+
     /// The time of the next [`Event::Deadline`].
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.delayed.next(), self.shutdown.deadline()].into_iter().flatten().min()
+        [self.delayed.next(), self.hook.deadline, self.shutdown.deadline()].into_iter().flatten().min()
     }
 
     /// Decides about an event that is received now.
@@ -113,10 +171,7 @@ impl Policy {
                 if pid == self.command && self.status.is_none() {
                     self.on_exit_of_command(status, &mut out);
                 } else {
-                    if self.settings.names_orphans {
-                        out.log(Message::Reaped(pid));
-                    }
-                    out.push(Action::Reap(pid));
+                    self.on_exit_of_other(pid, status, &mut out);
                 }
             }
             Event::TraceStop { pid, signum } => {
@@ -124,8 +179,14 @@ impl Policy {
             }
             Event::AllReaped => self.shutdown.on_reaped(now),
             // If the exit of the command was missed, nothing is left to wait for either.
-            Event::NoChildren => self.exit(self.status.unwrap_or(ExitStatus::FAILURE), &mut out),
+            Event::NoChildren => {
+                self.hook = Hook::default();
+                self.exit(self.status.unwrap_or(ExitStatus::FAILURE), &mut out);
+            }
+            Event::HookStarted(pid) => self.on_start_of_hook(pid),
+            Event::HookNotStarted => self.end_of_hook(&mut out),
             Event::Deadline => {
+                self.on_deadline_of_hook(&mut out);
                 for (signum, source) in self.delayed.take(Some(now)) {
                     self.forward_and_suspend(signum, source, &mut out);
                 }
@@ -143,11 +204,18 @@ impl Policy {
             }
             return;
         }
+        if let Some(held) = self.force(signum, out) {
+            return self.forward_held(held, out);
+        }
         let delay = self.settings.delay(signum);
         // After the exit of the command there is nothing to delay a signal for.
         let is_delayed = !self.has_ended() || self.settings.linger;
-        if let Some(duration) = delay.filter(|_| is_delayed && !self.delayed.contains(signum)) {
-            self.delayed.insert(signum, source, out.now.checked_add(duration));
+        let until = delay.and_then(|duration| out.now.checked_add(duration));
+        let held = Held { signum, source, is_own: false, until };
+        if is_delayed && self.shuts_down(signum) && self.start_hook(held, out) {
+            out.extend(delay.map(|duration| Action::Log(Message::Holding(signum, duration))));
+        } else if let Some(duration) = delay.filter(|_| is_delayed && !self.delayed.contains(signum)) {
+            self.delayed.insert(signum, source, until);
             out.log(Message::Holding(signum, duration));
         } else {
             self.delayed.remove(signum);
@@ -158,7 +226,14 @@ impl Policy {
     fn on_exit_of_command(&mut self, status: ExitStatus, out: &mut Decision) {
         let remaining = self.remaining();
         let terminates = !self.waits_for_descendants() && self.settings.personality.terminates_remaining();
+        self.circumstances = Circumstances {
+            is_requested: self.request().is_some(),
+            is_at_deadline: self.shutdown.killed_at.is_some() && status == ExitStatus::Killed(Signum::KILL),
+        };
         self.status = Some(status);
+        if let Some(held) = self.hook.held.take_if(|_| !self.settings.linger) {
+            self.delayed.insert(held.signum, held.source, held.until);
+        }
         if terminates {
             // The remaining members receive a SIGTERM anyway.
             self.delayed.remove(Signum::TERM);
@@ -183,9 +258,91 @@ impl Policy {
         }
     }
 
-    fn exit(&self, status: ExitStatus, out: &mut Decision) {
+    /// Exits, but not before the hook. A failed helper's status replaces that of the command.
+    fn exit(&mut self, status: ExitStatus, out: &mut Decision) {
+        if self.hook.is_running() {
+            self.pending_exit = Some(status);
+            return;
+        }
+        let (status, reported) = match self.failed_helper {
+            Some((_, ExitStatus::SUCCESS)) => (ExitStatus::FAILURE, ExitStatus::FAILURE),
+            Some((_, status)) => (status, status),
+            None => (status, self.settings.exit_map.apply(status, self.circumstances)),
+        };
         out.log(Message::Goodbye(status));
-        out.push(Action::Exit(self.settings.exit_map.apply(status)));
+        out.push(Action::Exit(reported, self.reason(status)));
+    }
+
+    fn reason(&self, status: ExitStatus) -> Reason {
+        let deadline = self.shutdown.killed_at.filter(|_| self.circumstances.is_at_deadline);
+        if let Some(errno) = self.start_failure {
+            Reason::NotStarted(errno)
+        } else if let Some((pid, status)) = self.failed_helper {
+            Reason::Helper { pid, status }
+        } else if let Some(deadline) = deadline {
+            Reason::Deadline(deadline)
+        } else if let Some(request) = self.request().or_else(|| self.fatal_request(status)) {
+            Reason::Requested(request)
+        } else {
+            match status {
+                ExitStatus::Killed(signum) if !signum.reports_a_fault() => Reason::Killed(signum),
+                ExitStatus::Killed(_) | ExitStatus::Exited(_) => Reason::ByItself,
+            }
+        }
+    }
+
+    /// The first request to shut down.
+    fn request(&self) -> Option<Request> {
+        self.requests.iter().copied().find(|request| request.shuts_down())
+    }
+
+    /// The request that has killed the command.
+    fn fatal_request(&self, status: ExitStatus) -> Option<Request> {
+        self.requests.iter().copied().find(|request| status == ExitStatus::Killed(request.sent))
+    }
+
+    fn on_exit_of_other(&mut self, pid: Pid, status: ExitStatus, out: &mut Decision) {
+        let helper = self.helpers.iter().position(|helper| helper.pid == pid);
+        let helper = helper.map(|index| self.helpers.remove(index));
+        let is_hook = self.hook.pid == Some(pid);
+        if self.settings.names_orphans && helper.is_none() && !is_hook {
+            out.log(Message::Reaped(pid));
+        }
+        out.push(Action::Reap(pid));
+        if is_hook {
+            self.on_exit_of_hook(status, out);
+        }
+        // Once the container is shutting down, helpers are expected to exit.
+        let is_shutting_down =
+            self.has_ended() || self.request().is_some() || self.delayed_signals().any(Signum::shuts_down);
+        if helper.is_some_and(|helper| !helper.is_optional)
+            && !is_shutting_down
+            && self.failed_helper.is_none()
+        {
+            self.failed_helper = Some((pid, status));
+            out.push(Action::LogHelper(pid, status));
+            let held = Held { signum: Signum::TERM, source: SignalSource::Direct, is_own: true, until: None };
+            if !self.start_hook(held, out) {
+                self.forward_held(held, out);
+            }
+        }
+    }
+
+    /// Forwards a signal that the hook has held.
+    fn forward_held(&mut self, held: Held, out: &mut Decision) {
+        if held.is_own {
+            self.send(held.signum, held.signum, held.source, self.recipient(), out);
+        } else {
+            self.forward_and_suspend(held.signum, held.source, out);
+        }
+    }
+
+    /// Whether a signal shuts down, as it is received or forwarded.
+    fn shuts_down(&self, signum: Signum) -> bool {
+        match self.rewritten(signum) {
+            Outcome::Dropped => false,
+            Outcome::Becomes(to) => signum.shuts_down() || to.shuts_down(),
+        }
     }
 
     /// Whether the program stays after the exit of the command.
@@ -234,20 +391,50 @@ impl Policy {
             out.log(Message::Translating { from: signum, to });
         }
         let Outcome::Becomes(to) = self.rewritten(signum) else { return out.log(Message::NotForwarded) };
+        self.send(signum, to, source, recipient, out);
+    }
+
+    /// Sends `to` for the received signal to the recipient, and to the helpers as well.
+    fn send(
+        &mut self,
+        signum: Signum,
+        to: Signum,
+        source: SignalSource,
+        recipient: Recipient,
+        out: &mut Decision,
+    ) {
         // The command has the key from the terminal, and would take a second Ctrl-C for another. Other
         // descendants may be outside of our group.
         let is_received = to == signum && source == SignalSource::SharedGroup && signum.comes_from_a_key();
         if !is_received || recipient == Recipient::Tree {
             out.push(Action::Forward(to, recipient, self.care(to)));
         }
+        let of_helpers: Vec<Recipient> = self.recipients_among_helpers(recipient).collect();
+        out.extend(of_helpers.iter().map(|&helper| Action::Forward(to, helper, self.care(to))));
         // A stopped process acts on SIGKILL and SIGCONT only, and would not exit.
         if (signum.asks_to_end() || to.asks_to_end()) && !to.stops() {
             self.resume(recipient, out);
+            out.extend(of_helpers.into_iter().map(Action::ResumeIfStopped));
         }
         let is_drain = matches!(recipient, Recipient::Unsignalled(_));
-        if (signum.shuts_down() || to.shuts_down()) && !is_drain {
+        let request = Request { received: signum, sent: to };
+        if !is_drain && (!self.has_ended() || self.settings.linger) && !self.requests.contains(&request) {
+            self.requests.push(request);
+        }
+        if request.shuts_down() && !is_drain {
             self.on_shutdown(out);
         }
+    }
+
+    /// The recipients of a signal to the command, or to what is left of its group, among the helpers, each of
+    /// which leads a session.
+    fn recipients_among_helpers(&self, recipient: Recipient) -> impl Iterator<Item = Recipient> {
+        let of_one = move |helper: &Helper| match recipient {
+            Recipient::Process(_) | Recipient::Nobody => Some(Recipient::Process(helper.pid)),
+            Recipient::Group(_) | Recipient::RestOfGroup(_) => Some(Recipient::Group(helper.pid)),
+            Recipient::Tree | Recipient::Unsignalled(_) => None,
+        };
+        self.helpers.iter().filter_map(of_one)
     }
 
     fn resume(&self, recipient: Recipient, out: &mut Decision) {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Action, Decision, Policy, Recipient, Scope, SignalSource};
+use super::{Action, Deadline, Decision, Policy, Recipient, Scope, SignalSource};
 use crate::options::settings::Limit;
 use crate::signal::Signum;
 use crate::signal::rewrite::Outcome;
@@ -37,6 +37,10 @@ pub(super) struct Shutdown {
     last_round: Option<Instant>,
     gap: Duration,
     pub(super) kill_at: Option<Instant>,
+    /// The deadline that comes first.
+    kill_by: Option<Deadline>,
+    /// The deadline at which descendants were killed.
+    pub(super) killed_at: Option<Deadline>,
     kills: u8,
 }
 
@@ -50,6 +54,8 @@ impl Default for Shutdown {
             last_round: None,
             gap: ROUND_GAP,
             kill_at: None,
+            kill_by: None,
+            killed_at: None,
             kills: 0,
         }
     }
@@ -76,13 +82,14 @@ impl Shutdown {
     }
 
     /// Sets the deadline, unless it is earlier already.
-    fn kill_after(&mut self, now: Instant, limit: Limit) {
-        let at = match limit {
-            Limit::Never => None,
+    fn kill_after(&mut self, now: Instant, limit: Limit, deadline: fn(Duration) -> Deadline) {
+        if let Limit::After(duration) = limit {
             // A time beyond the clock's range never comes.
-            Limit::After(duration) => now.checked_add(duration),
-        };
-        self.kill_at = [self.kill_at, at].into_iter().flatten().min();
+            let at = now.checked_add(duration).filter(|&at| self.kill_at.is_none_or(|before| at < before));
+            if at.is_some() {
+                (self.kill_at, self.kill_by) = (at, Some(deadline(duration)));
+            }
+        }
         // Every process receives the signal before it is killed.
         if let (Some(fallback_at), Some(kill_at)) = (self.fallback_at, self.kill_at) {
             let half = kill_at.saturating_duration_since(now).checked_div(2).unwrap_or_default();
@@ -102,7 +109,7 @@ impl Policy {
         if self.rewritten(Signum::TERM) != Outcome::Dropped {
             self.shutdown.fallback_at = out.now.checked_add(LONGEST_FALLBACK);
         }
-        self.shutdown.kill_after(out.now, limit);
+        self.shutdown.kill_after(out.now, limit, Deadline::Drain);
         self.forward(Signum::TERM, SignalSource::Direct, Recipient::Unsignalled(Scope::Roots), out);
         self.shutdown.expect_round(out.now, POLL);
     }
@@ -111,7 +118,7 @@ impl Policy {
     pub(super) fn on_shutdown(&mut self, out: &mut Decision) {
         if !self.shutdown.is_requested {
             self.shutdown.is_requested = true;
-            self.shutdown.kill_after(out.now, self.settings.kill_after);
+            self.shutdown.kill_after(out.now, self.settings.kill_after, Deadline::KillAfter);
         }
         if let Some(limit) = self.settings.drain.filter(|_| self.settings.linger) {
             self.start_drain(limit, out);
@@ -165,6 +172,7 @@ impl Policy {
         if self.shutdown.kills < KILLS {
             self.shutdown.kills = self.shutdown.kills.saturating_add(1);
             self.shutdown.kill_at = out.now.checked_add(KILL_GAP);
+            self.shutdown.killed_at = self.shutdown.kill_by;
             out.push(Action::KillAll);
         } else {
             self.shutdown.kill_at = None;

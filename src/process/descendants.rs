@@ -59,6 +59,9 @@ impl Tree {
 
     /// The processes that a nested init signals by default: its command, and the group that the command
     /// leads. Its command is its oldest child; the others are orphans that it has adopted.
+    ///
+    /// With helpers (`--with`), the oldest child is one. It cannot be seen how many there are, and an orphan
+    /// that is taken for one would never be signalled. Such an init waits for all of them (its drain).
     pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
         let command = Process::oldest(self.children(init).iter()).map(|child| child.pid);
         self.by_parent

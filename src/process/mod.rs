@@ -147,7 +147,7 @@ impl Process {
         // The name may contain blanks and brackets. The fields after it do not.
         let end = text.iter().rposition(|&byte| byte == b')')?;
         let begin = text.iter().position(|&byte| byte == b'(')?.saturating_add(1);
-        let mut fields = str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().skip(1);
+        let mut fields = std::str::from_utf8(text.get(end..)?).ok()?.split_ascii_whitespace().skip(1);
         let state = fields.next()?;
         let mut number = || fields.next()?.parse().ok();
         let (parent, group, session) = (number()?, number()?, number()?);
@@ -183,10 +183,15 @@ impl Process {
         Ok(Self::read(self.pid)?.is_some_and(|now| now.started == self.started))
     }
 
-    /// The oldest of the children of one process. Of two that started in one tick, it has the lower PID, but
-    /// a PID below the parent's was assigned after PIDs had wrapped around.
+    /// Orders the children of one process from the oldest on. Of two that started in one tick, the older has
+    /// the lower PID, but a PID below the parent's was assigned after PIDs had wrapped around.
+    pub(crate) fn age(&self) -> impl Ord + Copy {
+        (self.started, self.pid < self.parent, self.pid)
+    }
+
+    /// The oldest of the children of one process.
     pub(crate) fn oldest<'a>(children: impl Iterator<Item = &'a Self>) -> Option<&'a Self> {
-        children.min_by_key(|child| (child.started, child.pid < child.parent, child.pid))
+        children.min_by_key(|child| child.age())
     }
 }
 
@@ -247,31 +252,40 @@ const OUR_NAME: &[u8] = b"dumb-init";
 ///
 /// It has the name that our init gives itself ([`Personality::process_name`]). Without options, its
 /// executable has our name, its working directory is `/`, and it catches no standard signal, keys only, or
-/// all. If the link is hidden, its name decides.
+/// all. If the link is hidden, its name decides. So it does under an emulator, which catches signals itself.
 pub(crate) fn is_nested_init(process: &Process) -> bool {
     if Personality::is_init_name(process.name.bytes()) {
         return true;
     }
+    let is_at_root = || link_of(process.pid, "cwd").is_ok_and(|path| path == b"/");
     match link_of(process.pid, "exe").map_err(Unseen::from) {
-        Ok(path) => {
-            let is_at_root = || link_of(process.pid, "cwd").is_ok_and(|path| path == b"/");
-            file_name(&path) == OUR_NAME && !process.catches_some && is_at_root()
-        }
+        Ok(path) if process.name.bytes() == OUR_NAME && is_emulator(&path) => is_at_root(),
+        Ok(path) => file_name(&path) == OUR_NAME && !process.catches_some && is_at_root(),
         Err(Unseen::Hidden) => process.name.bytes() == OUR_NAME,
         Err(Unseen::Gone | Unseen::Failed(_)) => false,
     }
 }
 
 /// Whether a nested init runs our file, or a file with the name of an init: other programs can give
-/// themselves the name of our process. If the link is hidden, that name decides.
+/// themselves the name of our process. If the link is hidden or leads to our emulator, that name decides.
 pub(crate) fn is_nested_init_by_file(process: &Process) -> bool {
     let is_an_inits = |path: Vec<u8>| {
         let name = file_name(&path);
         name == OUR_NAME
             || Personality::NAMES.iter().any(|(known, _)| known.as_bytes() == name)
-            || link_of(getpid(), "exe") == Ok(path)
+            || own_file().as_ref() == Ok(&path)
     };
     is_nested_init(process) && link_of(process.pid, "exe").map_or(true, is_an_inits)
+}
+
+/// The file that we run, or our emulator. qemu-user has its own answer for /proc/self and /proc/PID.
+fn own_file() -> nix::Result<Vec<u8>> {
+    procfs::link_target(c"/proc/thread-self/exe", &mut [0; 1024]).map(<[u8]>::to_vec)
+}
+
+/// Whether this file is the emulator that runs us.
+fn is_emulator(file: &[u8]) -> bool {
+    own_file().is_ok_and(|own| own == file && link_of(getpid(), "exe") != Ok(own))
 }
 
 /// The text of a link in /proc/PID.

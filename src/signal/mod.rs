@@ -96,6 +96,13 @@ impl Signum {
         self == Self::HUP || self.shuts_down()
     }
 
+    /// Whether the kernel sends it for a fault of the process itself, or the process for its own abort.
+    pub(crate) fn reports_a_fault(self) -> bool {
+        use libc::{SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ};
+        [SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGPIPE, SIGSEGV, SIGSYS, SIGTRAP, SIGXCPU, SIGXFSZ]
+            .contains(&self.raw())
+    }
+
     /// Whether it requests the exit of a container. SIGHUP may mean a new configuration.
     pub(crate) fn shuts_down(self) -> bool {
         matches!(self, Self::INT | Self::QUIT | Self::TERM)

@@ -51,7 +51,7 @@ impl Signum {
     /// Reads a number or a name: `15`, `TERM`, `SIGTERM`, `RTMIN+3`.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         if text.iter().all(u8::is_ascii_digit) {
-            return Self::new(str::from_utf8(text).ok()?.parse().ok()?);
+            return Self::new(std::str::from_utf8(text).ok()?.parse().ok()?);
         }
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix(b"SIG").unwrap_or(&upper);
@@ -65,7 +65,7 @@ fn real_time(name: &[u8]) -> Option<i32> {
     let distance = |text: &[u8], sign: u8| match text {
         [] => Some(0),
         [first, digits @ ..] if *first == sign && digits.iter().all(u8::is_ascii_digit) => {
-            str::from_utf8(digits).ok()?.parse::<i32>().ok()
+            std::str::from_utf8(digits).ok()?.parse::<i32>().ok()
         }
         _ => None,
     };

@@ -5,6 +5,7 @@
 
 use std::ffi::c_int;
 
+use nix::errno::Errno;
 use nix::unistd::{self, Pid};
 
 use crate::log::{self, Message};
@@ -15,48 +16,72 @@ use crate::signal::exit_status::ExitStatus;
 use crate::sys::arguments::Arg;
 use crate::sys::exec::Arguments;
 use crate::sys::signals::{self, Received, SignalMask};
-use crate::sys::{clone, dispositions, tty};
+use crate::sys::{clone, dispositions, fds, tty};
 use terminal::HandOff;
 
 pub(crate) mod path_search;
 pub(crate) mod shebang;
 pub(crate) mod terminal;
 
+#[derive(Clone, Copy)]
 pub(crate) struct Setting<'a> {
     pub(crate) init: Personality,
-    pub(crate) isolation: Isolation,
     /// The signals that were blocked when we were started.
     pub(crate) mask: SignalMask,
-    pub(crate) hand_off: &'a HandOff,
+    pub(crate) role: Role<'a>,
 }
 
-/// Starts the program `argv`, which is not empty. Returns its PID.
-pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'_>) -> nix::Result<Pid> {
+/// The role of a program that we start.
+#[derive(Clone, Copy)]
+pub(crate) enum Role<'a> {
+    /// The command, which gets the terminal.
+    Command(Isolation, &'a HandOff),
+    /// A helper or the hook: it leads a session without a terminal, and reads nothing.
+    Background,
+}
+
+/// A started program.
+#[derive(Clone, Copy)]
+pub(crate) struct Child {
+    pub(crate) pid: Pid,
+    /// The error if it could not be executed. Its process exits then.
+    pub(crate) failure: Option<Errno>,
+}
+
+/// Starts the program `argv`, which is not empty. Fails if there is no process for it.
+pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'_>) -> nix::Result<Child> {
     let name = argv.first().copied().unwrap_or_default();
     // The child must not allocate.
     let mut arguments = Arguments::new(argv.iter().copied());
     let path = environment.get("PATH");
-    let mut environment = environment.for_command(unistd::getpid());
+    let mut environment = match setting.role {
+        Role::Command(..) => environment.for_command(unistd::getpid()),
+        Role::Background => environment.for_background(),
+    };
 
     let inherits_signals = setting.init.inherits_signal_settings();
     let mask = if inherits_signals { setting.mask } else { SignalMask::EMPTY };
-    let command = clone::until_exec(&mut |pid: Pid, shares_memory: bool| -> c_int {
+    let mut failure = None;
+    let pid = clone::until_exec(&mut |pid: Pid, shares_memory: bool| -> c_int {
         log::write_without_logger(Message::Spawned(pid));
-        match setting.isolation {
-            Isolation::Session => {
-                setting.hand_off.log_ignored();
-                if let Err(errno) = lead_session(setting.hand_off) {
+        match setting.role {
+            Role::Command(Isolation::Session, hand_off) => {
+                hand_off.log_ignored();
+                if let Err(errno) = lead_session(hand_off) {
                     log::write_without_logger(Message::NoSetsid(errno));
+                    failure = Some(errno);
                     return ExitStatus::FAILURE.code().into();
                 }
             }
-            Isolation::Group => lead_group(setting.hand_off),
-            Isolation::None => {}
+            Role::Command(Isolation::Group, hand_off) => lead_group(hand_off),
+            Role::Command(Isolation::None, _) => {}
+            Role::Background => leave_terminal(),
         }
         dispositions::prepare_exec(shares_memory, inherits_signals);
         if let Err(errno) = signals::set_mask(mask) {
             // With every signal blocked, only SIGKILL could end the command.
             log::write_without_logger(Message::NotUnblocked(errno));
+            failure = Some(errno);
             return ExitStatus::FAILURE.code().into();
         }
         let environment = environment.with_command(unistd::getpid());
@@ -64,13 +89,20 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
         // The SIGPIPE of a broken stderr must not replace the exit status.
         let _ = signals::block_all();
         log::write_not_executed(name, errno);
+        failure = Some(errno);
         setting.init.exec_failure_status(errno).code().into()
     })?;
-    for signum in dispositions::recorded() {
+    for signum in dispositions::take_recorded() {
         // ESRCH if the process has exited already.
-        let _ = signals::send_to_process(command, signum);
+        let _ = signals::send_to_process(pid, signum);
     }
-    Ok(command)
+    Ok(Child { pid, failure })
+}
+
+/// Starts the child's own session. A new process leads none, so that setsid(2) cannot fail.
+fn leave_terminal() {
+    let _ = unistd::setsid();
+    fds::replace_by_null(libc::STDIN_FILENO);
 }
 
 fn lead_session(hand_off: &HandOff) -> nix::Result<()> {

@@ -1,13 +1,14 @@
 //! Turns signals, exits of children and deadlines into events for the policy.
 
+use std::collections::VecDeque;
 use std::time::Instant;
-use std::vec;
 
 use nix::unistd::Pid;
 
 use super::last_resort;
 use crate::log::{self, Message};
 use crate::policy::{Event, Policy, SignalSource};
+use crate::report::Report;
 use crate::signal::Signum;
 use crate::sys::children::{self, Change, NoChild};
 use crate::sys::signals::{self, Received, Sender};
@@ -20,8 +21,8 @@ pub(super) const EXITS_BEFORE_SIGNALS: u32 = 64;
 /// The source of the events of a command.
 pub(super) struct Events {
     command: Pid,
-    /// Signals from before the command's start.
-    earlier: vec::IntoIter<Event>,
+    /// Signals from before the command's start, and events that actions have caused.
+    queue: VecDeque<Event>,
     /// Whether children may have exited.
     is_reaping: bool,
     /// The number of children that were found since reaping began.
@@ -30,7 +31,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new(command: Pid, earlier: Vec<Event>) -> Self {
-        Self { command, earlier: earlier.into_iter(), is_reaping: false, reaped: 0 }
+        Self { command, queue: earlier.into(), is_reaping: false, reaped: 0 }
     }
 
     /// Looks for children that have exited before the next wait.
@@ -38,13 +39,18 @@ impl Events {
         (self.is_reaping, self.reaped) = (true, 0);
     }
 
+    /// Adds an event that comes before all others but those in the queue.
+    pub(super) fn push(&mut self, event: Event) {
+        self.queue.push_back(event);
+    }
+
     /// Returns the next event, and sleeps until there is one.
-    pub(super) fn next(&mut self, policy: &Policy) -> Event {
+    pub(super) fn next(&mut self, policy: &Policy, mut report: Option<&mut Report>) -> Event {
         loop {
-            let event = if self.is_reaping {
-                self.next_child(policy)
-            } else {
-                self.earlier.next().or_else(|| self.wait(policy))
+            let event = match self.queue.pop_front() {
+                Some(event) => Some(event),
+                None if self.is_reaping => self.next_child(policy, report.as_deref_mut()),
+                None => self.wait(policy, report.as_deref_mut()),
             };
             if let Some(event) = event {
                 return event;
@@ -52,15 +58,15 @@ impl Events {
         }
     }
 
-    fn next_child(&mut self, policy: &Policy) -> Option<Event> {
+    fn next_child(&mut self, policy: &Policy, report: Option<&mut Report>) -> Option<Event> {
         // Before a child is peeked at, since wait4(2), the fallback, reaps it.
         let is_signals_turn = self.reaped % EXITS_BEFORE_SIGNALS == EXITS_BEFORE_SIGNALS - 1;
         self.reaped = self.reaped.saturating_add(u32::from(is_signals_turn));
         if is_signals_turn && is_due(policy) {
             return Some(Event::Deadline);
         }
-        if is_signals_turn && let Some(received) = signals::take_any() {
-            return Some(self.signal(received, policy));
+        if let Some(received) = is_signals_turn.then(signals::take_any).flatten() {
+            return Some(self.signal(received, policy, report));
         }
         let change = children::peek();
         self.reaped = self.reaped.saturating_add(u32::from(change.is_ok()));
@@ -79,18 +85,21 @@ impl Events {
 
     /// Waits for a signal or the policy's deadline. `None` if neither has come, for example because we were
     /// stopped meanwhile.
-    fn wait(&mut self, policy: &Policy) -> Option<Event> {
+    fn wait(&mut self, policy: &Policy, report: Option<&mut Report>) -> Option<Event> {
         if is_due(policy) {
             return Some(Event::Deadline);
         }
         log_failure_of_signals();
         let timeout = policy.deadline().map(|at| at.saturating_duration_since(Instant::now()));
-        signals::wait(timeout).map(|received| self.signal(received, policy))
+        signals::wait(timeout).map(|received| self.signal(received, policy, report))
     }
 
-    fn signal(&self, received: Received, policy: &Policy) -> Event {
-        let Received { signum, sender, may_be_key, .. } = received;
+    fn signal(&self, received: Received, policy: &Policy, report: Option<&mut Report>) -> Event {
+        let Received { signum, sender, may_be_key } = received;
         last_resort::record_signal(Some(signum));
+        if let Some(report) = report {
+            report.received(received);
+        }
         match sender {
             Some(Sender { pid, uid, .. }) => log::write(Message::Sender { signum, pid, uid }),
             // The exit of the child is logged.

@@ -9,8 +9,9 @@ use nix::errno::Errno;
 use nix::unistd::{Pid, getpid};
 
 use crate::log::{self, Message};
-use crate::policy::{self, Action, Event, Policy};
+use crate::policy::{self, Action, Event, Helper, Policy, Recipient};
 use crate::process;
+use crate::report::Report;
 use crate::signal::Signum;
 use crate::signal::exit_status::ExitStatus;
 use crate::sys::children::{self, Change, NoChild};
@@ -23,24 +24,43 @@ pub(crate) mod delivery;
 mod events;
 pub(crate) mod last_resort;
 
+/// The programs around the command.
+pub(crate) struct Programs<'a> {
+    pub(crate) command: Pid,
+    /// The helpers, each with its text for messages.
+    pub(crate) helpers: Vec<(Pid, &'a [u8])>,
+    /// Starts the hook for a signal.
+    pub(crate) start_hook: &'a dyn Fn(Signum) -> nix::Result<Pid>,
+}
+
 /// Runs until the policy decides to exit, and returns the status to report. The events in `earlier` come
 /// first.
 pub(crate) fn supervise(
     policy: &mut Policy,
     delivery: &mut Delivery,
-    command: Pid,
+    programs: &Programs<'_>,
+    mut report: Option<Report>,
     earlier: Vec<Event>,
 ) -> ExitStatus {
+    let command = programs.command;
     let mut events = Events::new(command, earlier);
     loop {
-        let event = events.next(policy);
+        let event = events.next(policy, report.as_mut());
+        let now = Instant::now();
+        if let (Some(report), Event::Ended { pid, status }) = (&mut report, event) {
+            report.ended(now, pid, status, policy.killed_at());
+        }
         #[cfg(feature = "deliberate-panic")]
         fail_deliberately(event);
-        for action in policy.decide(Instant::now(), event) {
+        for action in policy.decide(now, event) {
             match action {
                 Action::Log(message) => log::write(message),
                 Action::Forward(signum, recipient, care) => {
-                    delivery.forward(signum, recipient, care);
+                    let members = report.as_ref().map_or(0, |_| delivery::members(recipient));
+                    let found = delivery.forward(signum, recipient, care);
+                    if let Some(report) = &mut report {
+                        report.forwarded(now, signum, recipient, found.max(members));
+                    }
                     last_resort::record_signal(None);
                 }
                 Action::ResumeIfStopped(recipient) => delivery.resume(recipient),
@@ -52,7 +72,11 @@ pub(crate) fn supervise(
                     }
                 }
                 Action::Round(drain) => {
-                    policy.on_round(delivery.round(drain));
+                    let found = delivery.round(drain);
+                    if let (Some(report), Some((signum, scope))) = (&mut report, drain) {
+                        report.forwarded(now, signum, Recipient::Unsignalled(scope), found);
+                    }
+                    policy.on_round(found > 0);
                     events.start_reaping();
                 }
                 Action::KillAll => {
@@ -69,8 +93,28 @@ pub(crate) fn supervise(
                 }
                 Action::DetachTraced(pid, signum) => children::release(pid, signum),
                 Action::StopOurselves => signals::stop_ourselves(),
-                Action::Exit(status) => {
+                Action::LogHelper(pid, status) => {
+                    let helper = programs.helpers.iter().find(|(helper, _)| *helper == pid);
+                    let text = helper.map_or(&b""[..], |(_, text)| *text);
+                    log::write_helper(text, pid, status);
+                }
+                Action::RunHook(signum) => events.push(match (programs.start_hook)(signum) {
+                    Ok(pid) => {
+                        delivery.spare(pid);
+                        Event::HookStarted(pid)
+                    }
+                    Err(errno) => {
+                        log::write(Message::NoHook(errno));
+                        Event::HookNotStarted
+                    }
+                }),
+                // ESRCH: it has exited.
+                Action::SignalHook(signum, pid) => _ = signals::send_to_group(pid, signum),
+                Action::Exit(status, reason) => {
                     delivery.log_remaining();
+                    if let Some(report) = report {
+                        report.write(reason, status);
+                    }
                     return status;
                 }
             }
@@ -80,6 +124,14 @@ pub(crate) fn supervise(
         if delivery.has_deferred() {
             policy.expect_rounds(Instant::now());
         }
+    }
+}
+
+/// Terminates the helpers, since the command could not be started.
+pub(crate) fn terminate(helpers: &[Helper]) {
+    for helper in helpers {
+        // ESRCH: it has exited.
+        let _ = signals::send_to_group(helper.pid, Signum::TERM);
     }
 }
 
@@ -118,9 +170,10 @@ pub(crate) fn pause() -> ExitStatus {
 /// Makes orphans among our descendants our children, as they are those of PID 1. Orphans that go elsewhere
 /// are neither signalled nor waited for.
 pub(crate) fn adopt_orphans() {
-    if getpid() != Pid::from_raw(1)
-        && let Err(errno) = parent::adopt_orphans()
-    {
+    if getpid() == Pid::from_raw(1) {
+        return;
+    }
+    if let Err(errno) = parent::adopt_orphans() {
         log::write(Message::NoSubreaper(errno));
     }
 }

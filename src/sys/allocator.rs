@@ -57,9 +57,7 @@ unsafe impl GlobalAlloc for Arena {
         }
         // SAFETY: this function's own contract.
         let block = unsafe { System.alloc(layout) };
-        if block.is_null()
-            && let Some(function) = ON_FAILURE.get()
-        {
+        if let Some(function) = ON_FAILURE.get().filter(|_| block.is_null()) {
             function();
         }
         block

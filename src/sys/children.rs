@@ -135,7 +135,8 @@ pub(crate) fn release(pid: Pid, signum: Option<Signum>) {
 }
 
 fn wait_for(pid: Pid, options: i32) -> nix::Result<libc::siginfo_t> {
-    wait_id(libc::P_PID, pid.as_raw().cast_unsigned(), options)
+    let id = libc::id_t::try_from(pid.as_raw()).map_err(|_| Errno::ECHILD)?;
+    wait_id(libc::P_PID, id, options)
 }
 
 /// waitid(2) with WNOHANG. Fails with ECHILD if there is no such child, or with the error of a sandbox.

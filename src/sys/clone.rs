@@ -4,15 +4,21 @@
 //! called exec or has exited. So no signal is forwarded to a child that is not the command yet.
 //!
 //! If the kernel refuses that (a seccomp filter on clone's flags; an own time namespace, before Linux 6.1),
-//! the child gets a copy of our memory, as with fork(2), and its exec closes a pipe that we read.
+//! the child gets a copy of our memory, as with fork(2), and its exec closes a pipe that we read. qemu-user
+//! makes such a copy without an error. Then the exec is looked for in /proc.
 
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::unistd::{self, Pid, getpid};
+
+use super::procfs;
 
 /// The child uses two pages. The kernel puts up to 11 kB on them for a signal handler (Intel AMX).
 const STACK_BYTES: NonZeroUsize = NonZeroUsize::new(64 * 1024).unwrap();
@@ -22,11 +28,14 @@ struct Task<'a> {
     run: &'a mut dyn FnMut(Pid, bool) -> c_int,
     pid: libc::pid_t,
     shares_memory: bool,
+    /// Whether the child has run on our memory.
+    has_run: &'a AtomicBool,
 }
 
 extern "C" fn enter(task: *mut c_void) -> c_int {
     // SAFETY: `clone` passes a Task, which it does not touch before the child has ended or called exec.
     let task = unsafe { &mut *task.cast::<Task<'_>>() };
+    task.has_run.store(true, Ordering::Relaxed);
     // A child with its own memory does not see the PID that the kernel has written to ours.
     let pid = if task.shares_memory { Pid::from_raw(task.pid) } else { getpid() };
     (task.run)(pid, task.shares_memory)
@@ -55,6 +64,14 @@ pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result
     }
 }
 
+/// Waits until a child with a copy of our memory has called exec or has exited, if /proc shows that.
+#[cold]
+fn wait_for_exec(pid: Pid) {
+    while procfs::has_executed(pid) == Some(false) {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::Result<Pid> {
     let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
     let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_STACK;
@@ -62,7 +79,8 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
     let stack = unsafe { mmap_anonymous(None, STACK_BYTES, protection, flags) }?;
     // SAFETY: the end of the mapping. A stack grows downwards.
     let top = unsafe { stack.byte_add(STACK_BYTES.get()) };
-    let mut task = Task { run, pid: 0, shares_memory };
+    let has_run = AtomicBool::new(false);
+    let mut task = Task { run, pid: 0, shares_memory, has_run: &has_run };
     let task = &raw mut task;
     // SAFETY: `task` is alive, and there is no other reference to it.
     let pid = unsafe { &raw mut (*task).pid };
@@ -73,6 +91,9 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
     // the child has copies of both. Without CLONE_FILES, CLONE_FS and CLONE_SIGHAND it shares nothing else.
     let result = unsafe { libc::clone(enter, top.as_ptr(), flags, task.cast::<c_void>(), pid) };
     let result = Errno::result(result).map(Pid::from_raw);
+    if let Some(pid) = result.ok().filter(|_| shares_memory && !has_run.load(Ordering::Relaxed)) {
+        wait_for_exec(pid);
+    }
     // SAFETY: the child no longer uses the stack, or has a copy of it.
     let _ = unsafe { munmap(stack, STACK_BYTES.get()) };
     result

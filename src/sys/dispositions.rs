@@ -47,7 +47,7 @@ extern "C" fn record(number: c_int) {
 }
 
 fn bit(number: c_int) -> u32 {
-    1u32.wrapping_shl(number.cast_unsigned())
+    u32::try_from(number).map_or(0, |number| 1u32.wrapping_shl(number))
 }
 
 /// Prepares the child for its exec, which makes default dispositions of handlers (execve(2)). Until then,
@@ -65,7 +65,8 @@ pub(crate) fn prepare_exec(shares_memory: bool, keeps_ignored: bool) {
     }
 }
 
-pub(crate) fn recorded() -> impl Iterator<Item = Signum> {
-    let bits = RECORDED.load(Ordering::Relaxed);
+/// Removes and returns the signals that the last child has received before its exec.
+pub(crate) fn take_recorded() -> impl Iterator<Item = Signum> {
+    let bits = RECORDED.swap(0, Ordering::Relaxed);
     Signum::standard().filter(move |signum| bits & bit(signum.raw()) != 0)
 }

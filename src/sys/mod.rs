@@ -60,7 +60,7 @@ impl From<Duration> for KernelTimespec {
     fn from(duration: Duration) -> Self {
         // On 32-bit machines, the longest time is 68 years.
         let seconds = c_long::try_from(duration.as_secs()).unwrap_or(c_long::MAX);
-        Self { seconds, nanoseconds: duration.subsec_nanos().cast_signed().into() }
+        Self { seconds, nanoseconds: i32::try_from(duration.subsec_nanos()).unwrap_or(0).into() }
     }
 }
 

@@ -1,8 +1,9 @@
-//! Writes to stdout and stderr.
+//! Writes to stdout, stderr and files.
 //!
 //! A line to stderr neither waits long for a reader nor leaves a signal behind. It allocates and locks
 //! nothing, since the child writes lines before its exec.
 
+use std::ffi::CStr;
 use std::io::{IoSlice, IsTerminal, Write};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,10 +15,11 @@ use nix::fcntl::{self, OFlag};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::{Mode, fstat};
 use nix::sys::uio::writev;
-use nix::unistd::getpid;
+use nix::unistd::{self, getpid};
 
 use super::fds;
 use super::signals;
+use super::uninterrupted;
 use crate::signal::Signum;
 
 /// Writes to stderr by one call, so that lines of several processes do not mix. A line that cannot be
@@ -63,6 +65,18 @@ pub(crate) fn print(mut to: impl Write, text: &[u8]) {
     signals::unblock_all();
     // If it cannot be written, no error can be reported.
     let _ = to.write_all(text).and_then(|()| to.flush());
+}
+
+/// Replaces the content of a file. Fails if it would have to wait for the reader of a FIFO.
+pub(crate) fn write_file(path: &CStr, mut text: &[u8]) -> nix::Result<()> {
+    let create = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_TRUNC;
+    let flags = create | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = fcntl::open(path, flags, Mode::from_bits_truncate(0o644))?;
+    while !text.is_empty() {
+        let count = uninterrupted(|| unistd::write(&file, text))?;
+        text = text.get(count..).filter(|_| count > 0).ok_or(Errno::EIO)?;
+    }
+    Ok(())
 }
 
 /// Removes the signal that the kernel sent for a failed write: it would be forwarded and logged, again
@@ -158,7 +172,7 @@ fn send(slices: &mut [IoSlice<'_>]) -> nix::Result<usize> {
     message.msg_iovlen = number;
     // SAFETY: reads the message and the memory that its slices borrow.
     let result = unsafe { libc::sendmsg(libc::STDERR_FILENO, &raw const message, libc::MSG_DONTWAIT) };
-    Errno::result(result).map(isize::cast_unsigned)
+    Errno::result(result).map(|count| usize::try_from(count).unwrap_or(0))
 }
 
 /// The time for a reader to make room for a line.

@@ -50,6 +50,18 @@ pub(super) fn state_of(pid: Pid) -> Option<u8> {
     text.get(end.checked_add(2)?).copied()
 }
 
+/// Whether a process has executed a program since it was forked, or has exited (the flag PF_FORKNOEXEC in
+/// proc_pid_stat(5)). `None` if that is unknown.
+pub(super) fn has_executed(pid: Pid) -> Option<bool> {
+    const FORKED_WITHOUT_EXEC: u64 = 0x40;
+    let mut buffer = [0; 128];
+    let text = std::str::from_utf8(read_of(pid, "stat", &mut buffer).ok()?).ok()?;
+    let mut fields = text.get(text.rfind(')')?..)?.split_ascii_whitespace().skip(1);
+    let has_exited = fields.next()? == "Z";
+    let flags: u64 = fields.nth(5)?.parse().ok()?;
+    Some(has_exited || flags & FORKED_WITHOUT_EXEC == 0)
+}
+
 fn open(path: &CStr) -> nix::Result<OwnedFd> {
     fcntl::open(path, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
 }
@@ -157,7 +169,7 @@ pub(crate) fn descriptors(pid: Pid) -> nix::Result<Vec<c_int>> {
 }
 
 fn parse(number: &[u8]) -> Option<i32> {
-    str::from_utf8(number).ok()?.parse().ok()
+    std::str::from_utf8(number).ok()?.parse().ok()
 }
 
 /// The entries of a directory whose names are numbers.

@@ -1,7 +1,7 @@
 //! Files of docs/examples, run by their engines.
 //!
-//! Each starts the same script with three slow programs, and is stopped as its engine does it. All
-//! three receive the signal once and finish. The image is that of docs/examples/image.
+//! Each but `registry` starts the same script with three slow programs, and is stopped as its engine
+//! does it. All three receive the signal once and finish. The image is that of docs/examples/image.
 
 mod compose;
 mod daemon;
@@ -9,6 +9,7 @@ mod documentation;
 mod image;
 mod kubernetes;
 mod podman;
+mod registry;
 mod swarm;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@
 mod drains;
 mod limits;
 mod own_engines;
+mod programs;
 mod restarts;
 mod shared_pids;
 mod stops;

@@ -1,11 +1,12 @@
 //! What is read back of an init, and what is advised.
 
 use std::path::Path;
+use std::process::Command;
 
 use super::{Told, explain, explainer, wait_for_two, waits_for_signals};
 use crate::support::{
-    Condition, Disposition, Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init,
-    init_beyond, init_under_test, is_root, probe_as, procfs, skip, with_probe,
+    Condition, Disposition, Order, Report, Running, Scratch, Start, built_init, can_have_pid_namespaces,
+    init, init_beyond, init_under_test, is_root, probe_as, procfs, skip, with_probe,
 };
 
 fn wait_for_ready(running: &Running, times: usize) {
@@ -178,6 +179,32 @@ fn variables_of_another_users_init_are_reported_as_unknown() {
     told.expect_line(
         "Try: --explain as the user of the init, to read its environment: docker exec --user 0:0",
     );
+}
+
+#[test]
+fn init_whose_file_has_capabilities_is_read_by_root_only() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new();
+    let init = scratch.path().join("dumb-init");
+    std::fs::rename(scratch.executable_copy(&built_init()), &init).expect("another name");
+    let setcap = Command::new("setcap").arg("cap_kill+ep").arg(&init).status();
+    if !setcap.is_ok_and(|status| status.success()) {
+        skip("setcap is missing, or the file system has no capabilities");
+        return;
+    }
+    let as_user = || Start::program("setpriv").words(["--reuid=1000", "--regid=1000", "--clear-groups"]);
+    let running = as_user().word(&init).probe(Order::Hang).start();
+    running.wait_for_line(Report::Ready);
+    let words = ["--pid", &running.pid().to_string(), "--explain"];
+    let told = Told::of(as_user().word(built_init()).words(words).run());
+    told.expect_code(1).expect_line("Its environment cannot be read: variables in it may change this.");
+    told.expect_line(
+        "Try: --explain as root with CAP_SYS_PTRACE, since the file of the init has capabilities: \
+         docker exec --privileged --user 0",
+    );
+    explain(&running, "--explain").expect_code(0).expect_no_advice();
 }
 
 #[test]

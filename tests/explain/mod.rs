@@ -5,6 +5,7 @@ mod endings;
 mod inits;
 mod output;
 mod processes;
+mod programs;
 mod roots;
 mod scale;
 mod start_script;

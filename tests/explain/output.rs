@@ -1,7 +1,7 @@
 //! How it is told: to a person on a terminal, and to a program.
 
-use super::{explainer, wait_for_two};
-use crate::support::{Condition, Disposition, Order, Outcome, Running, Start, built_init, init};
+use super::{explain, explainer, wait_for_two};
+use crate::support::{Condition, Disposition, Order, Outcome, Running, Scratch, Start, built_init, init};
 
 /// What a terminal of so many columns shows.
 fn shown(running: &Running, columns: Option<u16>, variables: &[(&str, &str)]) -> Outcome {
@@ -71,4 +71,29 @@ fn table_and_tsv_give_the_same_answer() {
     assert!(program.stderr().contains(
         "SIGTERM is forwarded as SIGTERM\nNot signalled: 2 of 3 processes. Remaining processes are left behind when sh -c sleep 600 & sleep 600; : exits"
     ), "{program}");
+}
+
+#[test]
+fn process_tree_is_drawn_only_on_a_terminal() {
+    // The child of the first program is younger than the second program.
+    let scratch = Scratch::new();
+    let fifo = scratch.path().join("fifo").display().to_string();
+    let text = format!(
+        r#"mkfifo {fifo}; sh -c "read x <{fifo}; sleep 601 & wait" & sleep 602 & echo x >{fifo}; wait"#
+    );
+    let running = init().words(["sh", "-c", &text]).start();
+    wait_for_two(&running);
+    let outcome = shown(&running, Some(500), &[("NO_COLOR", "1")]);
+    let text = outcome.stdout().replace('\r', "");
+    let table: Vec<&str> = text.split("\n\n").nth(1).expect("a table").lines().collect();
+    let column = table[0].find("COMMAND").expect("a column");
+    let programs = table[2..].iter().map(|line| &line[column..column + 13]);
+    assert_eq!(
+        programs.collect::<Vec<_>>(),
+        ["  sh -c mkfif", "    sh -c rea", "      sleep 6", "    sleep 602"],
+        "{outcome}"
+    );
+    let told = explain(&running, "--explain");
+    let programs: Vec<&str> = told.rows[3..].iter().map(|row| &*row.command).collect();
+    assert_eq!(programs, ["sleep 602", "sleep 601"], "{told}");
 }

@@ -28,19 +28,33 @@ fn process_name_never_breaks_its_line() {
 }
 
 #[test]
-fn zombie_is_left_out_and_stopped_process_is_reported() {
-    let text = format!("probe {exit} & exec probe {hang}", exit = Order::Exit(0), hang = Order::Hang)
-        .replace("probe", &probe().display().to_string());
-    let running = init().words(["sh", "-c", &text]).start();
+fn zombies_are_counted_by_their_parent() {
+    for (count, line) in [
+        (1, "1 zombie of probe (PID {}): only its parent can reap it."),
+        (3, "3 zombies of probe (PID {}): only their parent can reap them."),
+    ] {
+        let zombies = format!("probe {} & ", Order::Exit(0)).repeat(count);
+        let text = with_probe(format!("{zombies} exec probe {hang}", hang = Order::Hang));
+        let running = init().words(["sh", "-c", &text]).start();
+        running.wait_for_line(Report::Ready);
+        let command = running.command_pid();
+        let is_zombie = |pid: &Pid| procfs::state(*pid) == Some('Z');
+        procfs::wait_until("there are zombies", || {
+            procfs::children(command).iter().filter(|pid| is_zombie(pid)).count() == count
+        });
+        let told = explain(&running, "--explain");
+        told.expect_code(1).expect("hang", "terminates").expect_no_advice();
+        told.expect_line("Every process receives the signal.");
+        told.expect_line(&line.replace("{}", &command.to_string()));
+        assert_eq!(told.rows.iter().filter(|row| row.fate == "zombie").count(), count, "{told}");
+    }
+}
+
+#[test]
+fn stopped_process_is_reported() {
+    let running = init().probe(Order::Hang).start();
     running.wait_for_line(Report::Ready);
     let command = running.command_pid();
-    procfs::wait_until("there is a zombie", || {
-        procfs::children(command).iter().any(|&pid| procfs::state(pid) == Some('Z'))
-    });
-    let told = explain(&running, "--explain");
-    told.expect_code(0).expect("hang", "terminates");
-    assert_eq!(told.rows.iter().filter(|row| row.fate == "zombie").count(), 1, "{told}");
-
     send(command, libc::SIGSTOP);
     procfs::wait_for_state(command, 'T');
     // A SIGTERM lets it go on, anything else does not.

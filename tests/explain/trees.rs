@@ -13,7 +13,9 @@ use nix::unistd::Pid;
 
 use super::{BY_WRITERS, Row, Told, explain_when_settled, own_pid, waits_for_signals};
 use crate::shutdown::in_both_settings;
-use crate::support::{Order, Report, Running, Start, init_beyond, init_under_test, procfs, seed, send};
+use crate::support::{
+    Disposition, Order, Report, Running, Start, init_beyond, init_under_test, probe, procfs, seed, send,
+};
 
 const TREES: u64 = 60;
 const SIZE: usize = 12;
@@ -62,6 +64,38 @@ const SIGNALS: [i32; 9] = [
     libc::SIGWINCH,
 ];
 
+/// A helper, and perhaps its child, which is in its group.
+#[derive(Debug)]
+struct Helper {
+    is_optional: bool,
+    disposition: Disposition,
+    disposition_of_child: Option<Disposition>,
+}
+
+impl Helper {
+    fn of(rng: &mut Rng) -> Self {
+        let has_child = rng.bool();
+        let mut disposition = || *rng.choice(&Disposition::ALL).expect("a disposition");
+        let (disposition, of_child) = (disposition(), disposition());
+        Self { is_optional: rng.bool(), disposition, disposition_of_child: has_child.then_some(of_child) }
+    }
+
+    /// The value of `--with`. A helper with a child has other words than this when it runs.
+    fn option(&self, index: usize) -> String {
+        let prefix = if self.is_optional { "-" } else { "" };
+        let program = |disposition, name: String| {
+            format!("{} {}", probe().display(), Order::Dispose(disposition, name.leak()))
+        };
+        let helper = program(self.disposition, format!("helper-{index}"));
+        match self.disposition_of_child {
+            Some(of_child) => {
+                format!("{prefix}sh -c '{} & exec {helper}'", program(of_child, format!("child-{index}")))
+            }
+            None => format!("{prefix}{helper}"),
+        }
+    }
+}
+
 /// A tree, and the signal that it is to get.
 #[derive(Debug)]
 struct Case {
@@ -69,6 +103,7 @@ struct Case {
     mode: Mode,
     rewrites: &'static [&'static str],
     drains: bool,
+    helpers: Vec<Helper>,
     /// A member that is stopped.
     stops: Option<usize>,
     signal: i32,
@@ -76,9 +111,11 @@ struct Case {
 
 impl Case {
     fn of(seed: u64) -> Self {
-        let mut rng = Rng::with_seed(seed);
+        let (mut rng, mut rng_of_helpers) = (Rng::with_seed(seed), Rng::with_seed(!seed));
+        let helpers = rng_of_helpers.usize(0..5).saturating_sub(2);
         Self {
             seed,
+            helpers: (0..helpers).map(|_| Helper::of(&mut rng_of_helpers)).collect(),
             mode: *rng.choice(&MODES).expect("a mode"),
             rewrites: rng.choice(&REWRITES).expect("rewrites"),
             drains: rng.bool(),
@@ -90,16 +127,22 @@ impl Case {
     /// Starts it, with variables that beat its own, and waits until everybody is ready.
     fn start(&self, start: Start, variables: &[(&str, &str)]) -> Running {
         let (words, variable) = self.mode;
-        let start =
-            variable.iter().chain(variables).fold(start, |start, (name, value)| start.variable(name, value));
+        // Helpers imply a drain that is too short for a busy machine.
+        let variables = [("DUMB_INIT_DRAIN", "0")].iter().chain(variable.iter()).chain(variables);
+        let start = variables.fold(start, |start, (name, value)| start.variable(name, value));
         let start = if self.drains { start.words(["--drain", "60s"]) } else { start };
+        let helpers = self.helpers.iter().enumerate();
+        let start =
+            helpers.fold(start, |start, (index, helper)| start.words(["--with", &helper.option(index)]));
         let init = init_under_test().display().to_string().leak();
         let running = start
             .words(words)
             .words(self.rewrites)
             .probe(Order::RecordingTree(self.seed, SIZE, init, 0))
             .start();
-        running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready-as ").count() == SIZE);
+        let of_helper = |helper: &Helper| 1 + usize::from(helper.disposition_of_child.is_some());
+        let size = SIZE + self.helpers.iter().map(of_helper).sum::<usize>();
+        running.wait_for_stdout("everybody who is ready", |text| text.matches(" ready-as ").count() == size);
         running
     }
 
@@ -120,8 +163,9 @@ fn try_tree(start: Start, seed: u64) -> (usize, usize) {
     let running = case.start(start, &[]);
     let crew = Crew::of(&running);
     let stopped = case.stops.filter(|_| case.signal != libc::SIGHUP).and_then(|index| {
-        let is_it =
-            |member: &&Member| member.name == format!("member-{index}") && member.tells_what_it_has_got();
+        let has_helpers = !case.helpers.is_empty();
+        let name = if has_helpers && index <= 3 { "helper-0".into() } else { format!("member-{index}") };
+        let is_it = |member: &&Member| member.name == name && member.tells_what_it_has_got();
         crew.members.iter().find(is_it)
     });
     if let Some(member) = stopped {

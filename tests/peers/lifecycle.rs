@@ -170,10 +170,10 @@ fn command_inherits_ignored_and_blocked_signals() {
     }
 }
 
-/// Starts a catatonit that pauses as PID 1 and logs signals. It is ready on return: before its exec
-/// it is unshare(1), and the kernel drops signals that PID 1 does not handle.
-fn pause(names: &Names) -> Running {
-    let running = names.init("catatonit").in_namespace().variable("CATATONIT_DEBUG", "").word("-P").start();
+/// Starts an init of this name that pauses as PID 1 and logs signals. It is ready on return: before its
+/// exec it is unshare(1), and the kernel drops signals that PID 1 does not handle.
+fn pause(names: &Names, name: &str) -> Running {
+    let running = names.init(name).in_namespace().variable("DUMB_INIT_DEBUG", "1").word("-P").start();
     procfs::wait_until("it reports a signal", || {
         running.signal(libc::SIGHUP);
         running.stderr().contains("Received signal 1.")
@@ -187,7 +187,7 @@ fn paused_init_forwards_signals_during_a_flood_of_exits() {
     if !can_have_pid_namespaces() {
         return;
     }
-    let running = pause(&names);
+    let running = pause(&names, "catatonit");
     let pid = running.pid();
     let entered = Start::program("nsenter").words(crate::support::namespace_of(pid));
     let entered = entered.probe(Order::WaitingOrphans(200)).start();
@@ -280,8 +280,13 @@ fn pause_runs_nothing_and_reaps_every_child() {
     if !can_have_pid_namespaces() {
         return;
     }
-    for number in [libc::SIGTERM, libc::SIGINT] {
-        let running = pause(&names);
+    for (name, number) in [
+        ("catatonit", libc::SIGTERM),
+        ("catatonit", libc::SIGINT),
+        ("tini", libc::SIGINT),
+        ("dumb-init", libc::SIGTERM),
+    ] {
+        let running = pause(&names, name);
         let pid = running.pid();
         // Other processes do not belong to it.
         for other in [libc::SIGTSTP, libc::SIGUSR1, 34] {

@@ -87,6 +87,10 @@ impl Tree {
         {
             let (next_input, output) = member.feeds_next.then(|| std::io::pipe().expect("a pipe")).unzip();
             if !is_child_of_fork() {
+                if member.is_daemon {
+                    // Its parent exits at once. No zombie is left.
+                    let _ = nix::sys::wait::wait();
+                }
                 input = next_input;
                 continue;
             }

@@ -9,8 +9,8 @@ use nix::unistd::Pid;
 use super::{expect_lines, wait_for_lines};
 use crate::services::installed;
 use crate::support::{
-    Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test, probe,
-    procfs, send, skip,
+    Condition, Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test,
+    probe, procfs, script, send, skip,
 };
 
 #[test]
@@ -102,7 +102,7 @@ fn drain_under_emulation_signals_all_descendants() {
     else {
         return;
     };
-    let Some(qemu) = installed(&format!("qemu-{}-static", std::env::consts::ARCH)) else { return };
+    let Some(qemu) = emulator() else { return };
     let shell = format!("{} {}", qemu.display(), busybox.display());
     let scratch = Scratch::new();
     let write = |name: &str, text: &str| scratch.file(name, &text.replace("BUSYBOX", &shell), 0o644);
@@ -123,6 +123,41 @@ fn drain_under_emulation_signals_all_descendants() {
     outcome.expect_code(5);
     assert!(!outcome.stderr().contains("Killing"), "{outcome}");
     expect_lines(&outcome, &[(Report::Got(15).by("worker"), 1), (Report::Got(15).by("child"), 1)]);
+}
+
+#[test]
+fn nested_inits_under_emulation_signal_once() {
+    let (Some(_), Some(qemu)) = (init_beyond().filter(|_| can_have_pid_namespaces()), emulator()) else {
+        return;
+    };
+    let init = format!("{} {}", qemu.display(), init_under_test().display());
+    // At half time of its drain, the outer init looks for processes without a signal.
+    let (long, short) = (Order::Work("long", 1500), Order::Work("short", 50));
+    let inner = format!("trap : TERM; setsid probe {long} & wait; wait");
+    let text = format!("{init} -- sh -c '{inner}' & exec probe {short}");
+    let start = Start::program(&qemu).in_namespace().variable("DUMB_INIT_DRAIN", "2s");
+    let start = start.variable("DUMB_INIT_FORWARD", "tree").word(init_under_test());
+    let running = start.words(script(text)).start();
+    wait_for_lines(&running, &[Report::Ready.by("long"), Report::Ready.by("short")]);
+    running.signal(libc::SIGTERM);
+    let outcome = running.outcome();
+    outcome.expect_code(0);
+    expect_lines(&outcome, &[(Report::Got(15).by("long"), 1), (Report::Finished.by("long"), 1)]);
+}
+
+#[test]
+fn signal_before_exec_under_emulation_is_not_lost() {
+    let (Some(_), Some(qemu)) = (init_beyond(), emulator()) else { return };
+    // Without a wait for the exec, one of ten is lost.
+    for _ in 0..30 {
+        let start = Start::program(&qemu).condition(Condition::Pending(libc::SIGTERM));
+        start.word(init_under_test()).probe(Order::Hang).run().expect_code(143);
+    }
+}
+
+/// Returns the path of the emulator of this machine's programs, or skips the test.
+fn emulator() -> Option<PathBuf> {
+    installed(&format!("qemu-{}-static", std::env::consts::ARCH))
 }
 
 /// Returns the path of Debian's busybox-static, or skips the test.

@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use super::{Order, Start, procfs, send, skip};
 
 pub use cgroups::remove_cgroups;
-pub use images::{Base, derived, example_image, image, image_on};
+pub use images::{Base, derived, example_image, image, image_on, registry_image};
 pub use own_engine::{OwnEngine, REMAPPED};
 
 /// Whether the tests can see the processes of containers. If not, the test is skipped with a

@@ -19,7 +19,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use outcome::{Outcome, property};
+pub use outcome::{Outcome, decoded, property};
 pub use probe_protocol::{Condition, Disposition, END_OF_CONDITIONS, Order, Property, Report};
 pub use procfs::Held;
 pub use run::{Running, Start, send};
@@ -73,6 +73,11 @@ pub fn init() -> Start {
 /// The init under test, for features beyond the original. `None` if the original is tested.
 pub fn init_beyond() -> Option<Start> {
     (!differences::tests_the_original()).then(init)
+}
+
+/// Whether the init under test runs under qemu-user (ci/qemu-user).
+pub fn is_emulated() -> bool {
+    env::var_os("EMULATED_INIT").is_some()
 }
 
 /// Seed of a random test, the same in each run. `SEED` overrides it by another number, or by `random`.

@@ -64,6 +64,12 @@ pub fn property(text: &str, name: Property) -> Option<String> {
     text.lines().find_map(|line| Some(line.trim_end().strip_prefix(&format!("{name}="))?.to_owned()))
 }
 
+/// Text of a value that the probe prints in hexadecimal digits.
+pub fn decoded(hex: &str) -> String {
+    let byte = |pair: &[u8]| u8::from_str_radix(&String::from_utf8_lossy(pair), 16).expect("digits");
+    String::from_utf8(hex.as_bytes().chunks(2).map(byte).collect()).expect("a text")
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (stdout, stderr) = (self.stdout(), self.stderr());

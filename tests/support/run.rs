@@ -61,6 +61,12 @@ impl Start {
         }
     }
 
+    /// The same with another argv[0].
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// The same with a program at another path.
     pub fn program_at(mut self, path: &Path) -> Self {
         self.program = path.into();

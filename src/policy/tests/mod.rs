@@ -83,9 +83,33 @@ fn command_exit_ends_the_policy_after_a_last_signal() {
         expected.extend([
             Action::Reap(COMMAND),
             Action::Log(Message::Goodbye(status)),
-            Action::Exit(ExitStatus::Exited(7)),
+            Action::Exit(ExitStatus::Exited(7), Reason::Killed(Signum::TERM)),
         ]);
         assert_eq!(actions, expected);
+    }
+}
+
+#[test]
+fn forwarded_signal_that_ends_the_command_is_the_reason() {
+    let request = |received, sent| Reason::Requested(Request { received, sent });
+    let usr1 = Signum::new(libc::SIGUSR1).unwrap();
+    let killed = Event::Ended { pid: COMMAND, status: ExitStatus::Killed(Signum::HUP) };
+    for (received, event, expected) in [
+        (Signum::HUP, killed, request(Signum::HUP, Signum::HUP)),
+        (usr1, ended(COMMAND), request(usr1, Signum::TERM)),
+        // It ignores the signal.
+        (Signum::HUP, ended(COMMAND), Reason::Killed(Signum::TERM)),
+    ] {
+        let mut policy = Policy::new(settings(Forward::Group, &["10:15"]), COMMAND);
+        for signum in [received, Signum::WINCH] {
+            decide(&mut policy, Instant::now(), direct(signum));
+        }
+        let actions = decide(&mut policy, Instant::now(), event);
+        let reason = actions.last().map(|action| match action {
+            Action::Exit(_, reason) => *reason,
+            action => panic!("{action:?}"),
+        });
+        assert_eq!(reason, Some(expected), "{received:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 //! A model of the processes carries out the actions, as the supervisor does, and checks each.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -36,6 +37,10 @@ struct Setup {
     linger: bool,
     kill_after: Option<Limit>,
     delays: Vec<Delay>,
+    /// Whether each helper may exit without consequences. Their PIDs begin at 20.
+    helpers: Vec<bool>,
+    /// `--pre-stop`: the timeout of the hook.
+    pre_stop: Option<Limit>,
     /// Whether SIGKILL ends no process, as if all hang in the kernel.
     is_hanging: bool,
 }
@@ -49,9 +54,18 @@ impl Setup {
             linger: self.linger,
             kill_after: self.kill_after.unwrap_or(Limit::Never),
             delays: self.delays.clone(),
+            pre_stop: self.pre_stop,
             ..settings(self.forward, &rewrites)
         };
-        Policy::new(settings, COMMAND)
+        let helpers = self.helpers.iter().enumerate();
+        let helpers = helpers.map(|(index, &is_optional)| Helper { pid: helper(index), is_optional });
+        Policy::new(settings, COMMAND).with_helpers(helpers.collect())
+    }
+
+    /// Whether a signal shuts down, as it is received or forwarded.
+    fn shuts_down(&self, signum: Signum) -> bool {
+        self.rewritten(signum)
+            .is_some_and(|to| [2, 3, 15].iter().any(|&n| n == to.raw() || n == signum.raw()))
     }
 
     /// The signal that is forwarded for this one, computed in another way than in the policy.
@@ -66,6 +80,12 @@ impl Setup {
     }
 }
 
+fn helper(index: usize) -> Pid {
+    Pid::from_raw(20 + i32::try_from(index).unwrap())
+}
+
+const HOOK: Pid = Pid::from_raw(30);
+
 fn any_setup() -> impl Strategy<Value = Setup> {
     let personality =
         [Personality::DumbInit, Personality::DumbInit, Personality::Tini, Personality::Catatonit];
@@ -74,13 +94,25 @@ fn any_setup() -> impl Strategy<Value = Setup> {
     let limit = option::of(time.clone().prop_map(Limit::After));
     let signum = select(vec![Signum::TERM, Signum::HUP]);
     let delays = vec((signum, time).prop_map(|(signum, duration)| Delay { signum, duration }), 0..3);
-    let additions = (limit.clone(), any::<bool>(), limit, delays, any::<bool>());
+    let additions =
+        (limit.clone(), any::<bool>(), limit.clone(), delays, vec(any::<bool>(), 0..3), limit, any::<bool>());
     // Half of the cases have no options that the original lacks.
-    let additions = prop_oneof![Just((None, false, None, Vec::new(), false)), additions];
+    let additions = prop_oneof![Just((None, false, None, Vec::new(), Vec::new(), None, false)), additions];
     (select(personality.to_vec()), select(forward.to_vec()), btree_map(1..=31, 0..=31, 0..8), additions)
         .prop_map(|(personality, forward, rewrites, additions)| {
-            let (drain, linger, kill_after, delays, is_hanging) = additions;
-            Setup { personality, forward, rewrites, drain, linger, kill_after, delays, is_hanging }
+            let (drain, linger, kill_after, delays, helpers, pre_stop, is_hanging) = additions;
+            Setup {
+                personality,
+                forward,
+                rewrites,
+                drain,
+                linger,
+                kill_after,
+                delays,
+                helpers,
+                pre_stop,
+                is_hanging,
+            }
         })
 }
 
@@ -111,6 +143,15 @@ struct Model {
     children: BTreeMap<Pid, Option<Event>>,
     /// The exit status of the command after it is reaped.
     status: Option<ExitStatus>,
+    /// The helpers that are running.
+    helpers: Vec<Pid>,
+    /// The signal for which the hook was started, and its source.
+    hook_signal: Option<(Signum, SignalSource)>,
+    is_hook_killed: bool,
+    /// The exit of a helper that ends the container.
+    failed_helper: Option<ExitStatus>,
+    /// Events that actions have caused.
+    caused: Vec<Event>,
     kills: u32,
     has_exited: bool,
 }
@@ -119,9 +160,14 @@ impl Model {
     fn new(setup: Setup) -> Self {
         Self {
             policy: setup.policy(),
-            setup,
             now: Instant::now(),
-            children: BTreeMap::from([(COMMAND, None)]),
+            children: (0..setup.helpers.len()).map(helper).chain([COMMAND]).map(|pid| (pid, None)).collect(),
+            helpers: (0..setup.helpers.len()).map(helper).collect(),
+            hook_signal: None,
+            is_hook_killed: false,
+            failed_helper: None,
+            caused: Vec::new(),
+            setup,
             status: None,
             kills: 0,
             has_exited: false,
@@ -161,14 +207,28 @@ impl Model {
 
     /// Reports an event, checks the decision and carries it out.
     fn report(&mut self, event: Event) {
-        let is_delayed = |policy: &Policy, signum: &Signum| policy.delayed.contains(*signum);
+        let is_delayed =
+            |policy: &Policy, signum: &Signum| policy.delayed_signals().any(|other| other == *signum);
         let delayed: Vec<Signum> = Signum::all().filter(|signum| is_delayed(&self.policy, signum)).collect();
+        let held = self.policy.hook.held;
         let actions = decide(&mut self.policy, self.now, event);
+        if let Some(held) = held.filter(|_| self.is_hook_running() && self.status.is_none()) {
+            let is_repeated = matches!(event, Event::Signal(signum, _) if signum == held.signum);
+            let is_end = matches!(event, Event::Ended { pid, .. } if pid == COMMAND || pid == HOOK);
+            let is_killed = actions.contains(&Action::SignalHook(Signum::KILL, HOOK));
+            let may_be_sent = is_repeated || is_end || is_killed || event == Event::HookNotStarted;
+            assert!(may_be_sent || self.policy.hook.held.is_some(), "{held:?} is sent early: {event:?}");
+        }
         // No delayed signal is lost.
         for signum in delayed.into_iter().filter(|signum| !is_delayed(&self.policy, signum)) {
-            let to = self.setup.rewritten(signum);
+            let is_own = self.failed_helper.is_some() && signum == Signum::TERM;
+            let to = if is_own { Some(signum) } else { self.setup.rewritten(signum) };
+            // The command has a key from the terminal.
+            if self.hook_signal == Some((signum, SignalSource::SharedGroup)) {
+                continue;
+            }
             let is_outcome = |action: &Action| match *action {
-                Action::Forward(sent, ..) => Some(sent) == to,
+                Action::Forward(sent, ..) => Some(sent) == to || Some(sent) == self.setup.rewritten(signum),
                 Action::Log(Message::NotForwarded) => to.is_none(),
                 _ => false,
             };
@@ -181,6 +241,10 @@ impl Model {
         for action in actions {
             self.act(action);
         }
+        for event in mem::take(&mut self.caused).into_iter().filter(|_| !self.has_exited).collect::<Vec<_>>()
+        {
+            self.report(event);
+        }
         if kills && !self.has_exited {
             self.report(direct(Signum::CHLD));
         }
@@ -192,9 +256,15 @@ impl Model {
             .into_iter()
             .partition(|(_, recipient)| matches!(recipient, Recipient::Unsignalled(_)));
         let is_delayed = actions.iter().any(|action| matches!(action, Action::Log(Message::Holding(..))));
-        let expected = self.expected(signum, source).filter(|_| !is_delayed);
-        assert_eq!(sent, Vec::from_iter(expected), "{signum} {source:?}: {actions:?}");
-        let is_dropped = self.setup.rewritten(signum).is_none() && signum != Signum::CHLD && !is_delayed;
+        let starts_hook = actions.contains(&Action::RunHook(signum));
+        let expected = if is_delayed || starts_hook { Vec::new() } else { self.expected(signum, source) };
+        let is_own = self.failed_helper.is_some() && signum == Signum::TERM;
+        assert!(sent == expected || is_own, "{signum} {source:?}: {actions:?}");
+        let has_hook = self.setup.pre_stop.is_some() && self.setup.shuts_down(signum);
+        let is_first = has_hook && self.hook_signal.is_none() && (self.status.is_none() || self.setup.linger);
+        assert_eq!(starts_hook, is_first && signum != Signum::CHLD, "{signum}: {actions:?}");
+        let is_dropped =
+            self.setup.rewritten(signum).is_none() && signum != Signum::CHLD && !is_delayed && !is_own;
         assert!(!is_dropped || actions.contains(&Action::Log(Message::NotForwarded)), "{actions:?}");
         assert!(of_drain.len() <= usize::from(self.setup.drain.is_some()), "{actions:?}");
         let stops = actions.iter().filter(|action| matches!(action, Action::StopOurselves)).count();
@@ -202,14 +272,27 @@ impl Model {
         assert_eq!(stops, usize::from(suspends), "{signum}: {actions:?}");
     }
 
-    /// The forwarded signal and its recipient, computed in another way than in the policy.
-    fn expected(&self, signum: Signum, source: SignalSource) -> Option<(Signum, Recipient)> {
-        let to = self.setup.rewritten(signum).filter(|_| signum != Signum::CHLD)?;
+    /// The forwarded signals and their recipients, computed in another way than in the policy.
+    fn expected(&self, signum: Signum, source: SignalSource) -> Vec<(Signum, Recipient)> {
+        let Some(to) = self.setup.rewritten(signum).filter(|_| signum != Signum::CHLD) else {
+            return Vec::new();
+        };
         if self.setup.linger || self.status.is_some() || self.setup.forward == Forward::Tree {
-            return Some((to, Recipient::Tree));
+            return vec![(to, Recipient::Tree)];
         }
         let has_key = source == SignalSource::SharedGroup && to == signum && [2, 3, 20].contains(&to.raw());
-        (!has_key).then(|| (to, recipient(self.setup.forward)))
+        let command = (!has_key).then(|| recipient(self.setup.forward));
+        let of_helper = |&pid: &Pid| match self.setup.forward {
+            Forward::Child => Recipient::Process(pid),
+            Forward::Group | Forward::Tree => Recipient::Group(pid),
+        };
+        let all = command.into_iter().chain(self.helpers.iter().map(of_helper));
+        all.map(|recipient| (to, recipient)).collect()
+    }
+
+    /// Whether the hook may still run. It hangs in the kernel after SIGKILL, or exits.
+    fn is_hook_running(&self) -> bool {
+        self.children.contains_key(&HOOK) && !self.is_hook_killed
     }
 
     /// Whether a child has exited. `None` if there is none with this PID.
@@ -223,6 +306,9 @@ impl Model {
         match action {
             Action::Log(_) | Action::StopOurselves => {}
             Action::Forward(_, recipient, _) | Action::ResumeIfStopped(recipient) => match recipient {
+                Recipient::Process(pid) | Recipient::Group(pid) if pid != COMMAND => {
+                    assert!(self.helpers.contains(&pid) && self.children.contains_key(&pid), "{action:?}");
+                }
                 Recipient::Process(pid) | Recipient::Group(pid) | Recipient::RestOfGroup(pid) => {
                     let is_rest = matches!(recipient, Recipient::RestOfGroup(_));
                     assert_eq!((self.has_ended(pid), self.status), (Some(is_rest), None), "{action:?}");
@@ -234,13 +320,15 @@ impl Model {
             Action::KillAll => {
                 assert!(self.setup.drain.is_some() || self.setup.kill_after.is_some());
                 self.kills += 1;
-                for (&pid, child) in self.children.iter_mut().filter(|_| !self.setup.is_hanging) {
+                let is_killed = |pid: &Pid| !self.setup.is_hanging && *pid != HOOK;
+                for (&pid, child) in self.children.iter_mut().filter(|(pid, _)| is_killed(pid)) {
                     *child = Some(Event::Ended { pid, status: ExitStatus::Killed(Signum::KILL) });
                 }
             }
             Action::CollectChildren => self.collect(),
             Action::Reap(pid) => {
                 let child = self.children.remove(&pid);
+                self.helpers.retain(|&helper| helper != pid);
                 let Some(Some(Event::Ended { status, .. })) = child else { panic!("reaps {pid}: {child:?}") };
                 if pid == COMMAND {
                     self.status.get_or_insert(status);
@@ -251,9 +339,37 @@ impl Model {
                 let Some(Some(Event::TraceStop { signum, .. })) = child else { panic!("{pid}: {child:?}") };
                 assert!(acts_on.is_none() || acts_on == signum);
             }
-            Action::Exit(status) => {
-                assert_eq!(Some(status), self.status);
-                let may_leave = !waits || self.children.is_empty() || self.kills >= 20;
+            Action::LogHelper(pid, status) => {
+                let index = (0..self.setup.helpers.len()).find(|&index| helper(index) == pid);
+                assert!(!self.setup.helpers[index.expect("a helper")] && self.status.is_none());
+                assert_eq!(self.failed_helper.replace(status), None);
+            }
+            Action::RunHook(signum) => {
+                assert!(self.setup.pre_stop.is_some() && self.hook_signal.is_none());
+                let held = self.policy.hook.held.expect("a signal");
+                assert_eq!(held.signum, signum);
+                self.hook_signal = Some((signum, held.source));
+                self.children.insert(HOOK, None);
+                self.caused.push(Event::HookStarted(HOOK));
+            }
+            Action::SignalHook(signum, pid) => {
+                assert!(pid == HOOK && self.children.contains_key(&HOOK));
+                if signum == Signum::KILL {
+                    self.is_hook_killed = true;
+                    let status = ExitStatus::Killed(signum);
+                    let ended = Some(Event::Ended { pid, status }).filter(|_| !self.setup.is_hanging);
+                    *self.children.get_mut(&HOOK).unwrap() = ended;
+                    self.caused.push(direct(Signum::CHLD));
+                }
+            }
+            Action::Exit(status, reason) => {
+                assert!(!self.is_hook_running(), "exits before the hook");
+                let own = self
+                    .failed_helper
+                    .map(|status| if status.code() == 0 { ExitStatus::FAILURE } else { status });
+                assert_eq!(Some(status), own.or(self.status));
+                assert_eq!(matches!(reason, Reason::Helper { .. }), own.is_some());
+                let may_leave = !waits || self.children.keys().all(|&pid| pid == HOOK) || self.kills >= 20;
                 assert!(may_leave, "leaves {:?} behind", self.children);
                 self.has_exited = true;
             }

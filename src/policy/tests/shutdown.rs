@@ -5,6 +5,7 @@ use crate::options::settings::{Delay, Limit};
 use crate::policy::shutdown::{KILL_GAP, KILLS, POLL, ROUND_GAP};
 
 const SECOND: Duration = Duration::from_secs(1);
+const REQUEST: Request = Request { received: Signum::TERM, sent: Signum::TERM };
 const TO_ROOTS: Recipient = Recipient::Unsignalled(Scope::Roots);
 
 fn draining(limit: Limit) -> Settings {
@@ -50,7 +51,10 @@ fn drain_begins_at_command_exit_and_ends_at_the_last_exit() {
     assert_eq!(policy.deadline(), Some(now + ROUND_GAP));
     assert_eq!(decide(&mut policy, now + ROUND_GAP, Event::Deadline), [round(Scope::Roots)]);
     let status = ExitStatus::Killed(Signum::TERM);
-    assert_eq!(decide(&mut policy, now, Event::NoChildren).last(), Some(&Action::Exit(status)));
+    assert_eq!(
+        decide(&mut policy, now, Event::NoChildren).last(),
+        Some(&Action::Exit(status, Reason::Requested(REQUEST)))
+    );
 }
 
 #[test]
@@ -58,7 +62,7 @@ fn drain_kills_remaining_repeatedly_and_then_gives_up() {
     let now = Instant::now();
     let settings = Settings { kill_after: Limit::After(SECOND), ..draining(Limit::After(SECOND)) };
     let mut policy = Policy::new(settings, COMMAND);
-    let exit = Action::Exit(ExitStatus::Killed(Signum::TERM));
+    let exit = Action::Exit(ExitStatus::Killed(Signum::TERM), Reason::Requested(REQUEST));
     // First the command hangs in the kernel, then other descendants do.
     let events = [(now, direct(Signum::TERM), Action::KillAll), (now + SECOND * 60, ended(COMMAND), exit)];
     for (start, event, last) in events {

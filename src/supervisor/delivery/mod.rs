@@ -30,6 +30,10 @@ use walk::Reach;
 pub(crate) struct Delivery {
     /// The command's PID until it is reaped; the PID may be reused afterwards.
     command: Option<Pid>,
+    /// The helpers that have not been reaped.
+    helpers: Vec<Pid>,
+    /// The hook that has not been reaped. Only its timeout ends it.
+    hook: Option<Pid>,
     records: BTreeMap<Pid, Record>,
     /// The group that has received the drain's signal while its members could not be read.
     signalled_group: Option<Pid>,
@@ -56,10 +60,12 @@ struct Record {
 }
 
 impl Delivery {
-    /// Prepares for signals to `command`.
-    pub(crate) fn new(command: Pid, older_children: Vec<Pid>) -> Self {
+    /// Prepares for signals to `command` and its helpers.
+    pub(crate) fn new(command: Pid, helpers: Vec<Pid>, older_children: Vec<Pid>) -> Self {
         Self {
             command: Some(command),
+            helpers,
+            hook: None,
             records: BTreeMap::new(),
             signalled_group: None,
             deferred: Vec::new(),
@@ -73,8 +79,15 @@ impl Delivery {
     /// Forgets a child that was reaped, since its PID may be reused.
     pub(crate) fn forget(&mut self, pid: Pid) {
         self.command = self.command.filter(|&command| command != pid);
+        self.helpers.retain(|&helper| helper != pid);
+        self.hook = self.hook.filter(|&hook| hook != pid);
         self.older_children.retain(|&child| child != pid);
         self.records.remove(&pid);
+    }
+
+    /// Spares this child and its descendants from all signals.
+    pub(crate) fn spare(&mut self, hook: Pid) {
+        self.hook = Some(hook);
     }
 
     /// Whether a signal waits for an end of file or for a process to exit.
@@ -99,9 +112,8 @@ impl Delivery {
     /// Records that a process receives the drain's signal. If it is a nested init, so do the processes that
     /// it forwards the signal to.
     fn record_signalled(&mut self, process: &Process) {
-        if process::is_nested_init(process)
-            && let Ok(tree) = self.look()
-        {
+        let nested = process::is_nested_init(process).then(|| self.look());
+        if let Some(Ok(tree)) = nested {
             for reached in tree.reached_by_init(process.pid) {
                 self.record_of(reached).is_signalled = true;
             }
@@ -125,19 +137,20 @@ impl Delivery {
         if is_partial && !mem::replace(&mut self.has_logged_hidden, true) {
             log::write(Message::Hidden);
         }
-        if let Err(errno) = &look
-            && *errno != Errno::ENOENT
-            && !mem::replace(&mut self.has_logged_failure, true)
-        {
-            log::write(Message::NoLook(*errno));
+        let failure = look.as_ref().err().filter(|&&errno| errno != Errno::ENOENT);
+        if let Some(&errno) = failure.filter(|_| !mem::replace(&mut self.has_logged_failure, true)) {
+            log::write(Message::NoLook(errno));
         }
         look
     }
 
-    /// Forwards a signal, and logs it.
-    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) {
+    /// Forwards a signal, and logs it. Returns the number of processes that were signalled one by one.
+    pub(crate) fn forward(&mut self, signum: Signum, recipient: Recipient, care: Care) -> usize {
         let (pid, result) = match recipient {
-            Recipient::Nobody => return log::write(Message::Forwarded(signum)),
+            Recipient::Nobody => {
+                log::write(Message::Forwarded(signum));
+                return 0;
+            }
             Recipient::Tree => return self.forward_to_each(signum, Reach::Everyone, care),
             Recipient::Unsignalled(scope) => return self.forward_to_each(signum, Reach::Drain(scope), care),
             Recipient::Process(pid) => {
@@ -166,6 +179,7 @@ impl Delivery {
         if result.is_ok() && recipient == Recipient::Group(pid) {
             log_excluded(signum, pid);
         }
+        0
     }
 
     /// Records and logs the recipients of a call of kill(2). It comes before the call, since a nested init
@@ -176,10 +190,9 @@ impl Delivery {
             return false;
         }
         let Ok(tree) = self.look() else {
-            if let Recipient::Group(group) = recipient
-                && care.records
-            {
-                self.signalled_group = Some(group);
+            match recipient {
+                Recipient::Group(group) if care.records => self.signalled_group = Some(group),
+                _ => {}
             }
             return false;
         };
@@ -198,22 +211,23 @@ impl Delivery {
         false
     }
 
-    fn forward_to_each(&mut self, signum: Signum, reach: Reach, care: Care) {
-        self.walk(signum, reach, care);
+    fn forward_to_each(&mut self, signum: Signum, reach: Reach, care: Care) -> usize {
+        let count = self.walk(signum, reach, care);
         self.close_our_end_if_alone();
         log::write(Message::Forwarded(signum));
+        count
     }
 
     /// Sends the drain's signal to processes that have not received it, and deferred signals that are due.
-    /// Returns whether the next round should come soon, since new processes were found.
-    pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> bool {
-        let has_found = drain.is_some_and(|(signum, scope)| {
+    /// Returns the number of processes found. If there are any, the next round should come soon.
+    pub(crate) fn round(&mut self, drain: Option<(Signum, Scope)>) -> usize {
+        let found = drain.map_or(0, |(signum, scope)| {
             let care = Care { records: true, spares_readers: signum.asks_to_end() };
             self.walk(signum, Reach::Drain(scope), care)
         });
         self.send_deferred(drain.is_some_and(|(_, scope)| scope == Scope::Everyone));
         self.close_our_end_if_alone();
-        has_found
+        found
     }
 
     /// Kills every descendant, and logs the name of each.
@@ -248,13 +262,24 @@ impl Delivery {
 
     /// Logs the processes that are still running, at the highest verbosity.
     pub(crate) fn log_remaining(&mut self) {
-        if log::traces()
-            && let Ok(tree) = self.look()
-        {
+        let tree = log::traces().then(|| self.look());
+        if let Some(Ok(tree)) = tree {
             for process in tree.descendants(getpid(), |_| false, |_| false) {
                 log::write_process(process.pid, &process.name, ProcessMessage::LeftBehind);
             }
         }
+    }
+}
+
+/// The number of members of a group that receives a signal by one call, as far as /proc shows them.
+pub(super) fn members(recipient: Recipient) -> usize {
+    let is_alive =
+        |pid: &Pid| Process::read(*pid).is_ok_and(|process| process.is_none_or(|found| found.is_alive()));
+    let living = |leader| process::members_of_group(leader).filter(is_alive);
+    match recipient {
+        Recipient::Group(leader) => living(leader).count(),
+        Recipient::RestOfGroup(leader) => living(leader).filter(|&pid| pid != leader).count(),
+        Recipient::Process(_) | Recipient::Tree | Recipient::Unsignalled(_) | Recipient::Nobody => 0,
     }
 }
 

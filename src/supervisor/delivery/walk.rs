@@ -37,8 +37,8 @@ impl Reach {
 }
 
 impl Delivery {
-    /// Signals the descendants within reach, until no new one appears. Returns whether there was one.
-    pub(super) fn walk(&mut self, signum: Signum, mut reach: Reach, care: Care) -> bool {
+    /// Signals the descendants within reach, until no new one appears. Returns their number.
+    pub(super) fn walk(&mut self, signum: Signum, mut reach: Reach, care: Care) -> usize {
         // The processes that this walk has signalled, and their starts.
         let mut signalled = BTreeMap::new();
         for pass in 0..MOST_PASSES {
@@ -66,7 +66,7 @@ impl Delivery {
                 reach = Reach::Drain(Scope::Roots);
             }
         }
-        !signalled.is_empty()
+        signalled.len()
     }
 
     /// The processes to signal in one pass. The first rule that fits a process decides:
@@ -133,7 +133,7 @@ impl Delivery {
             Reach::Drain(_) => process::is_nested_init_by_file(process),
             Reach::Deadline => false,
         };
-        let mut family = self.look()?.descendants(getpid(), |_| false, is_leaf);
+        let mut family = self.look()?.descendants(getpid(), |pid| Some(pid) == self.hook, is_leaf);
         if let Reach::Group(group) = reach {
             family.retain(|process| process.group == group);
         }
@@ -142,7 +142,8 @@ impl Delivery {
 
     /// The living children of ours that no earlier round has seen. Each is read once.
     fn new_roots(&mut self) -> nix::Result<Vec<Process>> {
-        let is_new = |child: &Pid| !self.records.get(child).is_some_and(|record| record.is_seen);
+        let is_seen = |child: &Pid| self.records.get(child).is_some_and(|record| record.is_seen);
+        let is_new = |child: &Pid| !is_seen(child) && Some(*child) != self.hook;
         let roots = process::children()
             .and_then(|children| children.into_iter().filter(is_new).map(Process::read_child).collect());
         let mut roots = self.log_gaps(roots)?;
@@ -179,11 +180,17 @@ impl Delivery {
         if reach == Reach::Deadline {
             // Children keep their PIDs until we reap them. The processes that they leave are killed next
             // time.
-            for child in process::children().unwrap_or_default() {
+            let hook = self.hook;
+            for child in
+                process::children().unwrap_or_default().into_iter().filter(|&child| Some(child) != hook)
+            {
                 let _ = signals::send_to_process(child, signum);
             }
         }
-        // Neither the command's PID nor its group's ID is reused before the command is reaped.
+        // No PID or ID of a group is reused before the process is reaped.
+        for &helper in &self.helpers {
+            let _ = signals::send_to_group(helper, signum);
+        }
         let Some(command) = self.command else { return };
         // It fails only if no recipient is left.
         if getpgid(Some(command)) == Ok(command) {

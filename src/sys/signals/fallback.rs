@@ -115,12 +115,11 @@ fn read_from_signalfd(set: KernelSet, timeout: Option<Duration>) -> nix::Result<
     let mut info = [0; size_of::<libc::signalfd_siginfo>()];
     unistd::read(&fd, &mut info)?;
     // The fields of a signalfd_siginfo are numbers of four bytes.
-    let (fields, _) = info.as_chunks::<4>();
-    let [number, _errno, code, pid, uid, ..] = fields else { return Ok(None) };
-    let received = |signum| {
-        Received::new(signum, i32::from_ne_bytes(*code), i32::from_ne_bytes(*pid), u32::from_ne_bytes(*uid))
-    };
-    Ok(Signum::new(i32::from_ne_bytes(*number)).map(received))
+    let mut fields = info.chunks_exact(4).filter_map(|field| <[u8; 4]>::try_from(field).ok());
+    let mut number = || fields.next().map_or(0, i32::from_ne_bytes);
+    let (signum, _errno, code, pid, uid) = (number(), number(), number(), number(), number());
+    let uid = u32::from_ne_bytes(uid.to_ne_bytes());
+    Ok(Signum::new(signum).map(|signum| Received::new(signum, code, pid, uid)))
 }
 
 /// Removes and returns the lowest pending signal of `set`.

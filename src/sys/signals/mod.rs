@@ -234,8 +234,12 @@ fn send_by_pidfd(pidfd: &OwnedFd, signum: Signum, flags: c_uint) -> nix::Result<
     Errno::result(result).map(drop)
 }
 
-/// Stops this process until it receives SIGCONT. The kernel does not stop PID 1 of a namespace.
+/// Stops this process until it receives SIGCONT. Linux does not stop PID 1 of a namespace. gVisor would, and
+/// no shell is there to resume it.
 pub(crate) fn stop_ourselves() {
+    if getpid().as_raw() == 1 {
+        return;
+    }
     // Signalling ourselves cannot fail.
     let _ = signal::kill(getpid(), Signal::SIGSTOP);
 }

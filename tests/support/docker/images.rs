@@ -49,6 +49,19 @@ pub fn example_image() -> Option<&'static str> {
     or_skip(IMAGE.get_or_init(build_example))
 }
 
+/// The image of docs/examples/registry with the init under test, or a word about why there is none.
+pub fn registry_image(dockerfile: &Path, scripts: &[&Path], etcdctl: &Path) -> Option<&'static str> {
+    static IMAGE: OnceLock<Result<String, String>> = OnceLock::new();
+    or_skip(IMAGE.get_or_init(|| {
+        let scratch = Scratch::new();
+        for file in scripts.iter().chain([&etcdctl]) {
+            copy(file, &scratch.path().join(file.file_name().unwrap_or_default()))?;
+        }
+        let base = import("registry", Base::Busybox, &[&init_under_test(), etcdctl])?;
+        build_on(&base, "registry", dockerfile, &scratch)
+    }))
+}
+
 fn or_skip(image: &'static Result<String, String>) -> Option<&'static str> {
     match image {
         Ok(image) => Some(image),
@@ -92,7 +105,12 @@ fn build_example() -> Result<String, String> {
 
 /// Builds an image of the tests' from a directory, to which the init is added.
 fn build_with_init(name: &str, dockerfile: &Path, base: Base, context: &Scratch) -> Result<String, String> {
-    let base = format!("BASE={}", imported(base)?);
+    build_on(imported(base)?, name, dockerfile, context)
+}
+
+/// The same on the image `base`.
+fn build_on(base: &str, name: &str, dockerfile: &Path, context: &Scratch) -> Result<String, String> {
+    let base = format!("BASE={base}");
     copy(&init_under_test(), &context.path().join("dumb-init"))?;
     let (dockerfile, context) = (dockerfile.display().to_string(), context.path().display().to_string());
     let tag = tag(name);
@@ -107,17 +125,19 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
 /// The image of a base.
 fn imported(base: Base) -> Result<&'static str, String> {
     static BASES: [OnceLock<Result<String, String>>; 3] = [OnceLock::new(), OnceLock::new(), OnceLock::new()];
-    BASES[base as usize].get_or_init(|| import(base)).as_deref().map_err(Clone::clone)
+    let import = || import(base.name(), base, &[&init_under_test(), &probe()]);
+    BASES[base as usize].get_or_init(import).as_deref().map_err(Clone::clone)
 }
 
-fn import(base: Base) -> Result<String, String> {
+/// Imports a root file system with the libraries of these programs.
+fn import(name: &str, base: Base, programs: &[&Path]) -> Result<String, String> {
     static READY: OnceLock<Result<(), String>> = OnceLock::new();
     READY.get_or_init(get_ready).clone()?;
     let scratch = Scratch::new();
     let tar = scratch.path().join("base.tar");
     let mut make = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rootfs"));
-    run(make.arg(base.name()).arg(&tar).arg(init_under_test()).arg(probe()))?;
-    let image = tag(&format!("{}-base", base.name()));
+    run(make.arg(base.name()).arg(&tar).args(programs))?;
+    let image = tag(&format!("{name}-base"));
     docker(&["import", &tar.display().to_string(), &image])?;
     Ok(image)
 }
