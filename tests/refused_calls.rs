@@ -1,9 +1,12 @@
 //! A sandbox refuses the calls by which signals are blocked and fetched, from the start or from
 //! some moment on.
 
+use std::time::Duration;
+
 use crate::support::differences::tests_the_original;
 use crate::support::{
-    Condition, Order, Report, Start, can_inject_faults, init, init_beyond, init_under_test, injecting, procfs,
+    Condition, Order, Report, Start, can_inject_faults, init, init_beyond, init_under_test, injecting,
+    is_fast, patience, procfs,
 };
 
 /// Expects that the init starts no command if a call is refused.
@@ -66,9 +69,10 @@ fn expect_fallback(faults: &[&str], options: &[&str], lines: &[&str]) {
         crate::support::send(init_of(&running), number);
         running.wait_for_line(Report::Got(number));
     }
-    // It sleeps in between: a tick is a hundredth of a second.
+    // It sleeps in between.
     procfs::wait_for_state(init_of(&running), 'S');
-    assert!(procfs::cpu_ticks(init_of(&running)) < 50, "{running}");
+    let used = Duration::from_millis(10) * procfs::cpu_ticks(init_of(&running)).try_into().unwrap();
+    assert!(used < patience(Duration::from_millis(500)), "{running}");
     crate::support::send(init_of(&running), 64);
     let outcome = running.outcome();
     outcome.expect_code(42);
@@ -106,8 +110,12 @@ fn pending_signals_are_polled_if_signalfd_is_refused() {
         return;
     }
     let waiting = "rt_sigtimedwait:error=EPERM:when=2+";
-    for other in ["signalfd4:error=ENOSYS", "ppoll:error=EPERM", "ppoll:error=EINTR"] {
+    for other in ["signalfd4:error=ENOSYS", "ppoll:error=EPERM"] {
         expect_fallback(&[waiting, other], &[], &[BY_SIGNALFD, BY_LOOKING]);
+    }
+    // The init gives up after failures that come at once. On a slow machine, strace(1) takes longer than that.
+    if is_fast() {
+        expect_fallback(&[waiting, "ppoll:error=EINTR"], &[], &[BY_SIGNALFD, BY_LOOKING]);
     }
     expect_fallback(
         &[waiting, "signalfd4:error=ENOSYS"],

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use crate::shutdown::in_both_settings;
 use crate::support::start_script::{count, expect_all_three, wait_for_all, write};
-use crate::support::{Report, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, send};
+use crate::support::{
+    Report, Scratch, Start, can_have_pid_namespaces, docker, init, init_beyond, patience, send,
+};
 
 #[test]
 fn group_mode_signals_every_program_of_the_script() {
@@ -104,7 +106,7 @@ fn expect_all_to_be_cured(script: fn(&Scratch) -> PathBuf) {
         // Neither at the deadline nor at the next tick of a poll; how fast it is in a quiet moment,
         // the test under Docker measures.
         let took = last.elapsed();
-        assert!(took < Duration::from_secs(3), "{took:?} after the last\n{running}");
+        assert!(took < patience(Duration::from_secs(3)), "{took:?} after the last\n{running}");
         expect_all_three(&running.outcome().stdout());
     };
     // At the same time, since they do little but wait.

@@ -2,9 +2,9 @@
 
 use nix::sys::prctl::set_no_new_privs;
 
-/// Offsets of `struct seccomp_data` (seccomp(2)); the lower half of an argument comes first.
+/// Offsets of `struct seccomp_data` (seccomp(2)). The argument's is that of its lower half.
 const NUMBER: u32 = 0;
-const FIRST_ARGUMENT: u32 = 16;
+const FIRST_ARGUMENT: u32 = if cfg!(target_endian = "big") { 20 } else { 16 };
 
 /// Makes this system call fail.
 pub(crate) fn refuse(call: libc::c_long, errno: i32) {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{count_lines, expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::{
-    Condition, Order, Outcome, Report, Running, Scratch, Start, init, init_beyond, init_under_test, procfs,
-    skip,
+    Condition, Order, Outcome, Report, Running, Scratch, Start, init, init_beyond, init_under_test, patience,
+    procfs, skip,
 };
 
 /// Copies its input, names itself at the end of file, and reports a SIGTERM on stderr.
@@ -135,7 +135,7 @@ fn members_of_a_cycle_are_signalled_at_once() {
                 let begin = Instant::now();
                 let outcome =
                     stop(start.words(options).words(bash.words(&text)).start(), &["a ready", "b ready"]);
-                assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
+                assert!(begin.elapsed() < patience(Duration::from_secs(20)), "{outcome}");
                 expect_lines(&outcome, &[(Report::Got(15).by("a"), 1), (Report::Got(15).by("b"), 1)]);
             });
         }
@@ -183,7 +183,7 @@ fn standard_input_from_outside_makes_no_reader() {
                     start.words(options).words(script(text)).stdin(std::os::fd::OwnedFd::from(reader));
                 let begin = Instant::now();
                 let outcome = stop(start.start(), &["first ready", "second ready"]);
-                assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
+                assert!(begin.elapsed() < patience(Duration::from_secs(20)), "{outcome}");
                 expect_lines(
                     &outcome,
                     &[
@@ -211,7 +211,7 @@ fn child_fed_by_another_descriptor_is_signalled_at_once() {
             let begin = Instant::now();
             let outcome =
                 stop(start.words(options).words(bash.words(text)).start(), &["parent ready", "child ready"]);
-            assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
+            assert!(begin.elapsed() < patience(Duration::from_secs(20)), "{outcome}");
             expect_lines(&outcome, &[(Report::Got(15).by("child"), 1), (Report::Finished.by("child"), 1)]);
         });
     }
@@ -242,7 +242,7 @@ fn command_that_is_a_reader_is_signalled_at_once() {
             let begin = Instant::now();
             let [_, option, text] = bash.words(&text);
             let outcome = stop(start.words([option, text]).start(), &["command ready"]);
-            assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
+            assert!(begin.elapsed() < patience(Duration::from_secs(20)), "{outcome}");
             outcome.expect_code(0);
             expect_lines(
                 &outcome,

@@ -8,7 +8,7 @@ use nix::unistd::geteuid;
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::{
     Condition, Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test,
-    procfs, send, skip,
+    patience, procfs, send, skip,
 };
 
 /// Programs without a handler for SIGHUP.
@@ -62,7 +62,7 @@ fn orphan_of_supervisor_is_signalled_within_seconds() {
         let begin = Instant::now();
         running.wait_for_line(Report::Got(15).by("orphan"));
         let time = begin.elapsed();
-        assert!(time < Duration::from_millis(2500), "{time:?}\n{running}");
+        assert!(time < patience(Duration::from_millis(2500)), "{time:?}\n{running}");
         send(find(&running, "10"), libc::SIGUSR1);
         let outcome = running.outcome();
         outcome.expect_code(143);
@@ -152,7 +152,7 @@ fn stopped_pipe_reader_reads_to_end_of_file() {
             let begin = Instant::now();
             assert_eq!(running.wait().code(), Some(1), "{running}");
             // A stopped reader would stay until half-time.
-            assert!(begin.elapsed() < Duration::from_secs(20), "{running}");
+            assert!(begin.elapsed() < patience(Duration::from_secs(20)), "{running}");
             assert_eq!(fs::read_to_string(log).unwrap_or_default(), "bye\n", "{running}");
         });
     }

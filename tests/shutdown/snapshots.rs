@@ -8,7 +8,8 @@ use nix::unistd::Pid;
 
 use super::{count_lines, expect_lines, in_both_settings, script, wait_for_lines};
 use crate::support::{
-    Order, Outcome, Report, Running, Scratch, Start, can_inject_faults, init_beyond, probe, procfs, send,
+    Order, Outcome, Report, Running, Scratch, Start, can_inject_faults, init_beyond, patience, probe, procfs,
+    send,
 };
 
 /// Command with a process in another session, an orphan, and a process below a parent that ignores
@@ -77,7 +78,7 @@ fn drain_without_a_free_descriptor_signals_the_group() {
             running.signal(libc::SIGTERM);
             assert_eq!(running.wait().code(), Some(0), "{running}");
             // The deadline, twenty tries to kill, and the command's own time.
-            assert!(begin.elapsed() < Duration::from_secs(10), "{running}");
+            assert!(begin.elapsed() < patience(Duration::from_secs(10)), "{running}");
             let stderr = running.stderr();
             let reason = "[dumb-init] Unable to look for descendants (errno=24 Too many open files); ";
             assert_eq!(stderr, format!("{reason}{FAILED}"), "{running}");
@@ -174,7 +175,7 @@ fn process_named_like_an_init_is_signalled() {
             );
             running.signal(libc::SIGTERM);
             let outcome = running.outcome();
-            assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
+            assert!(begin.elapsed() < patience(Duration::from_secs(20)), "{outcome}");
             outcome.expect_code(0).expect_stderr("");
             for name in ["far", "near", "main"] {
                 expect_lines(&outcome, &[(Report::Got(15).by(name), 1), (Report::Finished.by(name), 1)]);
@@ -246,7 +247,7 @@ fn deadline_holds_below_a_false_init_mark() {
         let begin = Instant::now();
         running.signal(libc::SIGTERM);
         assert_eq!(running.wait().code(), Some(0), "{running}");
-        assert!(begin.elapsed() < Duration::from_secs(10), "{running}");
+        assert!(begin.elapsed() < patience(Duration::from_secs(10)), "{running}");
         assert!(running.descendants().is_empty(), "{running}");
     });
 }
@@ -286,7 +287,7 @@ fn exhausted_memory_loses_no_signal() {
         let status = running.wait();
         let time = begin.elapsed();
         assert_eq!(status.code(), Some(5), "{running}");
-        assert!(time < Duration::from_secs(15), "{time:?} {running}");
+        assert!(time < patience(Duration::from_secs(15)), "{time:?} {running}");
         assert!(count_lines(&running.stdout(), &Report::Got(15).by("near")) >= 1, "{running}");
     });
 }

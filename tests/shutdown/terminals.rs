@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{count_lines, in_both_settings, script};
-use crate::support::{Condition, Order, Report, Running, Start, Terminal, procfs, skip};
+use crate::support::{Condition, Order, Report, Running, Start, Terminal, patience, procfs, skip};
 
 /// The ways to ask for a drain.
 fn with_drain(start: Start, way: usize) -> Start {
@@ -112,7 +112,7 @@ fn program_stopped_by_ctrl_z_exits_on_sigterm() {
         let before = Instant::now();
         running.signal(libc::SIGTERM);
         running.outcome().expect_code(143);
-        assert!(before.elapsed() < Duration::from_secs(30));
+        assert!(before.elapsed() < patience(Duration::from_secs(30)));
     });
 }
 
@@ -157,7 +157,7 @@ fn command_exit_hangs_up_no_process() {
                 let outcome = running.outcome();
                 outcome.expect_code(5);
                 assert_eq!(outcome.stderr().matches(" finished").count(), 3, "{way} {condition:?} {outcome}");
-                assert!(begin.elapsed() < Duration::from_secs(20), "{outcome}");
+                assert!(begin.elapsed() < patience(Duration::from_secs(20)), "{outcome}");
             });
         }
     }

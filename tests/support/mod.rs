@@ -31,6 +31,11 @@ pub fn deadline() -> Instant {
     Instant::now() + patience(Duration::from_secs(if differences::expects_failure() { 5 } else { 60 }))
 }
 
+/// Whether time limits of the init hold. If not, the check is skipped with a message.
+pub fn is_fast() -> bool {
+    patience(Duration::from_secs(1)) == Duration::from_secs(1) || skip("too slow a machine (TEST_PATIENCE)")
+}
+
 /// A time limit, `TEST_PATIENCE` times as long on a slow machine (ci/emulate).
 pub fn patience(limit: Duration) -> Duration {
     let factor = env::var("TEST_PATIENCE").map_or(1, |factor| factor.parse().expect("a number"));

@@ -23,6 +23,8 @@ impl Terminal {
         // Without echo, it shows only the output of programs.
         let mut settings = tcgetattr(&master).expect("tcgetattr");
         settings.local_flags.remove(LocalFlags::ECHO);
+        // A key for a signal would discard output that has not been read yet.
+        settings.local_flags.insert(LocalFlags::NOFLSH);
         tcsetattr(&master, SetArg::TCSANOW, &settings).expect("tcsetattr");
         let path = ptsname_r(&master).expect("ptsname");
         let master = File::from(std::os::fd::OwnedFd::from(master));
