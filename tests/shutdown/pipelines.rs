@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::{count_lines, expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::{
-    Condition, Order, Outcome, Report, Running, Scratch, Start, init, init_beyond, init_under_test, patience,
-    procfs, skip,
+    Condition, Order, Outcome, Report, Running, Scratch, Start, init, init_beyond, init_under_test, is_fast,
+    patience, procfs, skip,
 };
 
 /// Copies its input, names itself at the end of file, and reports a SIGTERM on stderr.
@@ -254,6 +254,10 @@ fn command_that_is_a_reader_is_signalled_at_once() {
 
 #[test]
 fn logger_of_the_init_loses_nothing() {
+    // The init waits a second for its logger, which starts sleep(1) three times.
+    if !is_fast() {
+        return;
+    }
     for options in ["--drain 60s", "-c --drain 60s", "--linger --drain 60s", "--linger"] {
         in_both_settings_by_a_shell(|start| {
             let bash = Bash::new();
