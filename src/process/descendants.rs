@@ -61,7 +61,8 @@ impl Tree {
     /// leads. Its command is its oldest child; the others are orphans that it has adopted.
     ///
     /// With helpers (`--with`), the oldest child is one. It cannot be seen how many there are, and an orphan
-    /// that is taken for one would never be signalled. Such an init waits for all of them (its drain).
+    /// that is taken for one would never be signalled. Unless its drain is off, such an init waits for all of
+    /// them.
     pub(crate) fn reached_by_init(&self, init: Pid) -> impl Iterator<Item = &Process> {
         let command = Process::oldest(self.children(init).iter()).map(|child| child.pid);
         self.by_parent
