@@ -426,8 +426,8 @@ impl Policy {
         }
     }
 
-    /// The recipients of a signal to the command, or to what is left of its group, among the helpers, each of
-    /// which leads a session.
+    /// The helpers that receive a signal to this recipient, too. Each leads a session and a group. A signal to
+    /// all descendants reaches them anyway.
     fn recipients_among_helpers(&self, recipient: Recipient) -> impl Iterator<Item = Recipient> {
         let of_one = move |helper: &Helper| match recipient {
             Recipient::Process(_) | Recipient::Nobody => Some(Recipient::Process(helper.pid)),

@@ -40,8 +40,8 @@ compile_error!("The layout of the kernel's signal structures has not been checke
 
 /// The kernel's set of signals 1 to 64: signal n is bit n - 1.
 ///
-/// The kernel declares it as words of a `long`. On 32-bit machines the first word has the lower signals, so
-/// that one number of eight bytes has the same layout if the machine is little-endian.
+/// The kernel declares an array of `long`, and the first element has the lower signals. On a 32-bit machine
+/// that is the layout of a number of eight bytes only if the machine is little-endian.
 type KernelSet = u64;
 const _: () = assert!(size_of::<KernelSet>() == 8);
 const _: () = assert!(cfg!(target_endian = "little") || size_of::<c_long>() == 8);
