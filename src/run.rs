@@ -81,7 +81,7 @@ pub(crate) fn run(
         config.settings.keeps_terminal = terminal::keep();
     }
     let isolation = config.settings.isolation();
-    let background = Setting { init: personality, mask, role: Role::Background };
+    let background = Setting { init: personality, mask, role: Role::Helper };
     let mut helpers = Vec::new();
     let failed = start_helpers(&config.helpers, &environment, &background, &mut helpers, report.as_mut());
     // From here to the spawn, a key on the terminal is lost. So no message may be written in between.
@@ -113,7 +113,8 @@ pub(crate) fn run(
     let mut policy = policy.with_helpers(helpers);
     let mut delivery = Delivery::new(command, pids, older_children);
     let start_hook = |signum| {
-        spawn::spawn(&config.hook, &environment.for_hook(signum, command), &background).map(|hook| hook.pid)
+        let setting = Setting { role: Role::Hook, ..background };
+        spawn::spawn(&config.hook, &environment.for_hook(signum, command), &setting).map(|hook| hook.pid)
     };
     let programs = Programs { command, helpers: texts, start_hook: &start_hook };
     supervisor::supervise(&mut policy, &mut delivery, &programs, report, earlier)

@@ -36,8 +36,10 @@ pub(crate) struct Setting<'a> {
 pub(crate) enum Role<'a> {
     /// The command, which gets the terminal.
     Command(Isolation, &'a HandOff),
-    /// A helper or the hook: it leads a session without a terminal, and reads nothing.
-    Background,
+    /// A helper: it leads a session without a terminal, and reads nothing.
+    Helper,
+    /// The hook: the same, but its exec is not waited for, since signals must be forwarded meanwhile.
+    Hook,
 }
 
 /// A started program.
@@ -56,13 +58,14 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
     let path = environment.get("PATH");
     let mut environment = match setting.role {
         Role::Command(..) => environment.for_command(unistd::getpid()),
-        Role::Background => environment.for_background(),
+        Role::Helper | Role::Hook => environment.for_background(),
     };
 
     let inherits_signals = setting.init.inherits_signal_settings();
     let mask = if inherits_signals { setting.mask } else { SignalMask::EMPTY };
     let mut failure = None;
-    let pid = clone::until_exec(&mut |pid: Pid, shares_memory: bool| -> c_int {
+    let start = if matches!(setting.role, Role::Hook) { clone::without_waiting } else { clone::until_exec };
+    let pid = start(&mut |pid: Pid, shares_memory: bool| -> c_int {
         log::write_without_logger(Message::Spawned(pid));
         match setting.role {
             Role::Command(Isolation::Session, hand_off) => {
@@ -75,7 +78,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
             }
             Role::Command(Isolation::Group, hand_off) => lead_group(hand_off),
             Role::Command(Isolation::None, _) => {}
-            Role::Background => leave_terminal(),
+            Role::Helper | Role::Hook => leave_terminal(),
         }
         dispositions::prepare_exec(shares_memory, inherits_signals);
         if let Err(errno) = signals::set_mask(mask) {

@@ -108,8 +108,11 @@ pub(crate) fn supervise(
                         Event::HookNotStarted
                     }
                 }),
-                // ESRCH: it has exited.
-                Action::SignalHook(signum, pid) => _ = signals::send_to_group(pid, signum),
+                // ESRCH: it does not lead its group yet.
+                Action::SignalHook(signum, pid) => {
+                    let _ = signals::send_to_group(pid, signum)
+                        .or_else(|_| signals::send_to_process(pid, signum));
+                }
                 Action::Exit(status, reason) => {
                     delivery.log_remaining();
                     if let Some(report) = report {

@@ -64,6 +64,12 @@ pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result
     }
 }
 
+/// The same for a child with a copy of our memory, without a wait for its exec. A hung file system can delay an
+/// exec without end.
+pub(crate) fn without_waiting(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result<Pid> {
+    clone(run, false)
+}
+
 /// Waits until a child with a copy of our memory has called exec or has exited, if /proc shows that.
 #[cold]
 fn wait_for_exec(pid: Pid) {
