@@ -41,6 +41,26 @@ fn executable_on_hung_file_system_delays_no_other_process() {
     assert_eq!(running.wait().code(), Some(5), "{running}");
 }
 
+#[test]
+fn hook_on_hung_file_system_ends_at_its_timeout() {
+    let (Some(start), Some(busybox)) =
+        (init_beyond().filter(|_| can_have_pid_namespaces()), static_busybox())
+    else {
+        return;
+    };
+    let scratch = Scratch::new();
+    let Some(mount) = Mount::of(&busybox, &scratch) else { return };
+    let hook = format!("{} true", mount.path.join("busybox").display());
+    let start = start.in_namespace().words(["--pre-stop-timeout", "100ms", "--pre-stop", &hook]);
+    let mut running = start.probe(Order::Record(libc::SIGTERM)).start();
+    running.wait_for_line(Report::Ready);
+    let init = running.pid();
+    let _pause = Pause::of(mount.server.pid());
+    send(init, libc::SIGTERM);
+    running.wait_for_line(Report::Got(libc::SIGTERM));
+    assert_eq!(running.wait().code(), Some(42), "{running}");
+}
+
 /// A process that is stopped until this is dropped.
 struct Pause(Pid);
 
