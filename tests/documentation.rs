@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use dumb_init::options::table::DUMB_INIT;
+
 use crate::support::differences::LIST;
 use crate::support::{Order, Start, built_init, init_beyond, init_under_test, skip};
 
@@ -43,22 +45,49 @@ fn coming_from_page_names_existing_tests() {
 }
 
 #[test]
-fn readme_package_versions_are_current() {
-    let readme = include_str!("../README.md");
-    let rows = readme
+fn symptoms_page_names_existing_tests() {
+    let page = include_str!("../docs/symptoms.md");
+    let named: BTreeSet<String> = page
         .lines()
-        .skip_while(|line| !line.starts_with("| an image"))
-        .take_while(|line| line.starts_with('|'));
-    let text: String = rows.collect();
-    let is_version = |word: &&str| {
-        word.matches('.').count() == 2 && word.split('.').all(|part| part.parse::<u8>().is_ok())
-    };
-    let versions: Vec<&str> =
-        text.split(|letter: char| !letter.is_ascii_digit() && letter != '.').filter(is_version).collect();
+        .filter_map(|line| line.strip_prefix("<!-- tests: ")?.strip_suffix(" -->"))
+        .flat_map(str::split_whitespace)
+        .map(str::to_owned)
+        .collect();
+    let tests = tests();
     assert!(
-        versions.len() >= 6 && versions.iter().all(|version| *version == env!("CARGO_PKG_VERSION")),
-        "{versions:?}"
+        named.len() >= 30 && named.is_subset(&tests),
+        "{:?}",
+        named.difference(&tests).collect::<Vec<_>>()
     );
+}
+
+/// Names of the files of a release in a text: `dumb-init_1.4.0-1_amd64.deb`.
+fn versions_of_files(text: &str) -> Vec<&str> {
+    let ends = |letter: char| !letter.is_ascii_digit() && letter != '.';
+    let after = text.match_indices("dumb-init").map(|(at, name)| &text[at + name.len()..]);
+    let after = after.filter_map(|rest| rest.strip_prefix(['-', '_', ':']));
+    after.map(|rest| rest.split(ends).next().unwrap_or_default()).filter(|word| word.contains('.')).collect()
+}
+
+#[test]
+fn versions_of_files_in_documents_are_current() {
+    for (page, at_least) in [
+        (include_str!("../README.md"), 4),
+        (include_str!("../docs/releases.md"), 10),
+        (include_str!("../docs/containers.md"), 3),
+    ] {
+        let versions = versions_of_files(page);
+        assert!(
+            versions.len() >= at_least
+                && versions.iter().all(|&version| version == env!("CARGO_PKG_VERSION")),
+            "{versions:?}"
+        );
+    }
+}
+
+#[test]
+fn readme_is_short() {
+    assert!(include_str!("../README.md").lines().count() <= 150);
 }
 
 #[test]
@@ -89,18 +118,33 @@ fn readme_first_command_works() {
     assert!(outcome.stderr().contains("Child exited with status 0. Goodbye."), "{outcome}");
 }
 
+/// The settings `DUMB_INIT_NAME=VALUE` of a page, each in its own backticks or beside others.
+fn settings_of(page: &str) -> BTreeSet<(&str, &str)> {
+    let code = page.split('`').skip(1).step_by(2);
+    code.flat_map(str::split_whitespace)
+        .filter_map(|word| word.split_once('='))
+        .filter(|(name, value)| name.starts_with("DUMB_INIT_") && !value.contains('"'))
+        .collect()
+}
+
 #[test]
-fn readme_recipes_use_accepted_variables() {
-    let readme = include_str!("../README.md");
-    let words = |line: &'static str| line.split_whitespace().collect::<Vec<_>>();
-    let recipes: Vec<Vec<&str>> =
-        readme.lines().filter_map(|line| line.strip_prefix("    docker run -e ")).map(words).collect();
-    assert!(recipes.len() >= 5, "{recipes:?}");
-    for recipe in recipes {
-        let Some(start) = init_beyond() else { return };
-        let variables = recipe.iter().filter_map(|word| word.split_once('='));
-        let start = variables.fold(start, |start, (name, value)| start.variable(name, value));
-        start.probe(Order::Exit(5)).run().expect_code(5).expect_stderr("");
+fn variables_in_documents_are_accepted() {
+    for (page, at_least) in [
+        (include_str!("../README.md"), 2),
+        (include_str!("../docs/symptoms.md"), 15),
+        (include_str!("../docs/shutdown.md"), 3),
+        (include_str!("../docs/containers.md"), 2),
+    ] {
+        let settings = settings_of(page);
+        assert!(settings.len() >= at_least, "{settings:?}");
+        for (name, value) in settings {
+            let Some(start) = init_beyond() else { return };
+            if name == "DUMB_INIT_WITH" {
+                continue; // Its value has blanks, and names a program that is not here.
+            }
+            assert!(DUMB_INIT.iter().any(|row| row.variable_name() == Some(name)), "{name}");
+            start.variable(name, value).probe(Order::Exit(5)).run().expect_code(5);
+        }
     }
 }
 
@@ -112,19 +156,4 @@ fn man_page_passes_mandoc_lint() {
         return;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-}
-
-#[test]
-fn readme_figures_match_benchmarks_page() {
-    let rows = |text: &'static str| -> BTreeSet<String> {
-        let cells = |line: &str| line.split('|').map(str::trim).collect::<Vec<_>>().join("|");
-        text.lines().filter(|line| line.starts_with("| ")).map(cells).collect()
-    };
-    let readme = include_str!("../README.md")
-        .split("\n## ")
-        .find(|part| part.starts_with("Small and fast"))
-        .expect("a part");
-    let (quoted, measured) = (rows(readme), rows(include_str!("../docs/benchmarks.md")));
-    assert!(quoted.len() >= 6, "{quoted:#?}");
-    assert!(quoted.is_subset(&measured), "{:#?}", quoted.difference(&measured).collect::<Vec<_>>());
 }

@@ -279,7 +279,7 @@ impl Report<'_> {
             None if self.prediction.waits => (Duration::ZERO, " until the last process has exited".into()),
             None => (Duration::ZERO, format!(" until {} has exited", self.command())),
         };
-        let engine = "docker stop kills everything after 10s unless --time is longer";
+        let engine = "docker stop kills everything after 10s unless -t is longer";
         let held = match held_by_hook {
             Some(Limit::After(time)) => time,
             Some(Limit::Never) => {

@@ -22,6 +22,6 @@ fn docker_run_init_starts_the_binary_at_init_path() {
     assert!(told.contains("docker-init (PID 1) forwards to its direct child alone\n"), "{told}");
     let everybody = "Every process receives the signal, 6 of 7 later. ";
     assert!(told.contains(&format!("{everybody}dumb-init waits for the last process")), "{told}");
-    engine.docker(&["stop", "--time", "20", "app"]);
+    engine.docker(&["stop", "-t", "20", "app"]);
     expect_all_three(&engine.docker(&["logs", "app"]));
 }

@@ -4,6 +4,7 @@
 //! looks for zombies in the container's own /proc before its container ends.
 
 mod drains;
+mod health_checks;
 mod limits;
 mod own_engines;
 mod programs;

@@ -101,7 +101,7 @@ fn docker_stop_runs_the_hook_before_the_command_is_signalled() {
     let command = container.process(Order::Work("main", 50)).pid;
     let name = container.name().to_owned();
     let stop = std::thread::spawn(move || {
-        crate::support::docker::docker(&["stop", "--time", "60", &name]).expect("docker stop");
+        crate::support::docker::docker(&["stop", "-t", "60", &name]).expect("docker stop");
     });
     running.wait_for_line(format!("hook TERM {command} /tmp"));
     running.wait_for_line(Report::Ready);

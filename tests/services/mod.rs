@@ -5,6 +5,7 @@
 
 mod celery;
 mod postgresql;
+mod su;
 mod supervisord;
 
 use std::path::{Path, PathBuf};

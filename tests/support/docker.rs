@@ -193,7 +193,7 @@ impl Container {
 
     /// `docker stop`, which kills after so many seconds.
     pub fn stop_within(&self, seconds: u32) {
-        self.engine.docker(&["stop", "--time", &seconds.to_string(), &self.name]).expect("docker stop");
+        self.engine.docker(&["stop", "-t", &seconds.to_string(), &self.name]).expect("docker stop");
     }
 
     /// When the engine got the last line that the container printed, and when the container ended,
