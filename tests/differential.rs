@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 
 use crate::support::{
-    Order, Outcome, Report, Scratch, Start, init_under_test, original, probe_as, procfs, seed, skip,
+    Order, Outcome, Report, Scratch, Start, cases, init_under_test, original, probe_as, procfs, seed, skip,
     without_pids,
 };
 
@@ -179,7 +179,7 @@ fn random_command(rng: &mut Rng) -> Vec<OsString> {
 }
 
 /// Number of random command lines.
-const CASES: usize = 600;
+const CASES: u32 = 600;
 
 #[test]
 fn random_command_lines_behave_like_the_original() {
@@ -190,7 +190,7 @@ fn random_command_lines_behave_like_the_original() {
     scratch.file("script", "echo script \"$@\"; exit 5\n", 0o755);
     scratch.file("plain", "", 0o644);
     scratch.file("broken", "#!/nonexistent\n", 0o755);
-    for number in 0..CASES {
+    for number in 0..cases(CASES) {
         let case = Case::random(&mut rng);
         let ours = case.run(&init_under_test(), scratch.path());
         let theirs = case.run(&original, scratch.path());

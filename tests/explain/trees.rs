@@ -14,10 +14,11 @@ use nix::unistd::Pid;
 use super::{BY_WRITERS, Row, Told, explain_when_settled, own_pid, waits_for_signals};
 use crate::shutdown::in_both_settings;
 use crate::support::{
-    Disposition, Order, Report, Running, Start, init_beyond, init_under_test, probe, procfs, seed, send,
+    Disposition, Order, Report, Running, Start, cases, init_beyond, init_under_test, probe, procfs, seed,
+    send,
 };
 
-const TREES: u64 = 60;
+const TREES: u32 = 60;
 const SIZE: usize = 12;
 const LAST: i32 = 64;
 
@@ -25,7 +26,7 @@ const LAST: i32 = 64;
 fn prediction_holds_in_random_trees() {
     let begin = seed();
     let (all, not_known) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    for seed in (0..TREES).map(|tree| begin.wrapping_add(tree)) {
+    for seed in (0..cases(TREES)).map(|tree| begin.wrapping_add(tree.into())) {
         in_both_settings(|start| {
             let (some, unknown) = try_tree(start, seed);
             all.fetch_add(some, Ordering::Relaxed);

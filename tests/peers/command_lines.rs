@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 
 use super::{Names, PEERS, Peer};
-use crate::support::{Order, Outcome, Start, probe_as, seed};
+use crate::support::{Order, Outcome, Start, cases, probe_as, seed};
 
 /// Comparable part of an outcome. Messages differ, except getopt(3)'s.
 #[derive(Debug, PartialEq, Eq)]
@@ -145,7 +145,7 @@ fn random_command_lines_behave_like_the_peer() {
         let Some([ours, theirs]) = names.pair(peer) else { return };
         let seed = seed();
         let mut rng = Rng::with_seed(seed);
-        for number in 0..100 {
+        for number in 0..cases(100) {
             let case = Case::random(peer, &mut rng);
             let [here, there] = [&ours, &theirs].map(|program| case.run(program, &directory));
             assert!(

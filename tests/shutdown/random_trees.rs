@@ -4,9 +4,9 @@
 use std::fmt::Write;
 
 use super::{count_lines, in_both_settings};
-use crate::support::{Order, init_under_test, seed};
+use crate::support::{Order, cases, init_under_test, seed};
 
-const TREES: u64 = 6;
+const TREES: u32 = 6;
 const SIZE: usize = 24;
 
 /// Whether the inits below have a drain as well.
@@ -30,9 +30,9 @@ fn try_trees(drains: Drains) {
     let seed = seed();
     let init = &*init_under_test().display().to_string().leak();
     for (tree, forward) in
-        (0..TREES).flat_map(|tree| ["child", "group", "tree"].map(|forward| (tree, forward)))
+        (0..cases(TREES)).flat_map(|tree| ["child", "group", "tree"].map(|forward| (tree, forward)))
     {
-        let seed = seed.wrapping_add(tree);
+        let seed = seed.wrapping_add(tree.into());
         in_both_settings(|start| {
             let start = match drains {
                 Drains::EveryInit => start.variable("DUMB_INIT_DRAIN", "60s"),

@@ -38,8 +38,16 @@ pub fn is_fast() -> bool {
 
 /// A time limit, `TEST_PATIENCE` times as long on a slow machine (ci/emulate).
 pub fn patience(limit: Duration) -> Duration {
-    let factor = env::var("TEST_PATIENCE").map_or(1, |factor| factor.parse().expect("a number"));
-    limit * factor
+    limit * slowness()
+}
+
+/// A number of random cases, fewer on a slow machine.
+pub fn cases(count: u32) -> u32 {
+    (count / slowness()).max(2)
+}
+
+fn slowness() -> u32 {
+    env::var("TEST_PATIENCE").map_or(1, |factor| factor.parse().expect("a number"))
 }
 
 /// Program under test: that of `INIT_UNDER_TEST`, or the one built with these tests.
