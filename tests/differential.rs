@@ -44,7 +44,7 @@ const OURS_ALONE: [&str; 4] =
 /// stderr without the parts that may differ: PIDs, the version, the help, the position of a line
 /// that the original's parent writes while its child writes others, and the lines that are wanted
 /// differences.
-fn normalised(stderr: &str) -> String {
+pub(crate) fn normalised(stderr: &str) -> String {
     let mut lines = Vec::new();
     let mut spawned = 0;
     let text = without_pids(stderr);

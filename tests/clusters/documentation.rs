@@ -60,6 +60,35 @@ fn examples_are_run_by_a_test_or_marked_as_not_run() {
 }
 
 #[test]
+fn rows_about_engines_have_a_source_and_say_if_they_were_run() {
+    let tables = PAGE.split("## Tested files").next().expect("the tables");
+    let rows = |columns: usize| -> Vec<Vec<&str>> {
+        let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
+        let is_row = |cells: &Vec<&str>| cells.len() == columns + 2 && !cells[1].starts_with("---");
+        tables.lines().filter(|line| line.starts_with('|')).map(cells).filter(is_row).skip(1).collect()
+    };
+    let (engines, versions) = (rows(6), rows(4));
+    assert!(engines.len() >= 15 && versions.len() >= 12, "{} and {}", engines.len(), versions.len());
+    assert_eq!(
+        tables.lines().filter(|line| line.starts_with('|')).count(),
+        engines.len() + versions.len() + 4
+    );
+    for row in &engines {
+        assert!(row[1..7].iter().all(|cell| !cell.is_empty()), "{row:?}");
+        let has_version = row[6].contains(|letter: char| letter.is_ascii_digit());
+        assert!(row[6] == "no" || has_version || row[6].contains("](#"), "{row:?}");
+    }
+    assert!(versions.iter().all(|row| row[1..5].iter().all(|cell| !cell.is_empty())), "{versions:?}");
+    // In the text, tests have their full names.
+    let named = PAGE.split('`').skip(1).step_by(2).filter(|name| {
+        ["peers::", "explain::", "command_line::", "report::"].iter().any(|module| name.starts_with(module))
+    });
+    let tests = tests();
+    assert!(named.clone().count() >= 4);
+    named.for_each(|name| assert!(tests.contains(name), "no test {name}"));
+}
+
+#[test]
 fn grace_periods_exceed_delay_and_drain() {
     if !are_sources_here() {
         return;

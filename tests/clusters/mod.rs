@@ -4,6 +4,7 @@
 //! does it. All three receive the signal once and finish. The image is that of docs/examples/image.
 
 mod compose;
+mod containerd;
 mod daemon;
 mod documentation;
 mod image;

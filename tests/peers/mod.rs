@@ -2,6 +2,7 @@
 //! the packaged peer.
 
 mod command_lines;
+mod corpus;
 mod lifecycle;
 mod terminals;
 mod variables;

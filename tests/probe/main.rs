@@ -20,6 +20,7 @@ mod random_tree;
 mod report;
 mod seccomp;
 mod signals;
+mod witness;
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::io::Write;
@@ -41,7 +42,7 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
     let text: Vec<&str> = words[1..].iter().map(|word| word.to_str().unwrap_or("?")).collect();
     // Arguments may follow some orders that have no fields.
     let order = match text[0].parse() {
-        Ok(order @ (Order::Report | Order::Shell | Order::With)) => order,
+        Ok(order @ (Order::Report | Order::Shell | Order::With | Order::Witness)) => order,
         _ => text.join(" ").parse().expect("an order"),
     };
     if words[0].as_bytes().ends_with(b"/probe") && order != Order::With {
@@ -69,6 +70,8 @@ extern "C" fn main(count: c_int, argv: *const *const c_char) -> c_int {
         Order::Dispose(disposition, name) => dispositions::run(disposition, name),
         Order::ForkLoop => signals::fork_loop(),
         Order::Report => report::print(&words[2..]),
+        Order::Witness => witness::run(&words[2..]),
+        Order::UntilMarker => witness::exit_on_marker(),
         Order::Exit(status) => status,
         Order::Die(signum) => signals::die(signum),
         Order::Orphans(count) => exits::orphans(count),

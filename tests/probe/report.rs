@@ -26,7 +26,7 @@ fn numbers(numbers: impl Iterator<Item = i32>) -> String {
     numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-fn dispositions() -> String {
+pub(crate) fn dispositions() -> String {
     numbers((1..=64).filter(|&number| {
         // SAFETY: zeros are a valid sigaction; the call writes to it alone.
         let action = unsafe {
@@ -38,7 +38,7 @@ fn dispositions() -> String {
     }))
 }
 
-fn blocked() -> String {
+pub(crate) fn blocked() -> String {
     let mut mask = 0u64;
     // SAFETY: writes eight bytes.
     unsafe {

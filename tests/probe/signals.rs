@@ -65,6 +65,12 @@ pub(crate) fn next(set: u64) -> i32 {
     }
 }
 
+/// Sends a signal, of the 64, to a child.
+pub(crate) fn send(child: Pid, number: i32) {
+    // SAFETY: touches no memory.
+    unsafe { libc::kill(child.as_raw(), number) };
+}
+
 /// Reports each signal, until the last one.
 pub(crate) fn record(last: i32) -> i32 {
     set_mask(ALL);

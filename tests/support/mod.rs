@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use outcome::{Outcome, decoded, property};
-pub use probe_protocol::{Condition, Disposition, END_OF_CONDITIONS, Order, Property, Report};
+pub use probe_protocol::{
+    Condition, Disposition, END_OF_CONDITIONS, END_OF_WITNESS, MARKER, Order, Property, Report,
+};
 pub use procfs::Held;
 pub use run::{Running, Start, send};
 pub use terminal::Terminal;

@@ -97,6 +97,11 @@ words! {
     ForkLoop = "fork-loop"
     /// Prints every property, hexadecimal arguments included. Arguments follow.
     Report = "report"
+    /// Reports arguments, environment, and the signals of itself and of a process in its group.
+    /// Arguments follow.
+    Witness = "witness"
+    /// Exits on the witness's marker. Other signals have their default effect.
+    UntilMarker = "until-marker"
     Exit(status: i32) = "exit"
     Die(signum: i32) = "die"
     /// Leaves orphans behind that exit, and hangs.
@@ -250,3 +255,8 @@ impl Disposition {
 
 /// Separates the conditions from the program in an order `with`.
 pub const END_OF_CONDITIONS: &str = "--";
+
+/// Signal by which a witness reports that both processes have reported all earlier signals.
+pub const MARKER: i32 = 63;
+/// Signal that ends a witness.
+pub const END_OF_WITNESS: i32 = 64;
