@@ -3,8 +3,11 @@
 //! Each test takes its settings from the table of the page. Most of them show in addition that the program
 //! loses something without the setting.
 
+mod databases;
 mod documentation;
+mod jobs;
 mod node;
+mod scripts;
 mod web;
 
 use std::ffi::OsStr;

@@ -4,7 +4,7 @@
 //! well loses their work.
 
 mod celery;
-mod postgresql;
+pub(crate) mod postgresql;
 mod supervisord;
 
 use std::path::{Path, PathBuf};
