@@ -8,6 +8,7 @@ mod documentation;
 mod jobs;
 mod node;
 mod scripts;
+mod slow;
 mod web;
 
 use std::ffi::OsStr;
