@@ -32,6 +32,7 @@ mod options;
 mod panics;
 mod peers;
 mod pid_1;
+mod recipes;
 mod refused_calls;
 mod report;
 mod services;

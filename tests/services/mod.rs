@@ -4,7 +4,7 @@
 //! well loses their work.
 
 mod celery;
-mod postgresql;
+pub(crate) mod postgresql;
 mod su;
 mod supervisord;
 

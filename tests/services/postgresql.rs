@@ -45,10 +45,10 @@ fn expect_the_query_to_finish(forward: &str) {
 }
 
 /// Executes a program as the user that Debian's package creates; root may not run a server.
-const AS_POSTGRES: &str = "setpriv --reuid=postgres --regid=postgres --clear-groups --";
+pub(crate) const AS_POSTGRES: &str = "setpriv --reuid=postgres --regid=postgres --clear-groups --";
 
 /// The directory of the programs of the latest installed version, or skips the test.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |path: &Path| path.file_name()?.to_str()?.parse::<u32>().ok();
     let latest = versions.map(|entry| entry.path()).max_by_key(|path| number(path));
@@ -60,7 +60,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// Creates a database cluster, or skips the test.
-fn database(scratch: &Scratch, programs: &Path) -> Option<PathBuf> {
+pub(crate) fn database(scratch: &Scratch, programs: &Path) -> Option<PathBuf> {
     let user = User::from_name("postgres").ok().flatten().filter(|_| geteuid().is_root());
     let Some(user) = user else {
         skip("only root can run PostgreSQL as the user postgres");
