@@ -37,7 +37,9 @@ pub(crate) fn run(
         Err(status) => return status,
     };
     let environment = environment.for_children();
-    log::init(config.verbosity);
+    let personality = config.settings.personality;
+    let program = words.first().copied().unwrap_or_default().to_bytes();
+    log::init(config.verbosity, personality.name_in_messages(program));
     let mut report = config.report.filter(|_| argv.is_some()).map(Report::new);
     let mask = match inherited_mask {
         Ok(mask) => mask,
@@ -66,7 +68,9 @@ pub(crate) fn run(
         last_resort::prepare(None);
         return supervisor::pause();
     };
-    let personality = config.settings.personality;
+    if personality.logs_as_tini() && !sys::parent::adopts_orphans() {
+        log::write(Message::NotReaping);
+    }
     if let Some(right_line) = shebang::right_line(personality, words, &argv, parent) {
         log::write_no_program(argv.first().copied().unwrap_or_default(), &right_line);
         return ExitStatus::FAILURE;

@@ -187,6 +187,21 @@ fn version_line_is_the_one_daemons_parse() {
 }
 
 #[test]
+fn messages_begin_with_the_name_of_the_call() {
+    let Some(names) = Names::new() else { return };
+    for (name, line) in [
+        ("tini", "[tini] /nonexistent: No such file or directory\n"),
+        ("docker-init", "[docker-init] /nonexistent: No such file or directory\n"),
+        ("catatonit", "[catatonit] /nonexistent: No such file or directory\n"),
+        // Of the other names, dumb-init's lines are the interface.
+        ("init", "[dumb-init] /nonexistent: No such file or directory\n"),
+    ] {
+        let start = names.init(name).variable("TINI_SUBREAPER", "");
+        start.words(["--", "/nonexistent"]).run().expect_stderr(line);
+    }
+}
+
+#[test]
 fn help_names_dumb_init() {
     let Some(names) = Names::new() else { return };
     for name in ["tini", "docker-init", "catatonit"] {
