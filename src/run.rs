@@ -51,6 +51,7 @@ pub(crate) fn run(
         return refuse(Message::NotFetched(errno), errno, report, argv.as_deref().unwrap_or_default());
     }
     config.notes.iter().copied().for_each(log::write);
+    config.ignored.iter().for_each(|variable| log::write_ignored(variable));
     config.rewrites_with_trailing_text.iter().for_each(|rewrite| log::write_ignored_text(rewrite));
 
     sys::dispositions::expect_children();

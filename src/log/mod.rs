@@ -277,6 +277,13 @@ fn write_line(text: fmt::Arguments<'_>) {
     write_to_stderr([line.get(..end).unwrap_or_default(), b"\n"]);
 }
 
+/// Reports a variable of any length that has no effect, and the reason.
+pub(crate) fn write_ignored(variable: &str) {
+    if ::log::max_level() >= LevelFilter::Debug {
+        write_to_stderr([format!("{Prefix}Ignoring {variable}.\n").as_bytes()]);
+    }
+}
+
 /// Whether messages of the highest verbosity are written.
 pub(crate) fn traces() -> bool {
     ::log::max_level() >= LevelFilter::Trace
