@@ -108,6 +108,9 @@ pub(crate) fn run(
     last_resort::prepare(Some(if isolation == Isolation::None { pid } else { pid.wrapping_neg() }));
     drop(hand_off);
     release_inherited(!config.hook.is_empty());
+    if let Some(advice) = failure.and_then(|_| shebang::advice_to_split(personality, words)) {
+        log::write_advice(&advice);
+    }
     if let Some(report) = &mut report {
         report.name_command(command, started);
     }
@@ -192,7 +195,10 @@ fn parse_invocation(
             Err(ExitStatus::SUCCESS)
         }
         Err(UsageError(text)) => {
-            sys::output::write_to_stderr([&text]);
+            let program = words.first().copied().unwrap_or_default();
+            let advice = shebang::advice_to_split(Personality::by_name(program.to_bytes()), words);
+            let advice = advice.map(|advice| UsageError::new(program, &advice).0).unwrap_or_default();
+            sys::output::write_to_stderr([&text, &advice]);
             Err(ExitStatus::FAILURE)
         }
     }

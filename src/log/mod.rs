@@ -94,6 +94,7 @@ pub(crate) enum Message {
     Reaped(Pid),
     ReceivedChild,
     NotReaping,
+    OneWord,
     HookFailed(ExitStatus),
     HookTimedOut,
     NoHook(Errno),
@@ -113,7 +114,8 @@ impl Message {
             | Self::NoSetsid(_)
             | Self::NotBlocked(_)
             | Self::NotUnblocked(_)
-            | Self::NotFetched(_) => Level::Error,
+            | Self::NotFetched(_)
+            | Self::OneWord => Level::Error,
             Self::NotDelivered { .. }
             | Self::FetchedOtherwise(_)
             | Self::NoParentDeathSignal(_)
@@ -206,6 +208,9 @@ impl fmt::Display for Message {
                  To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to \
                  register Tini as a child subreaper, or run Tini as PID 1.",
             ),
+            Self::OneWord => {
+                out.write_str("The command is one word with blanks; run a command line by sh -c '...'.")
+            }
             Self::HookFailed(status) => write!(out, "The pre-stop hook {status}; shutting down."),
             Self::NoHook(errno) => failure(out, "start the pre-stop hook", errno, "."),
             Self::HookTimedOut => out.write_str("The pre-stop hook has not exited in time; terminating it."),
@@ -267,14 +272,17 @@ pub(crate) fn write_without_logger(message: Message) {
     }
 }
 
-/// Formats a line on the stack and writes it. The end of a text that is longer than any is lost.
+/// Formats a line on the stack and writes it.
 fn write_line(text: fmt::Arguments<'_>) {
-    let mut line = [0; 512];
-    let mut free = line.as_mut_slice();
-    let _ = write!(free, "{Prefix}{text}");
+    write_to_stderr([format_in(&mut [0; 512], format_args!("{Prefix}{text}")), b"\n"]);
+}
+
+/// Formats a text. The end of one that is longer than any is lost.
+fn format_in<'a>(room: &'a mut [u8; 512], text: fmt::Arguments<'_>) -> &'a [u8] {
+    let mut free = room.as_mut_slice();
+    let _ = free.write_fmt(text);
     let left = free.len();
-    let end = line.len().saturating_sub(left);
-    write_to_stderr([line.get(..end).unwrap_or_default(), b"\n"]);
+    room.get(..room.len().saturating_sub(left)).unwrap_or_default()
 }
 
 /// Reports a variable of any length that has no effect, and the reason.
@@ -338,6 +346,18 @@ pub(crate) fn write_out_of_memory() {
 pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";
     write_to_stderr([b"[", name().as_bytes(), b"] ", script.to_bytes(), reason, right_line, b"\"\n"]);
+}
+
+/// Reports, in a child, a property of a file that explains the failure of its exec.
+pub(crate) fn write_reason(path: &CStr, reason: fmt::Arguments<'_>) {
+    let mut room = [0; 512];
+    let reason = format_in(&mut room, reason);
+    write_to_stderr([b"[", name().as_bytes(), b"] ", path.to_bytes(), b": ", reason, b".\n"]);
+}
+
+/// Writes advice of any length.
+pub(crate) fn write_advice(advice: &[u8]) {
+    write_to_stderr([b"[", name().as_bytes(), b"] ", advice, b"\n"]);
 }
 
 /// Reports that a helper has exited, by the text that it was given as.
