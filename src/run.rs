@@ -37,7 +37,9 @@ pub(crate) fn run(
         Err(status) => return status,
     };
     let environment = environment.for_children();
-    log::init(config.verbosity);
+    let personality = config.settings.personality;
+    let program = words.first().copied().unwrap_or_default().to_bytes();
+    log::init(config.verbosity, personality.name_in_messages(program));
     let mut report = config.report.filter(|_| argv.is_some()).map(Report::new);
     let mask = match inherited_mask {
         Ok(mask) => mask,
@@ -49,6 +51,7 @@ pub(crate) fn run(
         return refuse(Message::NotFetched(errno), errno, report, argv.as_deref().unwrap_or_default());
     }
     config.notes.iter().copied().for_each(log::write);
+    config.ignored.iter().for_each(|variable| log::write_ignored(variable));
     config.rewrites_with_trailing_text.iter().for_each(|rewrite| log::write_ignored_text(rewrite));
 
     sys::dispositions::expect_children();
@@ -66,7 +69,9 @@ pub(crate) fn run(
         last_resort::prepare(None);
         return supervisor::pause();
     };
-    let personality = config.settings.personality;
+    if personality.logs_as_tini() && !sys::parent::adopts_orphans() {
+        log::write(Message::NotReaping);
+    }
     if let Some(right_line) = shebang::right_line(personality, words, &argv, parent) {
         log::write_no_program(argv.first().copied().unwrap_or_default(), &right_line);
         return ExitStatus::FAILURE;
@@ -103,6 +108,9 @@ pub(crate) fn run(
     last_resort::prepare(Some(if isolation == Isolation::None { pid } else { pid.wrapping_neg() }));
     drop(hand_off);
     release_inherited(!config.hook.is_empty());
+    if let Some(advice) = failure.and_then(|_| shebang::advice_to_split(personality, words)) {
+        log::write_advice(&advice);
+    }
     if let Some(report) = &mut report {
         report.name_command(command, started);
     }
@@ -187,7 +195,10 @@ fn parse_invocation(
             Err(ExitStatus::SUCCESS)
         }
         Err(UsageError(text)) => {
-            sys::output::write_to_stderr([&text]);
+            let program = words.first().copied().unwrap_or_default();
+            let advice = shebang::advice_to_split(Personality::by_name(program.to_bytes()), words);
+            let advice = advice.map(|advice| UsageError::new(program, &advice).0).unwrap_or_default();
+            sys::output::write_to_stderr([&text, &advice]);
             Err(ExitStatus::FAILURE)
         }
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::support::differences::{Original, wanted_difference};
+use crate::support::differences::{Original, tests_the_original, wanted_difference};
 use crate::support::{Order, Outcome, Start, init, init_under_test};
 
 const NO_COMMAND: &str = "Usage: dumb-init [option] program [args]\nTry dumb-init --help for full usage.\n";
@@ -80,19 +80,39 @@ fn unknown_option_is_quoted_byte_for_byte() {
     assert_eq!(outcome.stderr, b"dumb-init: invalid option -- '\xc3'\n", "{outcome}");
 }
 
+/// The lines about a bad `-r`. The original does not name it.
+fn bad_rewrite(value: &str) -> String {
+    if tests_the_original() { BAD_REWRITE.to_owned() } else { [BAD_REWRITE, &not_a_rewrite(value)].concat() }
+}
+
+fn not_a_rewrite(value: &str) -> String {
+    let is = "SIGNAL:SIGNAL or SIGNAL:0 (15:3, TERM:QUIT, HUP:0)";
+    format!("dumb-init: option '-r' takes {is}, not '{value}'\n")
+}
+
+#[test]
+fn bad_rewrite_is_named_on_a_line_of_its_own() {
+    wanted_difference("24. Additional lines after errors", Original::Fails, || {
+        for value in ["TERM", "15:x", "-c", ""] {
+            let stderr = run(&["-r", value, "true"]).expect_code(1).stderr();
+            assert_eq!(stderr.strip_prefix(BAD_REWRITE), Some(not_a_rewrite(value).as_str()));
+        }
+    });
+}
+
 #[test]
 fn invalid_rewrite_is_refused_before_the_start() {
     for value in [
         "", "15", "15:", ":3", "x", "15:x", "15 :3", "0:3", "32:3", "15:32", "33:3", "65:3", "15:65",
         "15:-1", "=15:3", "0x0f:3",
     ] {
-        refused(&["-r", value, "echo", "started"], BAD_REWRITE);
-        refused(&[&format!("--rewrite={value}"), "echo", "started"], BAD_REWRITE);
+        refused(&["-r", value, "echo", "started"], &bad_rewrite(value));
+        refused(&[&format!("--rewrite={value}"), "echo", "started"], &bad_rewrite(value));
     }
-    refused(&["-r", "15:2", "-r", "15:99", "true"], BAD_REWRITE);
+    refused(&["-r", "15:2", "-r", "15:99", "true"], &bad_rewrite("15:99"));
     // The next word is the value, even if it looks like an option.
-    refused(&["-r", "-c", "true"], BAD_REWRITE);
-    refused(&["-r", "--", "true"], BAD_REWRITE);
+    refused(&["-r", "-c", "true"], &bad_rewrite("-c"));
+    refused(&["-r", "--", "true"], &bad_rewrite("--"));
 }
 
 #[test]
@@ -149,8 +169,8 @@ fn options_apply_in_command_line_order() {
     }
     refused(&["-x", "-V"], "dumb-init: invalid option -- 'x'\n");
     refused(&["-xV"], "dumb-init: invalid option -- 'x'\n");
-    refused(&["-r", "bad", "-V"], BAD_REWRITE);
-    refused(&["-r", "bad", "-x"], BAD_REWRITE);
+    refused(&["-r", "bad", "-V"], &bad_rewrite("bad"));
+    refused(&["-r", "bad", "-x"], &bad_rewrite("bad"));
     refused(&["-x", "-r", "bad"], "dumb-init: invalid option -- 'x'\n");
     let help = run(&["-h", "-V"]).stderr();
     assert!(help.starts_with(&version) && help.len() > version.len(), "{help}");

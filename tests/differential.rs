@@ -38,8 +38,17 @@ impl Seen {
     }
 }
 
-const OURS_ALONE: [&str; 4] =
-    ["] Ignoring what follows", "] Still running:", " comes from ", " goes to PID "];
+const OURS_ALONE: [&str; 9] = [
+    "] Ignoring what follows",
+    "] Still running:",
+    " comes from ",
+    " goes to PID ",
+    "] Ignoring DUMB_INIT_",
+    " takes SIGNAL:SIGNAL or SIGNAL:0 ",
+    "] The command is one word",
+    ": it is a directory.",
+    ": its interpreter ",
+];
 
 /// stderr without the parts that may differ: PIDs, the version, the help, the position of a line
 /// that the original's parent writes while its child writes others, and the lines that are wanted

@@ -4,13 +4,80 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::support::differences::{Original, wanted_difference};
-use crate::support::{Scratch, init};
+use crate::support::{Scratch, init, init_beyond};
 
 fn not_executed(name: &OsStr, text: &str) {
     let outcome = init().word(name).run();
     outcome.expect_code(2).expect_stdout("");
     let expected = [b"[dumb-init] ", name.as_bytes(), b": ", text.as_bytes(), b"\n"].concat();
-    assert_eq!(outcome.stderr, expected, "{outcome}");
+    // The reason follows, if the init knows one.
+    let lines = outcome.stderr.split_inclusive(|&byte| byte == b'\n').next();
+    assert_eq!(lines, Some(expected.as_slice()), "{outcome}");
+}
+
+#[test]
+fn reason_of_a_failed_exec_is_named() {
+    wanted_difference("24. Additional lines after errors", Original::Fails, || {
+        let scratch = Scratch::new();
+        let path = |name: &str| scratch.path().join(name).display().to_string();
+        scratch.file("missing", "#!/nonexistent/shell -e\n", 0o755);
+        scratch.file("dos", "#!/bin/sh\r\nexit 0\r\n", 0o755);
+        scratch.file("control", "#!/\u{1b}[31m\n", 0o755);
+        scratch.file("plain", "", 0o644);
+        std::fs::create_dir(scratch.path().join("directory")).expect("a directory");
+        nix::unistd::mkfifo(&scratch.path().join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        let (not_found, denied) = ("No such file or directory", "Permission denied");
+        let dos = "; the #! line ends with a carriage return (DOS line end)";
+        for (name, error, reason) in [
+            ("missing", not_found, "its interpreter '/nonexistent/shell' is missing.".to_owned()),
+            ("dos", not_found, format!("its interpreter '/bin/sh\\r' is missing{dos}.")),
+            ("control", not_found, "its interpreter '/\\u{1b}[31m' is missing.".to_owned()),
+            ("directory", denied, "it is a directory.".to_owned()),
+            // Nothing is known about these.
+            ("plain", denied, String::new()),
+            ("fifo", denied, String::new()),
+            ("nonexistent", not_found, String::new()),
+        ] {
+            let file = path(name);
+            let reason = if reason.is_empty() { reason } else { format!("[dumb-init] {file}: {reason}\n") };
+            let line = |name: &str| format!("[dumb-init] {name}: {error}\n");
+            let outcome = init().words([file.as_str(), "a"]).run();
+            outcome.expect_code(2).expect_stdout("").expect_stderr(&(line(&file) + &reason));
+            // Found in PATH, the file is named by its path.
+            let outcome = init().word(name).variable("PATH", format!("/:{}", scratch.path().display())).run();
+            outcome.expect_code(2).expect_stderr(&(line(name) + &reason));
+        }
+    });
+}
+
+#[test]
+fn missing_dynamic_loader_is_named() {
+    let Some(start) = init_beyond() else { return };
+    let scratch = Scratch::new();
+    let Ok(mut program) = std::fs::read("/bin/true") else { return };
+    let loader = program.windows(4).position(|bytes| bytes == b"/lib").expect("the path of the loader");
+    program[loader + 1] = b'L';
+    let path = scratch.file("program", "", 0o755);
+    std::fs::write(&path, program).expect("a program");
+    let (path, error) = (path.display(), "No such file or directory");
+    let reason = "its dynamic loader is missing; it may need another C library.";
+    let lines = format!("[dumb-init] {path}: {error}\n[dumb-init] {path}: {reason}\n");
+    start.word(path.to_string()).run().expect_code(2).expect_stderr(&lines);
+}
+
+#[test]
+fn command_line_in_one_word_is_recognised() {
+    wanted_difference("24. Additional lines after errors", Original::Fails, || {
+        let advice = "[dumb-init] The command is one word with blanks; run a command line by sh -c '...'.\n";
+        for (words, advice) in [
+            (&["nonexistent --port 80"][..], advice),
+            (&["nonexistent --port 80", "x"], ""),
+            (&["nonexistent"], ""),
+        ] {
+            let line = format!("[dumb-init] {}: No such file or directory\n{advice}", words[0]);
+            init().words(words).run().expect_code(2).expect_stderr(&line);
+        }
+    });
 }
 
 #[test]

@@ -130,7 +130,7 @@ fn environment_equals_that_without_an_init() {
     let without = crate::support::Start::program(&probe[0]).words(&probe[1..]);
     // The mark that the harness puts on each run is the only difference.
     let unmarked = |environment: String| -> Vec<String> {
-        let mark = hex(b"DUMB_INIT_TEST_RUN=");
+        let mark = hex(b"RUN_OF_DUMB_INIT_TEST=");
         environment.split(' ').filter(|entry| !entry.starts_with(&mark)).map(str::to_owned).collect()
     };
     assert_eq!(unmarked(with(init().words(&probe))), unmarked(with(without)));

@@ -1,6 +1,8 @@
 //! README.md, docs/options.md, docs/dumb-init.1 and docs/coming-from.md have the options of the program's
 //! table.
 //!
+//! The completions of the shells, which the packages are built with, have them, too.
+//!
 //! `UPDATE_DOCS=1 cargo test --test suite option_documents` rewrites the generated parts.
 
 use std::collections::BTreeSet;
@@ -9,6 +11,12 @@ use std::path::Path;
 
 use dumb_init::options::other_inits::{CATATONIT, TINI};
 use dumb_init::options::table::{DUMB_INIT, Row};
+
+use crate::support::{Outcome, Scratch, Start, skip};
+
+#[allow(dead_code)] // Its main function is for the packages.
+#[path = "../packaging/completions.rs"]
+mod completions;
 
 const README: &str = include_str!("../README.md");
 const OPTIONS_PAGE: &str = include_str!("../docs/options.md");
@@ -107,6 +115,108 @@ fn generated_parts_of_documents_equal_the_table() {
         let files: Vec<&str> = update.into_iter().map(|(file, _)| file).collect();
         assert!(files.is_empty(), "UPDATE_DOCS=1 cargo test --test suite option_documents updates {files:?}");
     }
+}
+
+/// Whether a text has this option as a word.
+fn names_option(text: &str, option: &str) -> bool {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+    text.split(|letter| !is_part(letter)).any(|word| word == option)
+}
+
+#[test]
+fn completions_have_every_option_and_its_help() {
+    let (bash, zsh, fish) = (completions::bash(), completions::zsh(), completions::fish());
+    for row in DUMB_INIT {
+        for option in [row.short, row.long].into_iter().flatten() {
+            assert!(names_option(&bash, option), "bash: {option}");
+            assert!(names_option(&zsh, option), "zsh: {option}");
+        }
+        let help = row.help.replace('\n', " ");
+        assert!(zsh.contains(&help.replace('\'', r"'\''")), "zsh: {help}");
+        let names = [("-s", row.short), ("-l", row.long)];
+        let names = names.into_iter().filter_map(|(kind, name)| Some((kind, name?.trim_start_matches('-'))));
+        let names: Vec<String> = names.map(|(kind, name)| format!("{kind} {name} ")).collect();
+        let names = names.concat();
+        let line = fish.lines().find(|line| line.contains(&format!("has_no_command {names}")));
+        let help = format!("-d '{}'", help.replace('\'', r"\'"));
+        assert!(line.is_some_and(|line| line.ends_with(&help)), "fish: {names} {help}");
+    }
+}
+
+/// Runs a script of this shell, with the path of its completion as `$1`, unless the shell is missing.
+fn run_in(shell: &str, completion: &str, script: &str) -> Option<Outcome> {
+    let scratch = Scratch::new();
+    let file = scratch.file("completion", completion, 0o644);
+    let (options, first): (&[&str], &[&str]) = match shell {
+        "bash" => (&["--norc", "-c"], &["bash"]),
+        "zsh" => (&["-f", "-c"], &["zsh"]),
+        _ => (&["--no-config", "-c"], &[]),
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|directory| directory.join(shell).exists()) {
+        skip(&format!("{shell} is not installed"));
+        return None;
+    }
+    let start = Start::program(shell).words(options).word(script).words(first).word(file);
+    Some(start.variable("HOME", scratch.path()).run())
+}
+
+#[test]
+fn bash_completes_options_values_and_the_command() {
+    for (words, expected) in [
+        (&["--dr"][..], &["--drain"][..]),
+        (&["-v", "--forward", "t"], &["tree"]),
+        (&["--forward", "=", "t"], &["tree"]),
+        (&["--forward", "="], &["child", "group", "tree"]),
+        (&["--explain", "=", "TE"], &["TERM"]),
+        (&["--delay", "TERM", ":", "5s", "--lin"], &["--linger"]),
+        (&["-r15", ":", "3", "--pid", "1", "--lin"], &["--linger"]),
+        (&["--drain", "10s", "basenam"], &["basename"]),
+        (&["--drain", "10s", "--", "basenam"], &["basename"]),
+        // These are not its own.
+        (&["--drain", "--dr"], &[]),
+        (&["--", "--dr"], &[]),
+        (&["basename", "--dr"], &[]),
+    ] {
+        let script = format!(
+            r#". "$1"; COMP_WORDS=(dumb-init {}); COMP_CWORD={}; _dumb_init; printf '%s\n' "${{COMPREPLY[@]}}""#,
+            words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
+            words.len()
+        );
+        let Some(outcome) = run_in("bash", &completions::bash(), &script) else { return };
+        let stdout = outcome.expect_code(0).expect_stderr("").stdout();
+        let mut found: Vec<&str> = stdout.lines().filter(|line| !line.is_empty()).collect();
+        // It is in several directories of PATH.
+        found.dedup();
+        assert_eq!(found, expected, "{words:?}");
+    }
+}
+
+#[test]
+fn fish_completes_options_values_and_the_command() {
+    for (line, expected) in [
+        ("--dra", &["--drain"][..]),
+        ("-v --forward t", &["tree"]),
+        ("--drain 10s --ling", &["--linger"]),
+        ("--drain 10s basenam", &["basename"]),
+        ("--drain 10s sh --dra", &[]),
+    ] {
+        let script = format!("source $argv[1]; complete -C 'dumb-init {line}'");
+        let Some(outcome) = run_in("fish", &completions::fish(), &script) else { return };
+        let stdout = outcome.expect_code(0).expect_stderr("").stdout();
+        let found: Vec<&str> = stdout.lines().filter_map(|line| line.split('\t').next()).collect();
+        assert_eq!(found, expected, "{line}");
+    }
+}
+
+#[test]
+fn zsh_reads_each_option_as_one_word() {
+    // Completion itself needs a terminal.
+    let script = r#"_arguments() { print -rl -- "$@" }; . "$1""#;
+    let Some(outcome) = run_in("zsh", &completions::zsh(), script) else { return };
+    let stdout = outcome.expect_code(0).expect_stderr("").stdout();
+    let count: usize = DUMB_INIT.iter().map(|row| usages(row).count()).sum();
+    assert_eq!(stdout.lines().filter(|line| line.starts_with("*-")).count(), count, "{stdout}");
 }
 
 #[test]

@@ -458,6 +458,37 @@ fn highest_verbosity_logs_an_invisible_sender() {
 }
 
 #[test]
+fn variables_without_effect_are_reported_with_v() {
+    wanted_difference("25. Variables without an effect", Original::Fails, || {
+        let mark = "[dumb-init] Ignoring ";
+        for (name, value, line) in [
+            ("DUMB_INIT_SETSID", "false", "DUMB_INIT_SETSID=false: only 0 has an effect."),
+            ("DUMB_INIT_DEBUG", "yes\u{202e}", r"DUMB_INIT_DEBUG=yes\u{202e}: only 1 and 2 have an effect."),
+            ("DUMB_INIT_GRACE", "1s", "DUMB_INIT_GRACE: there is no such variable."),
+        ] {
+            let start = |options: &[&str]| init().variable(name, value).words(options).probe(Order::Exit(4));
+            let outcome = start(&["-v"]).run();
+            let stderr = outcome.expect_code(4).stderr();
+            let lines: Vec<&str> = stderr.lines().filter_map(|line| line.strip_prefix(mark)).collect();
+            assert_eq!(lines, [line], "{outcome}");
+            start(&[]).run().expect_code(4).expect_stderr("");
+        }
+    });
+    for (name, value) in [
+        ("DUMB_INIT_SETSID", "1"),
+        ("DUMB_INIT_SETSID", ""),
+        ("DUMB_INIT_DEBUG", "0"),
+        // From an outer init to its hook.
+        ("DUMB_INIT_SIGNAL", "TERM"),
+        ("DUMB_INIT_COMMAND_PID", "7"),
+        ("DUMB_INIT", "x"),
+    ] {
+        let outcome = init().variable(name, value).word("-v").probe(Order::Exit(4)).run();
+        assert!(!outcome.expect_code(4).stderr().contains("Ignoring"), "{outcome}");
+    }
+}
+
+#[test]
 fn single_v_overrides_the_variable() {
     let Some(outcome) = run(&[("DUMB_INIT_DEBUG", "2")], &["-v"], &["exit", "0"]) else { return };
     let first = outcome.stderr().lines().next().map(str::to_owned);

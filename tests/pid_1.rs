@@ -128,8 +128,7 @@ pub(crate) fn flood(init: Pid, end: impl FnOnce(), number: i32) {
 #[track_caller]
 pub(crate) fn expect_to_come_amid_deaths(outcome: &Outcome, number: i32) {
     let stderr = outcome.stderr();
-    let (before, after) =
-        stderr.split_once(&format!("[dumb-init] Received signal {number}.")).expect("the signal");
-    let reaped = |text: &str| text.matches("[dumb-init] A child with PID ").count();
+    let (before, after) = stderr.split_once(&format!("] Received signal {number}.")).expect("the signal");
+    let reaped = |text: &str| text.matches("] A child with PID ").count();
     assert!(reaped(before) < 200 && reaped(after) > 0, "{} before, {} after", reaped(before), reaped(after));
 }

@@ -100,6 +100,67 @@ fn env_shebang_without_program_is_refused() {
     }
 }
 
+/// The line about the words that the kernel has passed as one.
+fn advice(line: &str) -> String {
+    format!("the #! line passes its words as one; write \"#!{line}\"\n")
+}
+
+#[test]
+fn shebang_with_joined_options_shows_the_right_line() {
+    if tests_the_original() {
+        return;
+    }
+    let (scratch, init) = directory();
+    let tini = init.with_file_name("tini");
+    std::os::unix::fs::symlink(&init, &tini).expect("a link");
+    let (init, tini) = (init.display(), tini.display());
+    for (line, error, right) in [
+        (
+            format!("{init} --drain 10s /bin/sh"),
+            format!("{init}: unrecognized option '--drain 10s /bin/sh'\n"),
+            format!("{init} -S --drain 10s /bin/sh"),
+        ),
+        (
+            format!("{init} -c /bin/sh"),
+            format!("{init}: invalid option -- ' '\n"),
+            format!("{init} -S -c /bin/sh"),
+        ),
+        (
+            format!("{tini} -g /bin/sh"),
+            format!("{tini}: invalid option -- ' '\n"),
+            format!("/usr/bin/env -S {tini} -g /bin/sh"),
+        ),
+    ] {
+        let script = scratch.file("script", &format!("#!{line}\nexit 7\n"), 0o755);
+        let outcome = Start::program(&script).word("a").run();
+        let program = line.split(' ').next().unwrap_or_default();
+        let stderr = outcome.expect_code(1).stderr();
+        assert!(
+            stderr.starts_with(&error) && stderr.ends_with(&format!("{program}: {}", advice(&right))),
+            "{outcome}"
+        );
+    }
+    // Not so on a command line, or if the line is split.
+    let outcome = Start::program(init.to_string()).words(["--drain 10s", "true"]).run();
+    outcome.expect_code(1).expect_stderr(&format!("{init}: unrecognized option '--drain 10s'\n"));
+    let script = scratch.file("script", &format!("#!{init} -S --drane 10s /bin/sh\n"), 0o755);
+    let outcome = Start::program(&script).run();
+    outcome.expect_code(1).expect_stderr(&format!("{init}: unrecognized option '--drane'\n"));
+}
+
+#[test]
+fn joined_program_that_cannot_be_executed_shows_the_right_line() {
+    if tests_the_original() {
+        return;
+    }
+    let (scratch, init) = directory();
+    let init = init.display();
+    let script = scratch.file("script", &format!("#!{init} /bin/sh -e\nexit 7\n"), 0o755);
+    let error = "[dumb-init] /bin/sh -e: No such file or directory\n";
+    let right = format!("{error}[dumb-init] {}", advice(&format!("{init} -S /bin/sh -e")));
+    Start::program(&script).word("a").run().expect_code(2).expect_stderr(&right);
+}
+
 #[test]
 fn shebang_with_program_runs_it() {
     if !can_be_tried() {

@@ -7,6 +7,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -25,10 +26,26 @@ use crate::sys::signals::Failure;
 pub(crate) mod escape;
 pub(crate) mod strerror;
 
-pub(crate) const PREFIX: &str = "[dumb-init] ";
+/// The beginning of each line: the name of the init that we act as.
+pub(crate) struct Prefix;
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "[{}] ", name())
+    }
+}
+
+/// The name of another init by which we were called.
+static NAME: OnceLock<&str> = OnceLock::new();
+
+fn name() -> &'static str {
+    NAME.get().copied().unwrap_or("dumb-init")
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
+    /// Errors: `TINI_VERBOSITY=0`.
+    Errors,
     /// Warnings and errors.
     Quiet,
     /// Also every step: `-v`, `DUMB_INIT_DEBUG=1`.
@@ -75,6 +92,9 @@ pub(crate) enum Message {
     Draining,
     Lingering,
     Reaped(Pid),
+    ReceivedChild,
+    NotReaping,
+    OneWord,
     HookFailed(ExitStatus),
     HookTimedOut,
     NoHook(Errno),
@@ -94,7 +114,8 @@ impl Message {
             | Self::NoSetsid(_)
             | Self::NotBlocked(_)
             | Self::NotUnblocked(_)
-            | Self::NotFetched(_) => Level::Error,
+            | Self::NotFetched(_)
+            | Self::OneWord => Level::Error,
             Self::NotDelivered { .. }
             | Self::FetchedOtherwise(_)
             | Self::NoParentDeathSignal(_)
@@ -102,10 +123,11 @@ impl Message {
             | Self::NoLook(_)
             | Self::Hidden
             | Self::Reaped(_)
+            | Self::NotReaping
             | Self::HookFailed(_)
             | Self::HookTimedOut
             | Self::NoHook(_) => Level::Warn,
-            Self::Sender { .. } | Self::FromKernel(_) => Level::Trace,
+            Self::Sender { .. } | Self::FromKernel(_) | Self::ReceivedChild => Level::Trace,
             _ => Level::Debug,
         }
     }
@@ -178,7 +200,17 @@ impl fmt::Display for Message {
             Self::Holding(signum, duration) => write!(out, "Holding signal {signum} for {duration:?}."),
             Self::Draining => out.write_str("Draining: waiting for all descendants to end."),
             Self::Lingering => out.write_str("Lingering: waiting for all descendants to end."),
-            Self::Reaped(pid) => write!(out, "Reaped an orphan, PID {pid}."),
+            Self::Reaped(pid) => write!(out, "Reaped zombie process with pid={pid}"),
+            Self::ReceivedChild => out.write_str("Received SIGCHLD"),
+            Self::NotReaping => out.write_str(
+                "Tini is not running as PID 1 and isn't registered as a child subreaper.\n\
+                 Zombie processes will not be re-parented to Tini, so zombie reaping won't work.\n\
+                 To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to \
+                 register Tini as a child subreaper, or run Tini as PID 1.",
+            ),
+            Self::OneWord => {
+                out.write_str("The command is one word with blanks; run a command line by sh -c '...'.")
+            }
             Self::HookFailed(status) => write!(out, "The pre-stop hook {status}; shutting down."),
             Self::NoHook(errno) => failure(out, "start the pre-stop hook", errno, "."),
             Self::HookTimedOut => out.write_str("The pre-stop hook has not exited in time; terminating it."),
@@ -207,16 +239,21 @@ impl Write for Stderr {
 
 static HAS_LOGGER: AtomicBool = AtomicBool::new(false);
 
-/// Prepares the output of messages. For rare warnings no logger is set up, which takes a tenth of the start.
-pub(crate) fn init(verbosity: Verbosity) {
+/// Prepares the output of messages, which begin with `name`, by default ours. For rare warnings no logger is
+/// set up, which takes a tenth of the start.
+pub(crate) fn init(verbosity: Verbosity, name: Option<&'static str>) {
+    if let Some(name) = name {
+        let _ = NAME.set(name);
+    }
     let filter = match verbosity {
+        Verbosity::Errors => return ::log::set_max_level(LevelFilter::Error),
         Verbosity::Quiet => return ::log::set_max_level(LevelFilter::Warn),
         Verbosity::Debug => LevelFilter::Debug,
         Verbosity::Trace => LevelFilter::Trace,
     };
     let mut builder = env_logger::Builder::new();
     builder.filter_level(filter).target(Target::Pipe(Box::new(Stderr)));
-    builder.format(|out, record| writeln!(out, "{PREFIX}{}", record.args()));
+    builder.format(|out, record| writeln!(out, "{Prefix}{}", record.args()));
     HAS_LOGGER.store(builder.try_init().is_ok(), Ordering::Relaxed);
 }
 
@@ -235,14 +272,24 @@ pub(crate) fn write_without_logger(message: Message) {
     }
 }
 
-/// Formats a line on the stack and writes it. The end of a text that is longer than any is lost.
+/// Formats a line on the stack and writes it.
 fn write_line(text: fmt::Arguments<'_>) {
-    let mut line = [0; 512];
-    let mut free = line.as_mut_slice();
-    let _ = write!(free, "{PREFIX}{text}");
+    write_to_stderr([format_in(&mut [0; 512], format_args!("{Prefix}{text}")), b"\n"]);
+}
+
+/// Formats a text. The end of one that is longer than any is lost.
+fn format_in<'a>(room: &'a mut [u8; 512], text: fmt::Arguments<'_>) -> &'a [u8] {
+    let mut free = room.as_mut_slice();
+    let _ = free.write_fmt(text);
     let left = free.len();
-    let end = line.len().saturating_sub(left);
-    write_to_stderr([line.get(..end).unwrap_or_default(), b"\n"]);
+    room.get(..room.len().saturating_sub(left)).unwrap_or_default()
+}
+
+/// Reports a variable of any length that has no effect, and the reason.
+pub(crate) fn write_ignored(variable: &str) {
+    if ::log::max_level() >= LevelFilter::Debug {
+        write_to_stderr([format!("{Prefix}Ignoring {variable}.\n").as_bytes()]);
+    }
 }
 
 /// Whether messages of the highest verbosity are written.
@@ -266,7 +313,7 @@ pub(crate) fn write_process(pid: Pid, name: &dyn fmt::Display, message: ProcessM
 /// Warns of a rewrite, of any length, whose end is ignored.
 pub(crate) fn write_ignored_text(rewrite: &[u8]) {
     let text =
-        format!("{PREFIX}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
+        format!("{Prefix}Ignoring what follows the second number in rewrite '{}'.\n", Escaped(rewrite));
     write_to_stderr([text.as_bytes()]);
 }
 
@@ -278,7 +325,7 @@ pub(crate) fn write_report(lines: &str) {
 /// Reports that a file for the report, with a path of any length, cannot be written.
 pub(crate) fn write_no_report(path: &CStr, errno: Errno) {
     let (path, number) = (Escaped(path.to_bytes()), errno as i32);
-    let text = format!("{PREFIX}Unable to write report {path} (errno={number} {}).\n", strerror(errno));
+    let text = format!("{Prefix}Unable to write report {path} (errno={number} {}).\n", strerror(errno));
     write_to_stderr([text.as_bytes()]);
 }
 
@@ -298,16 +345,29 @@ pub(crate) fn write_out_of_memory() {
 /// Reports a script whose `#!` line names no program, and the correct line.
 pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
     let reason = b": its #! line names no program to run; write \"";
-    write_to_stderr([PREFIX.as_bytes(), script.to_bytes(), reason, right_line, b"\"\n"]);
+    write_to_stderr([b"[", name().as_bytes(), b"] ", script.to_bytes(), reason, right_line, b"\"\n"]);
+}
+
+/// Reports, in a child, a property of a file that explains the failure of its exec.
+pub(crate) fn write_reason(path: &CStr, reason: fmt::Arguments<'_>) {
+    let mut room = [0; 512];
+    let reason = format_in(&mut room, reason);
+    write_to_stderr([b"[", name().as_bytes(), b"] ", path.to_bytes(), b": ", reason, b".\n"]);
+}
+
+/// Writes advice of any length.
+pub(crate) fn write_advice(advice: &[u8]) {
+    write_to_stderr([b"[", name().as_bytes(), b"] ", advice, b"\n"]);
 }
 
 /// Reports that a helper has exited, by the text that it was given as.
 pub(crate) fn write_helper(text: &[u8], pid: Pid, status: ExitStatus) {
-    let line = format!("{PREFIX}helper '{}' (PID {pid}) {status}; shutting down\n", Escaped(text));
+    let line = format!("{Prefix}helper '{}' (PID {pid}) {status}; shutting down\n", Escaped(text));
     write_to_stderr([line.as_bytes()]);
 }
 
 /// Reports, in the child, that the command cannot be executed. Its name may be of any length.
 pub(crate) fn write_not_executed(command: &CStr, errno: Errno) {
-    write_to_stderr([PREFIX.as_bytes(), command.to_bytes(), b": ", strerror(errno).as_bytes(), b"\n"]);
+    let (name, text) = (name().as_bytes(), strerror(errno).as_bytes());
+    write_to_stderr([b"[", name, b"] ", command.to_bytes(), b": ", text, b"\n"]);
 }

@@ -19,6 +19,9 @@ use crate::sys::signals;
 /// its `#!` line would start itself without end.
 const STARTING_PROGRAMS: [&str; 2] = ["DUMB_INIT_WITH", "DUMB_INIT_PRE_STOP"];
 
+/// The variables that the hook gets.
+pub(super) const FOR_HOOK: [&str; 2] = ["DUMB_INIT_SIGNAL", "DUMB_INIT_COMMAND_PID"];
+
 /// The environment that we were started with, or that of our children.
 pub(crate) struct Environment {
     entries: Vec<Arg>,
@@ -42,6 +45,13 @@ impl Environment {
     /// The value of a variable, the first one if there are two (getenv(3)).
     pub(crate) fn get(&self, name: &str) -> Option<&[u8]> {
         self.find(name).map(|(_, value)| value)
+    }
+
+    /// The names that begin with `beginning`.
+    pub(super) fn names_from(&self, beginning: &str) -> impl Iterator<Item = &'static [u8]> {
+        let names =
+            self.entries.iter().filter_map(|entry| entry.to_bytes().split(|&byte| byte == b'=').next());
+        names.filter(move |name| name.starts_with(beginning.as_bytes()))
     }
 
     /// Prepares the environment of the command, in which entries that name the process `init` name the
@@ -70,11 +80,11 @@ impl Environment {
     pub(crate) fn for_hook(&self, signum: Signum, command: Pid) -> Self {
         let signal = Name(signum).to_string();
         let values = [signal.trim_start_matches("SIG").to_owned(), command.to_string()];
-        let names = ["DUMB_INIT_SIGNAL", "DUMB_INIT_COMMAND_PID"];
-        let is_set = |entry: &Arg| names.iter().any(|name| value_of(entry, name).is_some());
+        let is_set = |entry: &Arg| FOR_HOOK.iter().any(|name| value_of(entry, name).is_some());
         // The hook runs once, and the strings live as long as the program.
         let leak = |text: String| CString::new(text).ok().map(|text| &*Box::leak(text.into_boxed_c_str()));
-        let variables = names.iter().zip(values).filter_map(|(name, value)| leak(format!("{name}={value}")));
+        let variables =
+            FOR_HOOK.iter().zip(values).filter_map(|(name, value)| leak(format!("{name}={value}")));
         let others = self.entries.iter().copied().filter(|entry| !is_set(entry));
         Self { entries: others.chain(variables).collect(), is_ours: false }
     }

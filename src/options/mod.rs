@@ -8,14 +8,16 @@ use std::ffi::{CStr, CString};
 
 use nix::unistd::Pid;
 
+use crate::log::escape::Escaped;
 use crate::signal::Signum;
+use crate::signal::rewrite::Rewrite;
 use crate::sys::arguments::Arg;
-use environment::Environment;
+use environment::{Environment, FOR_HOOK};
 use getopt::Reader;
 use personality::Personality;
 use settings::{Config, Helper, Options};
 use table::{DIAGNOSIS, Effect, Row, SPLIT_STRING};
-use value::{Given, Source};
+use value::{Given, Source, Value};
 
 pub(crate) mod environment;
 pub mod fuzzing;
@@ -57,11 +59,12 @@ impl UsageError {
         Self([program.to_bytes(), b": ", text, b"\n"].concat())
     }
 
-    fn bad_rewrite() -> Self {
+    /// The lines of the original, and one that names the bad value.
+    fn bad_rewrite(given: &Given<'_>) -> Self {
         let lines = "Usage: -r option takes <signum>:<signum>, where <signum> is between 1 and 31.\n\
                      This option can be specified multiple times.\n\
                      Use --help for full usage.\n";
-        Self(lines.into())
+        Self([lines.as_bytes(), &given.refusal(Rewrite::IS).0].concat())
     }
 
     fn no_command(init: Personality, program: &CStr) -> Self {
@@ -116,6 +119,9 @@ pub(crate) fn parse_as(
         let UsageError(mut lines) = UsageError::new(program, &text);
         if init != Personality::DumbInit {
             lines.append(&mut UsageError::no_command(init, program).0);
+            if let Some(UsageError(line)) = variable_of_option(init, program, &words) {
+                lines.extend(line);
+            }
         }
         UsageError(lines)
     })? {
@@ -150,6 +156,23 @@ fn rows(init: Personality) -> &'static [Row] {
     }
 }
 
+/// The line about an option of dumb-init that is given under the name of another init. It shows the variable.
+fn variable_of_option(init: Personality, program: &CStr, words: &[Arg]) -> Option<UsageError> {
+    let has_name = |row: &&Row, name: &[u8]| {
+        [row.short, row.long].into_iter().flatten().any(|known| known.as_bytes() == name)
+    };
+    let (row, variable) = words.iter().take_while(|word| **word != c"--").find_map(|word| {
+        let name = word.to_bytes().split(|&byte| byte == b'=').next()?;
+        let row = table::DUMB_INIT.iter().find(|row| has_name(row, name))?;
+        // The variable of `-c` has no effect under these names.
+        let is_ours = row.short != Some("-c") && !rows(init).iter().any(|row| has_name(&row, name));
+        row.variable.filter(|_| is_ours).map(|variable| (row, variable))
+    })?;
+    let option = row.long.unwrap_or_default();
+    let text = format!("{option} is an option of dumb-init; set its variable instead: {variable}");
+    Some(UsageError::new(program, text.as_bytes()))
+}
+
 /// Reads the variables of the options, later ones over earlier ones: those of dumb-init beat those of the
 /// init whose name we were called by, and `DUMB_INIT_FORWARD` beats `DUMB_INIT_SETSID`.
 fn read_variables(
@@ -169,6 +192,12 @@ fn read_variables(
             set(options, &Given { program, source: Source::Variable(name), text })?;
         }
     }
+    let is_known = |name: &[u8]| {
+        let mut known = table::DUMB_INIT.iter().filter_map(Row::variable_name).chain(FOR_HOOK);
+        known.any(|known| known.as_bytes() == name)
+    };
+    let unknown = environment.names_from("DUMB_INIT_").filter(|name| !is_known(name));
+    options.ignored.extend(unknown.map(|name| format!("{}: there is no such variable", Escaped(name))));
     Ok(())
 }
 

@@ -152,7 +152,8 @@ fn verbosity(text: &[u8]) -> Verbosity {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
     let add = |number: u32, digit: &u8| number.saturating_mul(10).saturating_add(u32::from(digit & 0xf));
     match (is_negative, digits.fold(0, add)) {
-        (_, 0) | (false, 1) => Verbosity::Quiet,
+        (_, 0) => Verbosity::Errors,
+        (false, 1) => Verbosity::Quiet,
         (false, 2) => Verbosity::Debug,
         _ => Verbosity::Trace,
     }
@@ -175,7 +176,8 @@ mod tests {
     #[test]
     fn verbosity_of_tini_is_read_as_atoi_does() {
         for (texts, expected) in [
-            (&["0", "1", "", "x", "-0"][..], Verbosity::Quiet),
+            (&["0", "", "x", "-0"][..], Verbosity::Errors),
+            (&["1", "+1"], Verbosity::Quiet),
             (&["2", " +2", "2x"], Verbosity::Debug),
             (&["3", "-1", "99999999999999999999"], Verbosity::Trace),
         ] {

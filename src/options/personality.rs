@@ -49,6 +49,16 @@ impl Personality {
         known.map_or(Self::DumbInit, |(_, init)| *init)
     }
 
+    /// The name at the beginning of its messages, if it was called by this path. `None` for dumb-init's.
+    pub(crate) fn name_in_messages(self, path: &'static [u8]) -> Option<&'static str> {
+        if self == Self::DumbInit { None } else { std::str::from_utf8(last_part(path)).ok() }
+    }
+
+    /// Whether it also logs the lines of tini that its users search for.
+    pub(crate) fn logs_as_tini(self) -> bool {
+        self == Self::Tini
+    }
+
     /// The name (`comm`, at most 15 bytes) that we give ourselves, so that other instances recognise us. They
     /// see it without opening our file, and also under emulators (qemu-user) and in gVisor.
     pub(crate) fn process_name(self) -> &'static str {

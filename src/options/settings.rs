@@ -9,6 +9,7 @@ pub(crate) use super::personality::Isolation;
 use super::personality::Personality;
 pub(crate) use super::value::{Delay, Destination, Format, Forward, Limit, Source};
 use super::value::{Given, Value};
+use crate::log::escape::Escaped;
 use crate::log::{Message, Verbosity};
 use crate::signal::Signum;
 use crate::signal::exit_status::{ExitMap, ExitRule};
@@ -86,6 +87,8 @@ pub(crate) struct Config {
     pub(crate) report: Option<Destination>,
     /// Effects of variables, which may come unseen from a base image.
     pub(crate) notes: Vec<Message>,
+    /// Variables without an effect, each with the reason.
+    pub(crate) ignored: Vec<String>,
     /// Rewrites with text after the rule.
     pub(crate) rewrites_with_trailing_text: Vec<Vec<u8>>,
 }
@@ -138,6 +141,7 @@ impl Config {
             hook,
             report: options.report.value,
             notes,
+            ignored: options.ignored,
             rewrites_with_trailing_text: options.rewrites_with_trailing_text,
             settings,
         }
@@ -169,6 +173,7 @@ pub(crate) struct Options {
     pub(super) pauses: Setting<bool>,
     pub(super) rewrites_with_trailing_text: Vec<Vec<u8>>,
     pub(super) notes: Vec<Message>,
+    pub(super) ignored: Vec<String>,
 }
 
 impl Options {
@@ -193,6 +198,16 @@ impl Options {
                 self.notes.push(Message::NotSetsidMode);
             }
             self.forward.replace(Forward::Child, given.source);
+        } else if self.personality != Personality::DumbInit {
+            self.ignore(given, "it has no effect under this name");
+        } else if given.text != b"1" {
+            self.ignore(given, "only 0 has an effect");
+        }
+    }
+
+    fn ignore(&mut self, given: &Given<'_>, reason: &str) {
+        if let Source::Variable(name) = given.source {
+            self.ignored.push(format!("{name}={}: {reason}", Escaped(given.text)));
         }
     }
 
@@ -202,7 +217,8 @@ impl Options {
             b"1" if matches!(self.verbosity.source, Source::Option(_)) => Verbosity::Trace,
             b"1" => Verbosity::Debug,
             b"2" => Verbosity::Trace,
-            _ => return,
+            b"0" => return,
+            _ => return self.ignore(given, "only 1 and 2 have an effect"),
         };
         if given.is_variable() {
             // In the original's order.
@@ -218,7 +234,7 @@ impl Options {
         }
         for text in given.text.split(|&byte| byte == b',' && given.is_variable()) {
             let rewrite = Rewrite::parse(text).ok_or_else(|| {
-                if given.is_variable() { given.refusal(Rewrite::IS) } else { UsageError::bad_rewrite() }
+                if given.is_variable() { given.refusal(Rewrite::IS) } else { UsageError::bad_rewrite(given) }
             })?;
             if Rewrite::has_trailing_text(text) {
                 self.rewrites_with_trailing_text.push(text.to_vec());

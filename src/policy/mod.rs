@@ -198,6 +198,9 @@ impl Policy {
 
     fn on_signal(&mut self, signum: Signum, source: SignalSource, out: &mut Decision) {
         if signum == Signum::CHLD {
+            if self.settings.personality.logs_as_tini() {
+                out.log(Message::ReceivedChild);
+            }
             out.push(Action::CollectChildren);
             if self.settings.keeps_terminal && !self.has_ended() {
                 out.push(Action::ContinueIfSuspended(self.command));

@@ -138,7 +138,9 @@ impl Report {
         let destination = mem::take(&mut self.destination);
         let content = self.finish(reason, status, memory);
         match destination {
-            Destination::Stderr => log::write_report(&content.fit(|content| content.text(log::PREFIX))),
+            Destination::Stderr => {
+                log::write_report(&content.fit(|content| content.text(&log::Prefix.to_string())));
+            }
             Destination::File(path, format) => {
                 let report = content.fit(|content| content.in_format(format));
                 if let Err(errno) = output::write_file(&path, report.as_bytes()) {

@@ -125,12 +125,12 @@ fn report_that_is_too_long_loses_middle_lines() {
         report.zombies = Some(vec![(usize::MAX, report.process(COMMAND)); MOST_PARENTS]);
         report.finish(Reason::Helper { pid: COMMAND, status: KILLED }, KILLED, Some(memory(u64::MAX)))
     };
-    let text = flood().fit(|content| content.text(log::PREFIX));
+    let text = flood().fit(|content| content.text(&log::Prefix.to_string()));
     assert!((3800..=MOST_BYTES).contains(&text.len()), "{}", text.len());
     assert!(text.contains("    0.000 s  SIGTERM forwarded to process 2147483647\n"));
     let left_out = 1000 - text.matches(" s  ").count();
     let line = text.lines().nth(FIRST_EVENTS + 1).unwrap();
-    assert_eq!(line, format!("{}... {left_out} lines left out", log::PREFIX));
+    assert_eq!(line, format!("{}... {left_out} lines left out", log::Prefix));
     assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()));
     let json = flood().fit(|content| content.in_format(Format::Json));
     assert!((3500..=MOST_BYTES).contains(&json.len()), "{}", json.len());

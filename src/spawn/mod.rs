@@ -19,6 +19,7 @@ use crate::sys::signals::{self, Received, SignalMask};
 use crate::sys::{clone, dispositions, fds, tty};
 use terminal::HandOff;
 
+mod failure;
 pub(crate) mod path_search;
 pub(crate) mod shebang;
 pub(crate) mod terminal;
@@ -92,6 +93,7 @@ pub(crate) fn spawn(argv: &[Arg], environment: &Environment, setting: &Setting<'
         // The SIGPIPE of a broken stderr must not replace the exit status.
         let _ = signals::block_all();
         log::write_not_executed(name, errno);
+        failure::explain(argv, path, errno);
         failure = Some(errno);
         setting.init.exec_failure_status(errno).code().into()
     })?;

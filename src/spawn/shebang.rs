@@ -1,19 +1,17 @@
 //! Refuses a script whose `#!` line names this program and no command. The kernel passes the script's path
 //! as the last argument, so that the script would be its own command, and start inits until fork(2) fails.
 
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::ffi::CStr;
 
-use nix::unistd::Pid;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::{FileStat, Mode, stat};
+use nix::unistd::{self, Pid};
 
 use crate::options::personality::{Personality, last_part};
 use crate::sys::arguments::{self, Arg};
 
 /// The kernel reads no more of a `#!` line (execve(2)).
-const LONGEST_LINE: u64 = 256;
+const LONGEST_LINE: usize = 256;
 const OTHER_PROGRAM: &[u8] = b"/bin/sh";
 
 /// The corrected `#!` line if `command` is a script whose line names us and no program. `words` are our
@@ -22,7 +20,7 @@ pub(crate) fn right_line(init: Personality, words: &[Arg], command: &[Arg], pare
     let script = *command.first()?;
     let before = words.get(..words.len().checked_sub(command.len())?)?;
     let program = *before.first()?;
-    if arguments::executed_as().is_some_and(|name| name == script && name != program) {
+    if runs_script(program, script) {
         let is_script = beginning(script)?.starts_with(b"#!");
         return is_script.then(|| with_program(init, before));
     }
@@ -55,9 +53,30 @@ fn with_program(init: Personality, before: &[Arg]) -> Vec<u8> {
     [b"#!", program, &options, b" ", OTHER_PROGRAM].concat()
 }
 
+/// The message about the `#!` line that ran us, if it has several words without `-S`. The kernel passes
+/// them as one.
+pub(crate) fn advice_to_split(init: Personality, words: &[Arg]) -> Option<Vec<u8>> {
+    let [program, joined, script, ..] = words else { return None };
+    let (name, joined) = (program.to_bytes(), joined.to_bytes());
+    let line = if init == Personality::DumbInit {
+        [name, b" -S ".as_slice(), joined].concat()
+    } else {
+        [b"/usr/bin/env -S ".as_slice(), name, b" ", joined].concat()
+    };
+    let is_split =
+        init == Personality::DumbInit && (joined.starts_with(b"-S") || joined.starts_with(b"--split-string"));
+    let is_joined = runs_script(program, script) && joined.contains(&b' ') && !is_split;
+    is_joined.then(|| [b"the #! line passes its words as one; write \"#!".as_slice(), &line, b"\""].concat())
+}
+
+/// Whether the kernel has run us for a script, whose `#!` line names us by `program`.
+fn runs_script(program: Arg, script: Arg) -> bool {
+    arguments::executed_as().is_some_and(|name| name == script && name != program)
+}
+
 /// The path of env(1) if the `#!` line runs us through it with exactly these words.
 fn env_that_calls(words: &[&[u8]], beginning: &[u8]) -> Option<Vec<u8>> {
-    let line = beginning.strip_prefix(b"#!")?.split(|&byte| byte == b'\n').next()?;
+    let line = beginning.strip_prefix(b"#!")?.split(|&byte| matches!(byte, b'\n' | 0)).next()?;
     let mut named = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let env = named.next().filter(|path| last_part(path) == b"env")?;
     let mut named: Vec<&[u8]> = named.collect();
@@ -68,12 +87,14 @@ fn env_that_calls(words: &[&[u8]], beginning: &[u8]) -> Option<Vec<u8>> {
     (named == words).then(|| env.to_vec())
 }
 
-/// The beginning of a file, if it can be read.
-fn beginning(path: Arg) -> Option<Vec<u8>> {
-    let path = Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
-    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).ok()?;
-    let mut bytes = Vec::new();
-    file.take(LONGEST_LINE).read_to_end(&mut bytes).ok()?;
+/// The beginning of a regular file, if it can be read, with zeros after its end. Allocates nothing.
+pub(super) fn beginning(path: &CStr) -> Option<[u8; LONGEST_LINE]> {
+    // Opening a FIFO would wake its writer.
+    let is_regular = |status: FileStat| status.st_mode & libc::S_IFMT == libc::S_IFREG;
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let file = stat(path).ok().filter(|&status| is_regular(status)).map(|_| open(path, flags, Mode::empty()));
+    let mut bytes = [0; LONGEST_LINE];
+    unistd::read(&file?.ok()?, &mut bytes).ok()?;
     Some(bytes)
 }
 

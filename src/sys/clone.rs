@@ -9,16 +9,20 @@
 
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::wait::waitpid;
 use nix::unistd::{self, Pid, getpid};
 
-use super::procfs;
+use super::{procfs, signals};
+use crate::signal::Signum;
 
 /// The child uses two pages. The kernel puts up to 11 kB on them for a signal handler (Intel AMX).
 const STACK_BYTES: NonZeroUsize = NonZeroUsize::new(64 * 1024).unwrap();
@@ -70,6 +74,25 @@ pub(crate) fn without_waiting(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::R
     clone(run, false)
 }
 
+/// Runs `run` in a new process with a copy of our memory, and waits until it has exited, or kills it after
+/// `patience`: it may look at a hung file system. Allocates nothing.
+pub(crate) fn briefly(patience: Duration, run: &mut dyn FnMut()) {
+    let Ok((reader, writer)) = unistd::pipe2(OFlag::O_CLOEXEC) else { return };
+    let mut run_and_exit = |_: Pid, _: bool| {
+        run();
+        0
+    };
+    let Ok(pid) = clone(&mut run_and_exit, false) else { return };
+    drop(writer);
+    // Its exit closes the pipe.
+    let milliseconds = u16::try_from(patience.as_millis()).unwrap_or(u16::MAX);
+    if poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], milliseconds) == Ok(0) {
+        let _ = signals::send_to_process(pid, Signum::KILL);
+    } else {
+        let _ = waitpid(pid, None);
+    }
+}
+
 /// Waits until a child with a copy of our memory has called exec or has exited, if /proc shows that.
 #[cold]
 fn wait_for_exec(pid: Pid) {
@@ -103,4 +126,34 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
     // SAFETY: the child no longer uses the stack, or has a copy of it.
     let _ = unsafe { munmap(stack, STACK_BYTES.get()) };
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write, pipe};
+
+    use nix::sys::wait::{WaitStatus, waitpid};
+
+    use super::*;
+
+    #[test]
+    fn brief_process_is_reaped_or_killed_at_its_limit() {
+        for (hangs, patience) in [(false, Duration::from_secs(60)), (true, Duration::from_secs(1))] {
+            let (mut reader, mut writer) = pipe().unwrap();
+            briefly(patience, &mut || {
+                let _ = writer.write_all(&getpid().as_raw().to_ne_bytes());
+                if hangs {
+                    loop {
+                        unistd::pause();
+                    }
+                }
+            });
+            drop(writer);
+            let mut pid = [0; 4];
+            reader.read_exact(&mut pid).unwrap();
+            let pid = Pid::from_raw(i32::from_ne_bytes(pid));
+            let killed = WaitStatus::Signaled(pid, nix::sys::signal::Signal::SIGKILL, false);
+            assert_eq!(waitpid(pid, None), if hangs { Ok(killed) } else { Err(Errno::ECHILD) });
+        }
+    }
 }

@@ -21,6 +21,11 @@ pub(crate) fn adopt_orphans() -> nix::Result<()> {
     prctl::set_child_subreaper(true)
 }
 
+/// Whether orphaned descendants become our children.
+pub(crate) fn adopts_orphans() -> bool {
+    getpid() == Pid::from_raw(1) || prctl::get_child_subreaper() == Ok(true)
+}
+
 /// Has the kernel send us a signal when our parent exits, which was `parent` at our start. If it has exited
 /// since then, we send the signal ourselves. An exit before our exec cannot be seen.
 pub(crate) fn signal_at_the_end_of(parent: Pid, signum: Signum) -> nix::Result<()> {

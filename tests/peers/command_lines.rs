@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dumb_init::options::table::DUMB_INIT;
 use fastrand::Rng;
 
 use super::{Names, PEERS, Peer};
@@ -184,6 +185,45 @@ fn version_line_is_the_one_daemons_parse() {
     ] {
         names.init(name).word(option).run().expect_code(0).expect_stdout(line).expect_stderr("");
     }
+}
+
+#[test]
+fn messages_begin_with_the_name_of_the_call() {
+    let Some(names) = Names::new() else { return };
+    for (name, line) in [
+        ("tini", "[tini] /nonexistent: No such file or directory\n"),
+        ("docker-init", "[docker-init] /nonexistent: No such file or directory\n"),
+        ("catatonit", "[catatonit] /nonexistent: No such file or directory\n"),
+        // Of the other names, dumb-init's lines are the interface.
+        ("init", "[dumb-init] /nonexistent: No such file or directory\n"),
+    ] {
+        let start = names.init(name).variable("TINI_SUBREAPER", "");
+        start.words(["--", "/nonexistent"]).run().expect_stderr(line);
+    }
+}
+
+#[test]
+fn option_of_dumb_init_names_its_variable() {
+    let Some(names) = Names::new() else { return };
+    let mut count = 0;
+    for name in ["tini", "catatonit"] {
+        // `-c` is the default of these inits, and all have `-v`, `-h` and `-V` or the like.
+        for row in DUMB_INIT.iter().filter(|row| !row.can_be_abbreviated || row.short == Some("-r")) {
+            let (Some(option), Some(variable)) = (row.long, row.variable) else { continue };
+            let line = format!("{option} is an option of dumb-init; set its variable instead: {variable}\n");
+            let written =
+                [Some(option.to_owned()), Some(format!("{option}=x")), row.short.map(str::to_owned)];
+            for option in written.into_iter().flatten() {
+                let outcome = names.init(name).words([option.as_str(), "x", "--", "true"]).run();
+                assert!(outcome.expect_code(1).stderr().ends_with(&line), "{outcome}");
+                // Behind `--` it is the command's.
+                let outcome = names.init(name).words(["-x", "--", option.as_str()]).run();
+                assert!(!outcome.expect_code(1).stderr().contains("is an option of"), "{outcome}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 40, "{count}");
 }
 
 #[test]

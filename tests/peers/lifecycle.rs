@@ -7,8 +7,8 @@ use nix::unistd::Pid;
 use super::{Names, PEERS, Peer};
 use crate::pid_1::{expect_orphans_to_be_reaped, expect_to_come_amid_deaths, flood};
 use crate::support::{
-    Condition, Order, Property, Report, Running, Start, can_have_pid_namespaces, probe, procfs, send,
-    with_probe,
+    Condition, Order, Property, Report, Running, Start, can_have_pid_namespaces, init_under_test, probe,
+    procfs, send, with_probe,
 };
 
 /// Those that the peers act on themselves: the signals of errors.
@@ -219,7 +219,8 @@ fn stopped_command_is_resumed_for_a_termination_signal() {
 fn closed_stdin_does_not_prevent_the_start() {
     let Some(names) = Names::new() else { return };
     for peer in PEERS {
-        let start = names.init(peer.name()).condition(Condition::Closed(0)).word("--").probe(Order::Report);
+        let start = names.init(peer.name()).condition(Condition::Closed(0)).variable("TINI_SUBREAPER", "");
+        let start = start.word("--").probe(Order::Report);
         let outcome = start.run();
         outcome.expect_code(5).expect_stderr("");
     }
@@ -254,12 +255,57 @@ fn orphans_are_adopted_like_the_peer() {
         send(orphan, libc::SIGTERM);
         let names_them = options.contains(&"-w");
         if adopts && names_them {
-            running.wait_for_debug_line(&format!("Reaped an orphan, PID {orphan}."));
+            running.wait_for_debug_line(&format!("[tini] Reaped zombie process with pid={orphan}\n"));
         }
         drop(writer);
         let outcome = running.outcome();
         outcome.expect_code(6);
-        assert_eq!(outcome.stderr().lines().count(), usize::from(adopts && names_them), "{outcome}");
+        let reports = outcome.stderr().matches("Reaped zombie process").count();
+        assert_eq!(reports, usize::from(adopts && names_them), "{outcome}");
+    }
+}
+
+/// The end of the first line of tini's warning, and of the next ones.
+const NOT_REAPING: &str = "Tini is not running as PID 1 and isn't registered as a child subreaper.\n\
+    Zombie processes will not be re-parented to Tini, so zombie reaping won't work.\n\
+    To fix the problem, use the -s option or set the environment variable TINI_SUBREAPER to register Tini \
+    as a child subreaper, or run Tini as PID 1.\n";
+
+#[test]
+fn warning_about_orphans_is_that_of_tini() {
+    let Some(names) = Names::new() else { return };
+    let warning = |program: &Path, place: fn(Start) -> Start, options: &[&str], (name, value)| {
+        let start = place(Start::program(program)).variable(name, value);
+        let outcome = start.words(options).word("--").probe(Order::Exit(3)).run();
+        let stderr = outcome.expect_code(3).stderr();
+        stderr.split_once("] ").map(|(_, text)| text.to_owned())
+    };
+    let plain = |start| start;
+    let Some(pair) = names.pair(Peer::Tini) else { return };
+    for program in pair {
+        let unset = ("X", "");
+        assert_eq!(warning(&program, plain, &[], unset).as_deref(), Some(NOT_REAPING), "{program:?}");
+        assert_eq!(warning(&program, plain, &["-s"], unset), None, "{program:?}");
+        assert_eq!(warning(&program, plain, &[], ("TINI_SUBREAPER", "")), None, "{program:?}");
+        assert_eq!(warning(&program, plain, &[], ("TINI_VERBOSITY", "0")), None, "{program:?}");
+        if can_have_pid_namespaces() {
+            assert_eq!(warning(&program, Start::in_namespace, &[], unset), None, "{program:?}");
+        }
+    }
+    // A drain adopts orphans. Only tini warns.
+    let drain = ("DUMB_INIT_DRAIN", "1s");
+    let [tini, catatonit] = ["tini", "catatonit"].map(|name| names.link("ours", &init_under_test(), name));
+    assert_eq!(warning(&tini, plain, &[], drain), None);
+    assert_eq!(warning(&catatonit, plain, &[], ("X", "")), None);
+}
+
+#[test]
+fn highest_verbosity_logs_sigchld_like_tini() {
+    let Some(names) = Names::new() else { return };
+    for (value, is_logged) in [("3", true), ("2", false)] {
+        let start = names.init("tini").variable("TINI_VERBOSITY", value);
+        let outcome = start.word("--").probe(Order::Exit(3)).run();
+        assert_eq!(outcome.stderr().contains("[tini] Received SIGCHLD\n"), is_logged, "{outcome}");
     }
 }
 

@@ -66,6 +66,12 @@ fn dumb_init_variables_apply_under_every_name() {
         // These inits do by default what this variable requests.
         let outcome = init().variable("DUMB_INIT_SETSID", "0").probe(Order::Report).run();
         assert_eq!(outcome.report(Property::Pgid), outcome.report(Property::Pid), "{outcome}");
+        let start = init().variable("DUMB_INIT_SETSID", "0").variable("DUMB_INIT_DEBUG", "1");
+        let stderr = start.probe(Order::Exit(7)).run().stderr();
+        assert!(
+            stderr.contains("] Ignoring DUMB_INIT_SETSID=0: it has no effect under this name.\n"),
+            "{stderr}"
+        );
         // The option of the init beats it, and it beats the init's variable.
         if peer == Peer::Tini {
             let start = |options: &[&str]| {

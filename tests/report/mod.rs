@@ -23,7 +23,8 @@ impl Report {
     #[track_caller]
     fn of(outcome: &Outcome) -> Self {
         let text = outcome.stderr();
-        let lines = text.lines().filter_map(|line| line.strip_prefix("[dumb-init] "));
+        let lines =
+            text.lines().filter_map(|line| line.strip_prefix('[')?.split_once("] ")).map(|(_, text)| text);
         let mut lines = lines.skip_while(|line| !line.contains("; exit status "));
         let verdict = lines.next().unwrap_or_else(|| panic!("no verdict\n{outcome}")).to_owned();
         let (mut events, mut end) = (Vec::new(), Vec::new());

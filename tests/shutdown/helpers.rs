@@ -613,6 +613,7 @@ fn helpers_work_under_other_names() {
         in_both_settings(|start| {
             let value = helper(Order::Work("helper", 50));
             let start = start.program_at(&link).name(name).variable("DUMB_INIT_WITH", value);
+            let start = start.variable("TINI_SUBREAPER", "");
             let running = start.word("--").probe(Order::Work("main", 10)).start();
             wait_for_lines(&running, &["helper", "main"].map(|name| Report::Ready.by(name)));
             running.signal(libc::SIGTERM);

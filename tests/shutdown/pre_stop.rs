@@ -596,6 +596,7 @@ fn hook_works_under_other_names() {
         std::os::unix::fs::symlink(init_under_test(), &link).expect("a link");
         in_both_settings(|start| {
             let start = start.program_at(&link).name(name).variable("DUMB_INIT_PRE_STOP", "echo hook");
+            let start = start.variable("TINI_SUBREAPER", "");
             let running = start.word("--").probe(Order::Record(15)).start();
             running.wait_for_line(Report::Ready);
             running.signal(libc::SIGTERM);
