@@ -130,7 +130,8 @@ fn docker_stop_is_a_request_and_a_crash_is_none() {
             container.stop();
         } else {
             let command = container.process(Order::Hang).pid.to_string();
-            container.exec(&["kill", "-TERM", &command]).run().expect_code(0);
+            // It may be killed by the end of the container.
+            container.exec(&["kill", "-TERM", &command]).run();
         }
         running.outcome().expect_code(code);
         assert_eq!(container.inspect("{{.State.ExitCode}}"), code.to_string());

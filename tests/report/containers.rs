@@ -103,7 +103,8 @@ fn kill_by_docker_exec_is_from_outside() {
     running.wait_for_line(Line::Ready);
     container.expect_no_zombie();
     let pid = container.process(Order::Hang).pid.to_string();
-    container.exec(&["kill", "-KILL", &pid]).run().expect_code(0);
+    // It may be killed by the end of the container.
+    container.exec(&["kill", "-KILL", &pid]).run();
     let outcome = running.outcome();
     let expected = "killed from outside: SIGKILL; exit status 137";
     assert_eq!(verdict(outcome.expect_code(137)), expected, "{outcome}");
