@@ -68,7 +68,8 @@ fn missing_dynamic_loader_is_named() {
 #[test]
 fn command_line_in_one_word_is_recognised() {
     wanted_difference("24. Additional lines after errors", Original::Fails, || {
-        let advice = "[dumb-init] The command is one word with blanks; run a command line by sh -c '...'.\n";
+        let advice =
+            "[dumb-init] The command is one word with blanks; run a command line with sh -c '...'.\n";
         for (words, advice) in [
             (&["nonexistent --port 80"][..], advice),
             (&["nonexistent --port 80", "x"], ""),

@@ -255,6 +255,9 @@ impl Report<'_> {
             let name = snapshot.get(pid).map(Facts::program).unwrap_or_default();
             let (noun, reason) =
                 if *count == 1 { ("zombie", "its parent") } else { ("zombies", "their parent") };
+            if pid == snapshot.init && self.init.init().is_none() {
+                return format!("{count} {noun} of {name} (PID {pid}), which does not reap. An init would.");
+            }
             format!(
                 "{count} {noun} of {name} (PID {pid}): only {reason} can reap {}.",
                 if *count == 1 { "it" } else { "them" }

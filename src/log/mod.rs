@@ -26,7 +26,7 @@ use crate::sys::signals::Failure;
 pub(crate) mod escape;
 pub(crate) mod strerror;
 
-/// The beginning of each line: the name of the init that we act as.
+/// Prefix of each message: the called name if it is that of another init, else dumb-init.
 pub(crate) struct Prefix;
 
 impl fmt::Display for Prefix {
@@ -44,7 +44,7 @@ fn name() -> &'static str {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verbosity {
-    /// Errors: `TINI_VERBOSITY=0`.
+    /// Errors only: `TINI_VERBOSITY=0`.
     Errors,
     /// Warnings and errors.
     Quiet,
@@ -209,7 +209,7 @@ impl fmt::Display for Message {
                  register Tini as a child subreaper, or run Tini as PID 1.",
             ),
             Self::OneWord => {
-                out.write_str("The command is one word with blanks; run a command line by sh -c '...'.")
+                out.write_str("The command is one word with blanks; run a command line with sh -c '...'.")
             }
             Self::HookFailed(status) => write!(out, "The pre-stop hook {status}; shutting down."),
             Self::NoHook(errno) => failure(out, "start the pre-stop hook", errno, "."),
@@ -277,9 +277,9 @@ fn write_line(text: fmt::Arguments<'_>) {
     write_to_stderr([format_in(&mut [0; 512], format_args!("{Prefix}{text}")), b"\n"]);
 }
 
-/// Formats a text. The end of one that is longer than any is lost.
-fn format_in<'a>(room: &'a mut [u8; 512], text: fmt::Arguments<'_>) -> &'a [u8] {
-    let mut free = room.as_mut_slice();
+/// Formats a text into `room`, and truncates it there.
+fn format_in<'a>(room: &'a mut [u8], text: fmt::Arguments<'_>) -> &'a [u8] {
+    let mut free = &mut *room;
     let _ = free.write_fmt(text);
     let left = free.len();
     room.get(..room.len().saturating_sub(left)).unwrap_or_default()
@@ -350,9 +350,10 @@ pub(crate) fn write_no_program(script: &CStr, right_line: &[u8]) {
 
 /// Reports, in a child, a property of a file that explains the failure of its exec.
 pub(crate) fn write_reason(path: &CStr, reason: fmt::Arguments<'_>) {
-    let mut room = [0; 512];
+    let (mut shown, mut room) = ([0; 1024], [0; 1280]);
+    let path = format_in(&mut shown, format_args!("{}", Escaped(path.to_bytes())));
     let reason = format_in(&mut room, reason);
-    write_to_stderr([b"[", name().as_bytes(), b"] ", path.to_bytes(), b": ", reason, b".\n"]);
+    write_to_stderr([b"[", name().as_bytes(), b"] ", path, b": ", reason, b".\n"]);
 }
 
 /// Writes advice of any length.

@@ -49,12 +49,12 @@ impl Personality {
         known.map_or(Self::DumbInit, |(_, init)| *init)
     }
 
-    /// The name at the beginning of its messages, if it was called by this path. `None` for dumb-init's.
+    /// The name that prefixes messages: the last part of the called path. `None` for dumb-init.
     pub(crate) fn name_in_messages(self, path: &'static [u8]) -> Option<&'static str> {
         if self == Self::DumbInit { None } else { std::str::from_utf8(last_part(path)).ok() }
     }
 
-    /// Whether it also logs the lines of tini that its users search for.
+    /// Whether tini's own log lines are written, too.
     pub(crate) fn logs_as_tini(self) -> bool {
         self == Self::Tini
     }

@@ -205,7 +205,7 @@ pub static DUMB_INIT: &[Row] = &[
         long: Some("--report"),
         value_name: Some("FILE"),
         variable: Some("DUMB_INIT_REPORT=/dev/termination-log"),
-        help: "Write the reason of the exit, and the events before it, to FILE\n\
+        help: "Write the reason for the exit, and the events before it, to FILE\n\
                (- for stderr; *.json for JSON)",
         effect: Effect::Set(|options, given| options.report.set(given)),
         ..SHUTDOWN

@@ -1,4 +1,4 @@
-//! The report of `--report`: the reason of the exit, the last events before it, memory and zombies.
+//! The report of `--report`: the reason for the exit, the last events before it, memory and zombies.
 //!
 //! [`Report`] collects them, and is written once, as the last act of the program. Without the option, nothing
 //! of this runs.

@@ -12,20 +12,20 @@ use crate::log::{self, Message};
 use crate::sys::arguments::Arg;
 use crate::sys::clone;
 
-/// The time to read a file that the kernel has just read.
+/// Limit for reading the file, which may be on a hung file system.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Writes a line in the child after the line about the error. Allocates nothing.
 pub(super) fn explain(argv: &[Arg], path: Option<&[u8]>, errno: Errno) {
     let [name, ..] = argv else { return };
     let has_blanks = name.to_bytes().iter().any(|byte| matches!(byte, b' ' | b'\t'));
-    if errno == Errno::ENOENT && argv.len() == 1 && has_blanks {
+    if errno == Errno::ENOENT && argv.len() == 1 && has_blanks && stat(*name) == Err(Errno::ENOENT) {
         log::write_without_logger(Message::OneWord);
     }
     if matches!(errno, Errno::ENOENT | Errno::EACCES) {
-        clone::briefly(PATIENCE, &mut || {
+        clone::run_with_timeout(PATIENCE, &mut || {
             path_search::try_each(name, path, |path| match explain_file(path, errno) {
-                // Any error that ends the search.
+                // E2BIG ends the search in PATH. The value is not used.
                 Some(()) => Errno::E2BIG,
                 None => Errno::ENOENT,
             });

@@ -7,6 +7,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::{FileStat, Mode, stat};
 use nix::unistd::{self, Pid};
 
+use crate::log::escape::Escaped;
 use crate::options::personality::{Personality, last_part};
 use crate::sys::arguments::{self, Arg};
 
@@ -65,8 +66,10 @@ pub(crate) fn advice_to_split(init: Personality, words: &[Arg]) -> Option<Vec<u8
     };
     let is_split =
         init == Personality::DumbInit && (joined.starts_with(b"-S") || joined.starts_with(b"--split-string"));
-    let is_joined = runs_script(program, script) && joined.contains(&b' ') && !is_split;
-    is_joined.then(|| [b"the #! line passes its words as one; write \"#!".as_slice(), &line, b"\""].concat())
+    let is_joined =
+        runs_script(program, script) && joined.iter().any(|byte| matches!(byte, b' ' | b'\t')) && !is_split;
+    is_joined
+        .then(|| format!("the #! line passes its words as one; write \"#!{}\"", Escaped(&line)).into_bytes())
 }
 
 /// Whether the kernel has run us for a script, whose `#!` line names us by `program`.
@@ -89,8 +92,8 @@ fn env_that_calls(words: &[&[u8]], beginning: &[u8]) -> Option<Vec<u8>> {
 
 /// The beginning of a regular file, if it can be read, with zeros after its end. Allocates nothing.
 pub(super) fn beginning(path: &CStr) -> Option<[u8; LONGEST_LINE]> {
-    // Opening a FIFO would wake its writer.
-    let is_regular = |status: FileStat| status.st_mode & libc::S_IFMT == libc::S_IFREG;
+    // Opening a FIFO would wake its writer. Reading /proc/kmsg, which has no size, would take its text.
+    let is_regular = |status: FileStat| status.st_mode & libc::S_IFMT == libc::S_IFREG && status.st_size > 0;
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = stat(path).ok().filter(|&status| is_regular(status)).map(|_| open(path, flags, Mode::empty()));
     let mut bytes = [0; LONGEST_LINE];

@@ -9,19 +9,17 @@
 
 use std::ffi::{c_int, c_void};
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{self, Pid, getpid};
 
-use super::{procfs, signals};
+use super::{fds, parent, procfs, signals};
 use crate::signal::Signum;
 
 /// The child uses two pages. The kernel puts up to 11 kB on them for a signal handler (Intel AMX).
@@ -74,23 +72,38 @@ pub(crate) fn without_waiting(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::R
     clone(run, false)
 }
 
-/// Runs `run` in a new process with a copy of our memory, and waits until it has exited, or kills it after
-/// `patience`: it may look at a hung file system. Allocates nothing.
-pub(crate) fn briefly(patience: Duration, run: &mut dyn FnMut()) {
-    let Ok((reader, writer)) = unistd::pipe2(OFlag::O_CLOEXEC) else { return };
+/// Runs `run` in a forked process, and reaps it. Kills the process after `patience`, because `run` may block
+/// on a hung file system. Allocates nothing.
+pub(crate) fn run_with_timeout(patience: Duration, run: &mut dyn FnMut()) {
+    let us = getpid();
     let mut run_and_exit = |_: Pid, _: bool| {
-        run();
+        // A hung process must not hold a pipe open, nor outlive its parent.
+        fds::close_others();
+        if parent::signal_at_the_end_of(us, Signum::KILL).is_ok() {
+            run();
+        }
         0
     };
     let Ok(pid) = clone(&mut run_and_exit, false) else { return };
-    drop(writer);
-    // Its exit closes the pipe.
-    let milliseconds = u16::try_from(patience.as_millis()).unwrap_or(u16::MAX);
-    if poll(&mut [PollFd::new(reader.as_fd(), PollFlags::POLLIN)], milliseconds) == Ok(0) {
+    if !is_reaped_within(patience, pid) {
         let _ = signals::send_to_process(pid, Signum::KILL);
-    } else {
-        let _ = waitpid(pid, None);
+        // A process that hangs in the kernel stays.
+        is_reaped_within(TIME_TO_DIE, pid);
     }
+}
+
+const TIME_TO_DIE: Duration = Duration::from_millis(100);
+const STEP: Duration = Duration::from_millis(5);
+
+/// Polls, since a sandbox may refuse poll(2) and pidfds.
+fn is_reaped_within(limit: Duration, pid: Pid) -> bool {
+    for _ in 0..limit.as_millis().checked_div(STEP.as_millis()).unwrap_or_default() {
+        if waitpid(pid, Some(WaitPidFlag::WNOHANG)) != Ok(WaitStatus::StillAlive) {
+            return true;
+        }
+        thread::sleep(STEP);
+    }
+    false
 }
 
 /// Waits until a child with a copy of our memory has called exec or has exited, if /proc shows that.
@@ -130,30 +143,31 @@ fn clone(run: &mut dyn FnMut(Pid, bool) -> c_int, shares_memory: bool) -> nix::R
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write, pipe};
-
-    use nix::sys::wait::{WaitStatus, waitpid};
+    use std::sync::atomic::AtomicI32;
 
     use super::*;
 
     #[test]
-    fn brief_process_is_reaped_or_killed_at_its_limit() {
+    fn forked_process_is_reaped_by_itself_or_at_its_limit() {
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_ANONYMOUS;
+        let size = NonZeroUsize::new(4096).unwrap();
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let shared = unsafe { mmap_anonymous(None, size, protection, flags) }.unwrap();
+        // SAFETY: the mapping is zeroed, aligned, and never unmapped.
+        let forked = unsafe { shared.cast::<AtomicI32>().as_ref() };
         for (hangs, patience) in [(false, Duration::from_secs(60)), (true, Duration::from_secs(1))] {
-            let (mut reader, mut writer) = pipe().unwrap();
-            briefly(patience, &mut || {
-                let _ = writer.write_all(&getpid().as_raw().to_ne_bytes());
+            run_with_timeout(patience, &mut || {
+                forked.store(getpid().as_raw(), Ordering::Relaxed);
                 if hangs {
                     loop {
                         unistd::pause();
                     }
                 }
             });
-            drop(writer);
-            let mut pid = [0; 4];
-            reader.read_exact(&mut pid).unwrap();
-            let pid = Pid::from_raw(i32::from_ne_bytes(pid));
-            let killed = WaitStatus::Signaled(pid, nix::sys::signal::Signal::SIGKILL, false);
-            assert_eq!(waitpid(pid, None), if hangs { Ok(killed) } else { Err(Errno::ECHILD) });
+            let pid = Pid::from_raw(forked.swap(0, Ordering::Relaxed));
+            assert!(pid.as_raw() > 0);
+            assert_eq!(waitpid(pid, None), Err(Errno::ECHILD), "it has been reaped");
         }
     }
 }
