@@ -8,8 +8,8 @@ use nix::unistd::Pid;
 use super::Names;
 use crate::differential::normalised;
 use crate::support::{
-    Condition, END_OF_WITNESS, MARKER, Order, Running, Scratch, Start, can_have_pid_namespaces, count_lines,
-    init_under_test, is_root, original, probe, procfs, send, skip,
+    Condition, END_OF_WITNESS, MARK, MARKER, Order, Running, Scratch, Start, can_have_pid_namespaces,
+    count_lines, init_under_test, is_root, original, probe, procfs, send, skip,
 };
 
 /// Line of the table.
@@ -163,7 +163,7 @@ impl Seen {
         let root = roots.names.0.path().join(kind).display().to_string();
         let comparable = |text: &str| -> Vec<String> {
             let text = text.replace(&root, "ROOT");
-            let is_same = |line: &&str| !line.contains("variable \"DUMB_INIT_TEST_RUN\"");
+            let is_same = |line: &&str| !line.contains(MARK);
             text.lines().filter(is_same).map(str::to_owned).collect()
         };
         let mut stdout = comparable(&outcome.stdout());
@@ -199,7 +199,7 @@ impl Seen {
             "" => {}
             "log" => {
                 let is_log = |line: &String| {
-                    ["[INFO ", "[DEBUG", "[TRACE", "[WARN ", "[dumb-init] "]
+                    ["[INFO ", "[DEBUG", "[TRACE", "[WARN ", "[dumb-init] ", "[tini] ", "[catatonit] "]
                         .iter()
                         .any(|start| line.starts_with(start))
                 };
@@ -310,7 +310,7 @@ fn file_with_capabilities_behaves_like_the_original() {
             send(init, number);
         }
         let outcome = running.outcome();
-        let mark = |line: &&str| !line.contains("variable \"DUMB_INIT_TEST_RUN\"");
+        let mark = |line: &&str| !line.contains(MARK);
         let mut lines: Vec<String> = outcome.stdout().lines().filter(mark).map(str::to_owned).collect();
         lines.sort_by_key(|line| line.starts_with("member"));
         Some((capabilities, outcome.code(), lines, outcome.stderr()))

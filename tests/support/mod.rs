@@ -24,7 +24,7 @@ pub use probe_protocol::{
     Condition, Disposition, END_OF_CONDITIONS, END_OF_WITNESS, MARKER, Order, Property, Report,
 };
 pub use procfs::Held;
-pub use run::{Running, Start, send};
+pub use run::{MARK, Running, Start, send};
 pub use terminal::Terminal;
 
 /// Longest wait of a test, far longer than needed on a busy machine. It is short if the original is

@@ -18,7 +18,7 @@ use super::terminal::Terminal;
 use super::{Condition, END_OF_CONDITIONS, Order, deadline, namespace, probe_as, procfs};
 
 /// Marks the processes of a test, so that they are found at its end.
-const MARK: &str = "RUN_OF_DUMB_INIT_TEST";
+pub const MARK: &str = "RUN_OF_DUMB_INIT_TEST";
 
 /// A program to be started.
 pub struct Start {
