@@ -40,9 +40,9 @@ fn stop_python(init: Start, command: &str, ready: &str) -> (String, Outcome) {
     place.file("app.py", APP);
     let init = init.variable("PYTHONPATH", place.path("."));
     let running = place.start(init, [place.script(command)]);
+    procfs::wait_until("both workers run", || running.stderr().matches(ready).count() == 2);
     let reply = request_to_socket(place.path("socket"));
     running.wait_for_line("request begun");
-    procfs::wait_until("both workers run", || running.stderr().matches(ready).count() == 2);
     stop_during(reply, running, libc::SIGTERM)
 }
 
