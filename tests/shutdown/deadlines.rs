@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
-use crate::support::{Order, Report, Scratch, init_beyond, probe, procfs, send};
+use crate::support::{Order, Report, Scratch, init_beyond, patience, probe, procfs, send};
 
 #[test]
 fn kill_after_counts_from_first_signal_and_names_the_killed() {
@@ -85,7 +85,7 @@ fn deadline_survives_a_suspension() {
         assert!(before.elapsed() >= Duration::from_secs(2), "{outcome}");
         // A deadline that passed during the suspension has expired.
         if !while_stopped.is_zero() {
-            assert!(continued.elapsed() < Duration::from_millis(1500), "{outcome}");
+            assert!(continued.elapsed() < patience(Duration::from_millis(1500)), "{outcome}");
         }
     }
 }
