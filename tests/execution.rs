@@ -78,6 +78,11 @@ fn command_line_in_one_word_is_recognised() {
             let line = format!("[dumb-init] {}: No such file or directory\n{advice}", words[0]);
             init().words(words).run().expect_code(2).expect_stderr(&line);
         }
+        // A name with a blank may be that of a file.
+        let script = Scratch::new();
+        let script = script.file("a script", "#!/nonexistent/shell\n", 0o755);
+        let outcome = init().word(&script).run();
+        assert!(!outcome.stderr().contains("one word"), "{}", outcome.expect_code(2));
     });
 }
 

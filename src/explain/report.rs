@@ -255,7 +255,7 @@ impl Report<'_> {
             let name = snapshot.get(pid).map(Facts::program).unwrap_or_default();
             let (noun, reason) =
                 if *count == 1 { ("zombie", "its parent") } else { ("zombies", "their parent") };
-            if pid == snapshot.init && self.init.init().is_none() {
+            if pid == snapshot.init && self.init.handling.is_pid_1 && self.init.init().is_none() {
                 return format!("{count} {noun} of {name} (PID {pid}), which does not reap. An init would.");
             }
             format!(

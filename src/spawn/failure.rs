@@ -19,11 +19,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) fn explain(argv: &[Arg], path: Option<&[u8]>, errno: Errno) {
     let [name, ..] = argv else { return };
     let has_blanks = name.to_bytes().iter().any(|byte| matches!(byte, b' ' | b'\t'));
-    if errno == Errno::ENOENT && argv.len() == 1 && has_blanks && stat(*name) == Err(Errno::ENOENT) {
-        log::write_without_logger(Message::OneWord);
-    }
+    let is_one_word = errno == Errno::ENOENT && argv.len() == 1 && has_blanks;
     if matches!(errno, Errno::ENOENT | Errno::EACCES) {
         clone::run_with_timeout(PATIENCE, &mut || {
+            if is_one_word && stat(*name) == Err(Errno::ENOENT) {
+                log::write_without_logger(Message::OneWord);
+            }
             path_search::try_each(name, path, |path| match explain_file(path, errno) {
                 // E2BIG ends the search in PATH. The value is not used.
                 Some(()) => Errno::E2BIG,

@@ -66,14 +66,14 @@ pub(crate) fn until_exec(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result
     }
 }
 
-/// The same for a child with a copy of our memory, without a wait for its exec. A hung file system can delay an
-/// exec without end.
+/// The same for a child with a copy of our memory, without a wait for its exec. A hung file system can
+/// delay an exec without end.
 pub(crate) fn without_waiting(run: &mut dyn FnMut(Pid, bool) -> c_int) -> nix::Result<Pid> {
     clone(run, false)
 }
 
 /// Runs `run` in a forked process, and reaps it. Kills the process after `patience`, because `run` may block
-/// on a hung file system. Allocates nothing.
+/// on a hung file system. Allocates nothing in the caller.
 pub(crate) fn run_with_timeout(patience: Duration, run: &mut dyn FnMut()) {
     let us = getpid();
     let mut run_and_exit = |_: Pid, _: bool| {

@@ -51,6 +51,20 @@ fn zombies_are_counted_by_their_parent() {
 }
 
 #[test]
+fn zombies_of_a_pid_1_without_init_need_an_init() {
+    if !can_have_pid_namespaces() {
+        return;
+    }
+    let text = with_probe(format!("probe {} & exec probe {}", Order::Exit(0), Order::Hang));
+    let running = Start::program("sh").words(["-c", &text]).in_namespace().start();
+    running.wait_for_line(Report::Ready);
+    let is_zombie = |pid: &Pid| procfs::state(*pid) == Some('Z');
+    procfs::wait_until("there is a zombie", || procfs::children(running.pid()).iter().any(is_zombie));
+    let told = explain(&running, "--explain");
+    told.expect_code(1).expect_line("1 zombie of probe (PID 1), which does not reap. An init would.");
+}
+
+#[test]
 fn stopped_process_is_reported() {
     let running = init().probe(Order::Hang).start();
     running.wait_for_line(Report::Ready);
