@@ -94,8 +94,9 @@ fn logger_of_another_user_reads_to_end_of_file() {
             format!("until grep -q begun {log}; do sleep 0.01; done; printf \"1\\n2\\n3\\n\"; exit 5");
         let init = init_under_test();
         let text = format!(
-            "exec {} --drain 10s sh -c '{command}' > >(exec {user} sh -c '{logger}' {log})",
-            init.display()
+            "exec {} --drain {}s sh -c '{command}' > >(exec {user} sh -c '{logger}' {log})",
+            init.display(),
+            patience(Duration::from_secs(10)).as_secs()
         );
         // A process without this capability cannot read the descriptors of other users' processes.
         let mut running = start.condition(Condition::WithoutCapPtrace).words(["-c", &text]).start();
