@@ -8,7 +8,7 @@ use nix::unistd::geteuid;
 use super::{expect_lines, find, in_both_settings, script, wait_for_lines};
 use crate::support::{
     Condition, Order, Report, Running, Scratch, Start, can_have_pid_namespaces, init_beyond, init_under_test,
-    patience, procfs, send, skip,
+    is_fast, patience, procfs, send, skip,
 };
 
 /// Programs without a handler for SIGHUP.
@@ -72,7 +72,8 @@ fn orphan_of_supervisor_is_signalled_within_seconds() {
 
 #[test]
 fn logger_of_another_user_reads_to_end_of_file() {
-    if init_beyond().is_none() {
+    // The logger has a second after the end of its input, and starts sleep(1) three times.
+    if init_beyond().is_none() || !is_fast() {
         return;
     }
     if !geteuid().is_root() {
@@ -94,9 +95,8 @@ fn logger_of_another_user_reads_to_end_of_file() {
             format!("until grep -q begun {log}; do sleep 0.01; done; printf \"1\\n2\\n3\\n\"; exit 5");
         let init = init_under_test();
         let text = format!(
-            "exec {} --drain {}s sh -c '{command}' > >(exec {user} sh -c '{logger}' {log})",
-            init.display(),
-            patience(Duration::from_secs(10)).as_secs()
+            "exec {} --drain 10s sh -c '{command}' > >(exec {user} sh -c '{logger}' {log})",
+            init.display()
         );
         // A process without this capability cannot read the descriptors of other users' processes.
         let mut running = start.condition(Condition::WithoutCapPtrace).words(["-c", &text]).start();
@@ -112,7 +112,8 @@ fn logger_of_another_user_reads_to_end_of_file() {
 
 #[test]
 fn pipe_reader_that_is_being_set_up_is_spared() {
-    if init_beyond().is_none() || !can_have_pid_namespaces() {
+    // The reader has a second after the end of its input, and starts sleep(1) and tee(1).
+    if init_beyond().is_none() || !can_have_pid_namespaces() || !is_fast() {
         return;
     }
     // The state of bash's `exec > >(tee log)` for a moment: the child has forked, but has neither

@@ -52,8 +52,10 @@ fn expect_all_reached_once(outcome: &Outcome) {
 
 #[test]
 fn drain_works_with_one_free_descriptor() {
+    let drain = format!("{}s", patience(Duration::from_secs(4)).as_secs());
     for descriptors in [4, 5] {
-        for options in [&["--drain", "4s"][..], &["--linger", "--drain", "60s"], &["-c", "--drain", "4s"]] {
+        for options in [&["--drain", &drain][..], &["--linger", "--drain", "60s"], &["-c", "--drain", &drain]]
+        {
             in_both_settings(|start| {
                 let running = start_tree(start.words(options));
                 limit(running.pid(), Resource::RLIMIT_NOFILE, descriptors);
