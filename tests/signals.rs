@@ -39,7 +39,7 @@ fn signals_are_forwarded_to_the_single_child() {
 fn forwards_every_signal(options: &[&str]) {
     let running = recorder(options);
     for number in forwarded() {
-        // qemu-user loses SIGILL, SIGBUS and SIGSEGV from another process while the init does not wait for a signal.
+        // qemu-user loses SIGILL, SIGBUS and SIGSEGV from other processes while the init does not wait.
         if is_emulated() {
             procfs::wait_for_state(running.pid(), 'S');
         }

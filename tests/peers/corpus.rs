@@ -310,7 +310,7 @@ fn file_with_capabilities_behaves_like_the_original() {
             send(init, number);
         }
         let outcome = running.outcome();
-        // The dynamic linker removes the second of these if the file has capabilities. A static program has none.
+        // The dynamic linker removes LD_LIBRARY_PATH if the file has capabilities. A static program has none.
         let differs = |line: &str| [MARK, "LD_LIBRARY_PATH"].iter().any(|name| line.contains(name));
         let mut lines: Vec<String> =
             outcome.stdout().lines().filter(|line| !differs(line)).map(str::to_owned).collect();
